@@ -1,0 +1,2 @@
+// Package establish is under construction.
+package establish

@@ -1,0 +1,47 @@
+package establish
+
+import (
+	"context"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// The interfaces of a node that can be established or follow. The contract of
+// every call is that of package revoke's: durable before it returns,
+// serialised at the node, idempotent at its term, refused with a
+// *leadership.StaleTermError below the node's promise, and a call whose
+// context ended may still happen.
+
+// Candidate is a node that can lead.
+type Candidate interface {
+	// CatchUp brings the node's log to pos by taking entries from donor, and
+	// returns when it is there. It promises nothing and takes no side: while
+	// the old leader serves it only shortens the gap that follows. The
+	// common prefix of the two logs is never removed.
+	CatchUp(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position) error
+	// Install promises the marker's term, writes the marker after the
+	// selected log, and returns when it is durable on this node. The node
+	// completes nothing but the marker until Grant. An engine whose write
+	// waits for a follower may block here until one follows.
+	Install(ctx context.Context, m leadership.Marker) (leadership.Acceptance, error)
+	// Grant opens the node to clients as leader of t. It is refused unless
+	// the marker of t is in the node's log. The grant is volatile: a node
+	// that restarts does not lead.
+	Grant(ctx context.Context, t leadership.Term) error
+}
+
+// Follower is a node that can accept from a leader.
+type Follower interface {
+	// Follow promises t, durably accepts from leader under t and from no
+	// other, and returns when the marker of (leader, t) is durable here.
+	Follow(ctx context.Context, t leadership.Term, leader leadership.NodeID) (leadership.Acceptance, error)
+}
+
+// Repairer is a node that can be mended when its log cannot be brought to the
+// leader's by appending.
+type Repairer interface {
+	// Repair discards what is not in the log of from and copies what is.
+	// It records the node's floor durably before it discards anything, so
+	// that until it is back there its log is no evidence.
+	Repair(ctx context.Context, t leadership.Term, from leadership.NodeID) error
+}

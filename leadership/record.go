@@ -1,0 +1,177 @@
+package leadership
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Mode says what a cluster asks of its registry.
+type Mode string
+
+const (
+	// Full is the default: every change passes the full test over all
+	// potential leaders, and the record is for routing and calm. When the
+	// registry is down an emergency may begin without it.
+	Full Mode = "full"
+	// Shortcut lets a change block the recorded leader only. It is for
+	// clusters where many other nodes may be down. Then every change of
+	// every coordinator must write Fence before and Active after, so the
+	// registry becomes a dependency of every change.
+	Shortcut Mode = "shortcut"
+)
+
+// Kind says what a change is for.
+type Kind string
+
+// The kinds of change.
+const (
+	KindPlanned   Kind = "planned"
+	KindEmergency Kind = "emergency"
+	KindRefresh   Kind = "refresh"
+	KindRuleset   Kind = "ruleset"
+	KindBootstrap Kind = "bootstrap"
+	KindAdopt     Kind = "adopt"
+	KindResume    Kind = "resume"
+	KindUndo      Kind = "undo"
+)
+
+// Phase says how far an intent has come, for routers.
+type Phase string
+
+const (
+	// Cleared: no change is under way. The zero value.
+	Cleared Phase = ""
+	// Preparing: a change was announced, the leader serves, nobody holds.
+	Preparing Phase = "preparing"
+	// Holding: the leader is about to drain. Routers hold from here until a
+	// leadership of the intent's term or a later one is routed, or HoldFor
+	// has passed on their own clock.
+	Holding Phase = "holding"
+)
+
+// Intent is what a coordinator says it is about to do. It advises routers and
+// other coordinators; nothing safe depends on it.
+type Intent struct {
+	Term    Term          `json:"term"`
+	By      string        `json:"by,omitempty"`
+	Kind    Kind          `json:"kind,omitempty"`
+	From    NodeID        `json:"from,omitempty"`
+	To      NodeID        `json:"to,omitempty"`
+	Phase   Phase         `json:"phase,omitempty"`
+	HoldFor time.Duration `json:"holdFor,omitempty"`
+}
+
+// String returns "planned change to n2 by c1 at term 7.c1-x, holding".
+func (i Intent) String() string {
+	if i.Phase == Cleared {
+		return "no change under way"
+	}
+	s := string(i.Kind) + " change"
+	if i.To != "" {
+		s += " to " + string(i.To)
+	}
+	if i.By != "" {
+		s += " by " + i.By
+	}
+	return fmt.Sprintf("%s at term %s, %s", s, i.Term, i.Phase)
+}
+
+// Isolation is one that some coordinator keeps in force. It is recorded
+// before the node is isolated, so that whoever comes later knows what must be
+// converted to a promise before it is let go.
+type Isolation struct {
+	Node NodeID `json:"node"`
+	Term Term   `json:"term"`
+	By   string `json:"by,omitempty"`
+}
+
+// Bar keeps a node's storage incarnation from ever counting again: it was
+// declared gone by a waiver. An empty Incarnation bars the node whatever it
+// says of itself, until it is lifted.
+type Bar struct {
+	Node        NodeID `json:"node"`
+	Incarnation string `json:"incarnation,omitempty"`
+	Term        Term   `json:"term"`
+	Reason      string `json:"reason,omitempty"`
+	By          string `json:"by,omitempty"`
+}
+
+// Record is what a Registry stores: one per cluster. It is plain data; the
+// rules of how it may change are the transition methods, pure functions from a
+// record to the next, so that no registry adapter can get them wrong.
+type Record struct {
+	// Version counts writes. A registry assigns it; 0 means that no record
+	// exists yet.
+	Version uint64 `json:"version"`
+	Cluster string `json:"cluster"`
+	Mode    Mode   `json:"mode"`
+	// Fence is the highest term any attempt announced. It only fences and
+	// never falls.
+	Fence Term `json:"fence"`
+	// Active is the newest leadership that is known to be established.
+	Active  Leadership `json:"active"`
+	Ruleset Ruleset    `json:"ruleset"`
+	// Routed is the newest leadership that clients were sent to. Its term
+	// never falls.
+	Routed Leadership `json:"routed"`
+	// Addr is where clients reach Routed.Leader.
+	Addr   string      `json:"addr,omitempty"`
+	Intent Intent      `json:"intent"`
+	Held   []Isolation `json:"held,omitempty"`
+	Barred []Bar       `json:"barred,omitempty"`
+}
+
+// clone returns r with slices of its own.
+func (r Record) clone() Record {
+	r.Ruleset = r.Ruleset.clone()
+	r.Held = slices.Clone(r.Held)
+	r.Barred = slices.Clone(r.Barred)
+	return r
+}
+
+// Equal reports whether two records are the same in every part.
+func (r Record) Equal(o Record) bool {
+	return r.Version == o.Version && r.Cluster == o.Cluster && r.Mode == o.Mode && r.Fence == o.Fence &&
+		r.Active == o.Active && r.Ruleset.Equal(o.Ruleset) && r.Routed == o.Routed && r.Addr == o.Addr &&
+		r.Intent == o.Intent && slices.Equal(r.Held, o.Held) && slices.Equal(r.Barred, o.Barred)
+}
+
+// Validate returns a *TransitionError for a record that no sequence of
+// transitions can have made. Registries check what they load.
+func (r Record) Validate() error {
+	bad := func(reason string) error { return &TransitionError{Step: "use this record", Reason: reason} }
+	switch {
+	case r.Mode != Full && r.Mode != Shortcut:
+		return bad(fmt.Sprintf("unknown mode %q", clip(string(r.Mode))))
+	case r.Fence.Less(r.Active.Term):
+		return bad("active is above the fence")
+	case r.Active.Term.Less(r.Routed.Term):
+		return bad("routed is above active")
+	case r.Fence.Less(r.Intent.Term):
+		return bad("the intent is above the fence")
+	case r.Intent.HoldFor < 0:
+		return bad("HoldFor is negative")
+	}
+	switch r.Intent.Phase {
+	case Cleared, Preparing, Holding:
+	default:
+		return bad(fmt.Sprintf("unknown phase %q", clip(string(r.Intent.Phase))))
+	}
+	if !r.Ruleset.IsZero() {
+		if _, err := NewCohort(r.Ruleset.Members...); err != nil {
+			return bad(err.Error())
+		}
+	}
+	return nil
+}
+
+// IsBarred returns why the record bars this incarnation of the node, or "".
+func (r Record) IsBarred(id NodeID, incarnation string) string {
+	for _, b := range r.Barred {
+		if b.Node == id && (b.Incarnation == "" || b.Incarnation == incarnation) {
+			return fmt.Sprintf("declared gone by %s at term %s: %s", b.By, b.Term, b.Reason)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,123 @@
+package leadership
+
+import (
+	"net/url"
+	"time"
+)
+
+// Scope says what a Refusal refuses.
+type Scope uint8
+
+const (
+	// ScopeAll refuses all new work.
+	ScopeAll Scope = iota
+	// ScopeUnits refuses new units (transactions, sessions, streams); single
+	// requests and the continuations of admitted units still pass.
+	ScopeUnits
+)
+
+// String returns "all" or "units".
+func (s Scope) String() string {
+	if s == ScopeUnits {
+		return "units"
+	}
+	return "all"
+}
+
+// Refusal is the answer of a node that did not execute a request. It is an
+// error and a proof: whoever holds one may send the request again elsewhere.
+//
+// Build one per term and hand out the same pointer: refusing must not
+// allocate. A Refusal is immutable once shared.
+type Refusal struct {
+	// Term is the term the node serves or served when it refused, zero when
+	// it never led.
+	Term Term
+	// Until is the term from which the request may be expected to succeed.
+	// Above Term: hold for a leadership of at least that term. Equal to Term
+	// (or zero): the same leadership will take it again after RetryAfter.
+	Until Term
+	// Scope says which work is refused.
+	Scope Scope
+	// Leader is a hint where to go, empty when unknown.
+	Leader NodeID
+	// Reason is for people.
+	Reason string
+	// RetryAfter is the earliest useful time for another try at the same
+	// node; 0 leaves it to the caller.
+	RetryAfter time.Duration
+}
+
+// Error implements error.
+func (r *Refusal) Error() string {
+	s := "refused, not executed"
+	if r.Reason != "" {
+		s += ": " + r.Reason
+	}
+	if !r.Term.IsZero() {
+		s += " (at term " + r.Term.String() + ")"
+	}
+	if r.Leader != "" {
+		s += ", try " + string(r.Leader)
+	}
+	return s
+}
+
+// NotExecuted reports true: the request had no effect and never will.
+func (r *Refusal) NotExecuted() bool { return true }
+
+// MarshalText encodes the refusal in one line of URL query form, safe in an
+// HTTP header or a gRPC status detail.
+func (r *Refusal) MarshalText() ([]byte, error) {
+	v := url.Values{}
+	v.Set("term", r.Term.String())
+	v.Set("until", r.Until.String())
+	v.Set("scope", r.Scope.String())
+	if r.Leader != "" {
+		v.Set("leader", string(r.Leader))
+	}
+	if r.Reason != "" {
+		v.Set("reason", r.Reason)
+	}
+	if r.RetryAfter > 0 {
+		v.Set("retry", r.RetryAfter.String())
+	}
+	return []byte(v.Encode()), nil
+}
+
+// UnmarshalText is the inverse of MarshalText. A text that is not a refusal
+// is an error and must not be taken as proof of anything.
+func (r *Refusal) UnmarshalText(b []byte) error {
+	v, err := url.ParseQuery(string(b))
+	if err != nil {
+		return &TextError{What: "refusal", Text: clip(string(b)), Reason: err.Error()}
+	}
+	var out Refusal
+	if out.Term, err = ParseTerm(v.Get("term")); err != nil {
+		return &TextError{What: "refusal", Text: clip(string(b)), Reason: err.Error()}
+	}
+	if out.Until, err = ParseTerm(v.Get("until")); err != nil {
+		return &TextError{What: "refusal", Text: clip(string(b)), Reason: err.Error()}
+	}
+	switch v.Get("scope") {
+	case "all":
+	case "units":
+		out.Scope = ScopeUnits
+	default:
+		return &TextError{What: "refusal", Text: clip(string(b)), Reason: `scope must be "all" or "units"`}
+	}
+	if s := v.Get("leader"); s != "" {
+		out.Leader = NodeID(s)
+		if err := out.Leader.Validate(); err != nil {
+			return &TextError{What: "refusal", Text: clip(string(b)), Reason: err.Error()}
+		}
+	}
+	if s := v.Get("retry"); s != "" {
+		if out.RetryAfter, err = time.ParseDuration(s); err != nil || out.RetryAfter < 0 {
+			return &TextError{What: "refusal", Text: clip(string(b)), Reason: "retry is not a duration"}
+		}
+	}
+	out.Reason = v.Get("reason")
+	*r = out
+	return nil
+}

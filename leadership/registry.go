@@ -1,0 +1,77 @@
+package leadership
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Registry stores one Record. It is a dumb store with a compare-and-swap: the
+// rules of how a record may change are Record's transitions. Implementations
+// must be linearizable and safe for concurrent use by several processes.
+// leadershiptest.Registry checks one.
+type Registry interface {
+	// Load returns the newest record, the zero Record when none exists.
+	Load(ctx context.Context) (Record, error)
+	// Swap replaces the record if its version is base, and returns next with
+	// the version it was given, above base. With base 0 it creates the
+	// record. It returns a *ConflictError when the version is another, and
+	// an error wrapping ErrUnknownOutcome when it cannot tell whether the
+	// write took effect; any other error means that it did not.
+	Swap(ctx context.Context, base uint64, next Record) (Record, error)
+	// Wait returns the newest record once its version is above after, at
+	// once when it is already. It may return a version more than one
+	// higher: records in between are of no use to anyone.
+	Wait(ctx context.Context, after uint64) (Record, error)
+}
+
+// updateTries bounds how often Update takes up a conflict.
+const updateTries = 64
+
+// Update loads the record, applies step to it, and swaps. A conflict is taken
+// up again from the new record. An unknown outcome is settled by loading:
+// step is applied again, and must then either find its own work done and
+// return the record as it is, or fail as it would for a stranger's record.
+// Terms are unique to an attempt, so transitions can tell.
+//
+// It returns the record as it stands, and the error of step, of the registry,
+// or ctx. When the outcome of the last Swap could not be settled, the error
+// wraps ErrUnknownOutcome.
+func Update(ctx context.Context, reg Registry, step func(Record) (Record, error)) (Record, error) {
+	var unknown error
+	fail := func(r Record, err error) (Record, error) {
+		if unknown != nil {
+			return r, fmt.Errorf("%w (after %w)", err, unknown)
+		}
+		return r, err
+	}
+	for range updateTries {
+		if err := ctx.Err(); err != nil {
+			return fail(Record{}, context.Cause(ctx))
+		}
+		cur, err := reg.Load(ctx)
+		if err != nil {
+			return fail(Record{}, err)
+		}
+		unknown = nil
+		next, err := step(cur)
+		if err != nil {
+			return cur, err
+		}
+		if next.Equal(cur) {
+			return cur, nil
+		}
+		out, err := reg.Swap(ctx, cur.Version, next)
+		var conflict *ConflictError
+		switch {
+		case err == nil:
+			return out, nil
+		case errors.As(err, &conflict):
+		case errors.Is(err, ErrUnknownOutcome):
+			unknown = err
+		default:
+			return cur, err
+		}
+	}
+	return fail(Record{}, fmt.Errorf("leadership: gave up after %d conflicting registry writes", updateTries))
+}

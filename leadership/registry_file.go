@@ -1,0 +1,253 @@
+package leadership
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// FileRegistry is a Registry in one file, shared by the processes of one
+// machine (the file system must honour flock; NFS does not always). A write
+// holds a lock on FILE.lock, writes a temporary file, fsyncs it, renames it
+// over FILE and fsyncs the directory; so a reader without the lock sees the
+// old record or the new one, and a crash leaves one of the two.
+//
+// It is safe for concurrent use.
+type FileRegistry struct {
+	path   string
+	closed atomic.Bool
+}
+
+// filePoll is how often Wait looks at the file, and a writer at a lock that
+// another process holds.
+const filePoll = 2 * time.Millisecond
+
+// fileMagic begins the file; the checksum of the rest follows it.
+const fileMagic = "tenure-registry-1 "
+
+// OpenFileRegistry returns the registry in the file at path. The directory
+// must exist; the file need not. It returns a *CorruptError when the file is
+// there and cannot be trusted.
+func OpenFileRegistry(path string) (*FileRegistry, error) {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if st, err := os.Stat(filepath.Dir(abs)); err != nil {
+		return nil, err
+	} else if !st.IsDir() {
+		return nil, &fs.PathError{Op: "open", Path: filepath.Dir(abs), Err: errors.New("not a directory")}
+	}
+	f := &FileRegistry{path: abs}
+	_, err = f.read()
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Load implements Registry. It returns a *CorruptError for a file that cannot
+// be trusted.
+func (f *FileRegistry) Load(ctx context.Context) (Record, error) {
+	if err := f.usable(ctx); err != nil {
+		return Record{}, err
+	}
+	return f.read()
+}
+
+// Swap implements Registry. Waiting for the lock ends with ctx, nothing
+// written. A failure at or after the rename is an ErrUnknownOutcome.
+func (f *FileRegistry) Swap(ctx context.Context, base uint64, next Record) (Record, error) {
+	if err := f.usable(ctx); err != nil {
+		return Record{}, err
+	}
+	if err := next.Validate(); err != nil {
+		return Record{}, err
+	}
+	unlock, err := f.lock(ctx)
+	if err != nil {
+		return Record{}, err
+	}
+	defer unlock()
+	cur, err := f.read()
+	if err != nil {
+		return Record{}, err
+	}
+	if cur.Version != base {
+		return Record{}, &ConflictError{Base: base, Current: cur.Version}
+	}
+	next = next.clone()
+	next.Version = base + 1
+	if err := f.write(next); err != nil {
+		return Record{}, err
+	}
+	return next, nil
+}
+
+// Wait implements Registry by looking at the file every 2 ms.
+func (f *FileRegistry) Wait(ctx context.Context, after uint64) (Record, error) {
+	tick := time.NewTicker(filePoll)
+	defer tick.Stop()
+	var last os.FileInfo
+	for {
+		if err := f.usable(ctx); err != nil {
+			return Record{}, err
+		}
+		// A rename makes another inode, so an unchanged file needs no reading.
+		st, err := os.Stat(f.path)
+		if err == nil && (last == nil || !os.SameFile(last, st) || !last.ModTime().Equal(st.ModTime())) {
+			r, err := f.read()
+			if err != nil {
+				return Record{}, err
+			}
+			if r.Version > after {
+				return r, nil
+			}
+			last = st
+		}
+		select {
+		case <-ctx.Done():
+			return Record{}, context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// Close makes all later calls, and a Wait under way, return ErrClosed.
+func (f *FileRegistry) Close() error {
+	f.closed.Store(true)
+	return nil
+}
+
+func (f *FileRegistry) usable(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if f.closed.Load() {
+		return ErrClosed
+	}
+	return nil
+}
+
+func (f *FileRegistry) lock(ctx context.Context) (unlock func(), err error) {
+	file, err := os.OpenFile(f.path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	tick := time.NewTicker(filePoll)
+	defer tick.Stop()
+	for {
+		ok, err := tryLock(file)
+		if err != nil {
+			file.Close()
+			return nil, err
+		}
+		if ok {
+			// Closing the file gives the lock back, also when we die.
+			return func() { file.Close() }, nil
+		}
+		select {
+		case <-ctx.Done():
+			file.Close()
+			return nil, context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+func (f *FileRegistry) read() (Record, error) {
+	b, err := os.ReadFile(f.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Record{}, nil
+	}
+	if err != nil {
+		return Record{}, err
+	}
+	r, err := decodeRecord(b)
+	if err != nil {
+		return Record{}, &CorruptError{Path: f.path, Reason: err.Error()}
+	}
+	return r, nil
+}
+
+func encodeRecord(r Record) ([]byte, error) {
+	body, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	body = append(body, '\n')
+	head := fmt.Sprintf("%s%08x\n", fileMagic, crc32.ChecksumIEEE(body))
+	return append([]byte(head), body...), nil
+}
+
+// decodeRecord is the inverse of encodeRecord and refuses everything else.
+func decodeRecord(b []byte) (Record, error) {
+	head, body, ok := bytes.Cut(b, []byte("\n"))
+	sum, magic := bytes.CutPrefix(head, []byte(fileMagic))
+	if !ok || !magic {
+		return Record{}, errors.New("it does not begin as a registry file")
+	}
+	want, err := strconv.ParseUint(string(sum), 16, 32)
+	if err != nil || uint32(want) != crc32.ChecksumIEEE(body) {
+		return Record{}, errors.New("its checksum does not match: it is torn or was edited")
+	}
+	var r Record
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil {
+		return Record{}, err
+	}
+	if r.Version == 0 {
+		return Record{}, errors.New("its version is zero")
+	}
+	return r, r.Validate()
+}
+
+func (f *FileRegistry) write(r Record) error {
+	b, err := encodeRecord(r)
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(f.path), filepath.Base(f.path)+".tmp*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) // gone after the rename; then this does nothing
+	if _, err := tmp.Write(b); err != nil {
+		tmp.Close()
+		return err
+	}
+	if err := tmp.Sync(); err != nil {
+		tmp.Close()
+		return err
+	}
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), f.path); err != nil {
+		return fmt.Errorf("%w: rename: %w", ErrUnknownOutcome, err)
+	}
+	if err := syncDir(filepath.Dir(f.path)); err != nil {
+		return fmt.Errorf("%w: fsync of the directory: %w", ErrUnknownOutcome, err)
+	}
+	return nil
+}
+
+// syncDir makes a rename in dir survive a power cut.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,403 @@
+package leadership
+
+import (
+	"slices"
+	"time"
+)
+
+// RoundConfig is what a Round starts from.
+type RoundConfig struct {
+	// Term of the attempt. Required.
+	Term Term
+	// Rulesets known to have been in force, at least one. A stale one is
+	// enough: a later one became durable under it, so every set of nodes
+	// that suffices under it sees the later one.
+	Rulesets []Ruleset
+	// Catalog reads the policies; nil for the built-in ones.
+	Catalog *Catalog
+	// Known restricts the tests to one potential leader. It is sound only
+	// with a registry in Shortcut mode, where no leadership can complete
+	// anything before it is recorded as active. Nil: every eligible member
+	// of every ruleset in force is a potential leader.
+	Known *Leadership
+	// Barred says why an incarnation of a node counts for nothing, "" when
+	// it does. Nil bars nobody.
+	Barred func(id NodeID, incarnation string) string
+}
+
+// witness is what is known of one node in this round.
+type witness struct {
+	incarnation string
+	kind        TestimonyKind // Statement: not blocked
+	held        bool
+	read        bool
+	position    Position
+	belowFloor  bool
+	markers     []Sighting
+	lease       time.Duration
+	led         Term
+}
+
+// Round collects testimony for one attempt and decides, by one predicate, what
+// it proves: whether every older leadership is revoked, and whether every
+// request that one of them may have completed was discovered. Mechanisms never
+// decide that themselves, which is why they can be mixed.
+//
+// A Round is not safe for concurrent use; its owner feeds it one testimony at
+// a time.
+type Round struct {
+	term    Term
+	catalog *Catalog
+	known   *Leadership
+	barred  func(NodeID, string) string
+
+	cohort  *Cohort // the bit space; grows with the rulesets
+	rules   []*Rules
+	decided uint64 // the highest ruleset version known to be complete
+
+	seen       [MaxMembers]witness
+	blocked    Set
+	read       Set
+	waivers    []Waiver
+	loss       Set // Gone with Loss: discovery does not ask for them
+	superseded Term
+
+	proposal *Proposal
+}
+
+// NewRound returns an empty round. It returns a *TermError, or the errors of
+// Ruleset.Compile.
+func NewRound(c RoundConfig) (*Round, error) {
+	if err := c.Term.Validate(); err != nil {
+		return nil, err
+	}
+	if len(c.Rulesets) == 0 {
+		return nil, ErrEmptyCohort
+	}
+	r := &Round{term: c.Term, catalog: c.Catalog, known: c.Known, barred: c.Barred, cohort: &Cohort{}}
+	for _, rs := range c.Rulesets {
+		if err := r.force(rs); err != nil {
+			return nil, err
+		}
+	}
+	if c.Known != nil {
+		if _, ok := r.cohort.Member(c.Known.Leader); !ok {
+			return nil, &UnknownNodeError{Node: c.Known.Leader}
+		}
+	}
+	return r, nil
+}
+
+// force puts a ruleset in force, unless it is already or a later one is known
+// to be complete.
+func (r *Round) force(rs Ruleset) error {
+	if rs.Version < r.decided {
+		return nil
+	}
+	for _, have := range r.rules {
+		if have.Ruleset.Equal(rs) {
+			return nil
+		}
+	}
+	c, err := r.cohort.cover(rs.Members)
+	if err != nil {
+		return err
+	}
+	compiled, err := rs.CompileIn(c, r.catalog)
+	if err != nil {
+		return err
+	}
+	r.cohort = c
+	r.rules = append(r.rules, compiled)
+	return nil
+}
+
+// decide notes that a ruleset is known to be complete. It became durable under
+// the one before it, so leaderships under an earlier ruleset, and other drafts
+// of the same version, are dead.
+func (r *Round) decide(rs Ruleset) error {
+	if rs.Version < r.decided {
+		return nil
+	}
+	if err := r.force(rs); err != nil {
+		return err
+	}
+	r.decided = rs.Version
+	r.rules = slices.DeleteFunc(r.rules, func(have *Rules) bool {
+		v := have.Ruleset.Version
+		return v < r.decided || v == r.decided && !have.Ruleset.Equal(rs)
+	})
+	return nil
+}
+
+// Term returns the term of the attempt.
+func (r *Round) Term() Term { return r.term }
+
+// Rulesets returns the rulesets in force as far as they are known.
+func (r *Round) Rulesets() []Ruleset {
+	out := make([]Ruleset, len(r.rules))
+	for i, rules := range r.rules {
+		out[i] = rules.Ruleset
+	}
+	return out
+}
+
+// Add takes a testimony into account. Testimonies of nodes outside every
+// ruleset in force are kept, for their markers, but count for nothing.
+//
+//	*SupersededError       the node has promised a higher term: this attempt is over
+//	*StaleTermError        the testimony is of an older attempt; it was ignored
+//	*UnknownNodeError      the node is in no ruleset; only its markers were used
+//	*ReadBeforeBlockError  the read was ignored, a block in it was counted
+//	*BarredError           the record bars this incarnation; it was ignored
+//	*PolicyError           a marker shows a ruleset that cannot be compiled
+//
+// After any of them the round is consistent and goes on, except that a
+// superseded one proves nothing any more.
+func (r *Round) Add(t Testimony) error {
+	switch {
+	case t.Kind == Refused, r.term.Less(t.Term):
+		r.superseded = MaxTerm(r.superseded, t.Term)
+		if !r.term.Less(r.superseded) { // a refusal that names no higher term
+			return &StaleTermError{Node: t.Node, Asked: r.term, Promised: t.Term}
+		}
+		return &SupersededError{Term: r.term, By: r.superseded}
+	case t.Term.Less(r.term):
+		return &StaleTermError{Node: t.Node, Asked: t.Term, Promised: r.term}
+	case t.Kind == Certified:
+		return &WaiverError{"certified testimony comes from Waive only"}
+	}
+	if r.barred != nil {
+		if why := r.barred(t.Node, t.Incarnation); why != "" {
+			return &BarredError{Node: t.Node, Reason: why}
+		}
+	}
+	if err := r.sight(t.Markers); err != nil {
+		return err
+	}
+	m, ok := r.cohort.Member(t.Node)
+	if !ok {
+		return &UnknownNodeError{Node: t.Node}
+	}
+	return r.count(m, t)
+}
+
+// sight lets the rulesets in force grow (or shrink) by what a log shows.
+func (r *Round) sight(ss []Sighting) error {
+	for _, s := range ss {
+		if s.Marker.Ruleset.IsZero() {
+			continue
+		}
+		if s.Decided {
+			if err := r.decide(s.Marker.Ruleset); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, rs := range append([]Ruleset{s.Marker.Ruleset}, s.Marker.Over...) {
+			if err := r.force(rs); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (r *Round) count(m Member, t Testimony) error {
+	w := &r.seen[m]
+	if w.incarnation != t.Incarnation && (r.blocked | r.read).Has(m) && w.kind != Certified {
+		// Another storage, or a restart that undid a held block: all that
+		// the old incarnation said is void.
+		*w = witness{}
+		r.blocked, r.read = r.blocked.Without(m), r.read.Without(m)
+	}
+	w.incarnation = t.Incarnation
+	if t.Kind.blocks() && (!r.blocked.Has(m) || w.held || w.kind == Certified) {
+		// A stable block takes the place of a held one, never the reverse.
+		w.kind, w.held = t.Kind, t.Held || t.Kind == Isolated
+		r.blocked = r.blocked.With(m)
+	}
+	w.lease = max(w.lease, t.LeaseLeft)
+	w.led = MaxTerm(w.led, t.Led)
+	if t.BelowFloor {
+		w.belowFloor = true
+		r.read = r.read.Without(m)
+	}
+	if t.Read == nil {
+		return nil
+	}
+	if !r.blocked.Has(m) && r.Revoked() != nil {
+		return &ReadBeforeBlockError{Node: t.Node}
+	}
+	w.position, w.markers, w.belowFloor = *t.Read, t.Markers, t.BelowFloor
+	if !t.BelowFloor {
+		r.read = r.read.With(m)
+	}
+	return nil
+}
+
+// Waive enters a person's statement that nodes are gone as certified
+// testimony. It returns a *WaiverError, *UnknownNodeError, or a *WaiverError
+// for a node that has itself testified in this round: what answers is not gone.
+func (r *Round) Waive(w Waiver) error {
+	if err := w.Validate(); err != nil {
+		return err
+	}
+	gone, err := r.cohort.Set(w.Gone...)
+	if err != nil {
+		return err
+	}
+	for m := range gone.All() {
+		if r.blocked.Has(m) && r.seen[m].kind != Certified {
+			return &WaiverError{"node " + string(r.cohort.Node(m).ID) + " has answered: it is not gone"}
+		}
+	}
+	for m := range gone.All() {
+		r.seen[m].kind = Certified
+		r.blocked = r.blocked.With(m)
+	}
+	if w.Loss {
+		r.loss |= gone
+	}
+	r.waivers = append(r.waivers, w)
+	return nil
+}
+
+// potential returns who may hold or yet be granted a term below this one,
+// under rules.
+func (r *Round) potential(rules *Rules) Set {
+	if r.known == nil {
+		return rules.leaders
+	}
+	m, ok := r.cohort.Member(r.known.Leader)
+	if !ok {
+		return rules.leaders
+	}
+	return SetOf(m) & rules.members
+}
+
+// uncovered is the one predicate behind both tests: some potential leader
+// under some ruleset in force for whom the nodes outside reached are durable.
+func (r *Round) uncovered(reached Set) (*Rules, Member, bool) {
+	for _, rules := range r.rules {
+		if l, ok := rules.Could(r.potential(rules), rules.members.Minus(reached)); ok {
+			return rules, l, true
+		}
+	}
+	return nil, 0, false
+}
+
+// Revoked returns nil when it is proven that no leadership below the round's
+// term can complete a new request: for every potential leader under every
+// ruleset in force, the nodes that are not blocked hold no durable set.
+//
+// That the nodes which were reached are durable themselves proves nothing:
+// with 2 of 4, {n1,n2} is durable and so is {n3,n4}.
+//
+// Otherwise it returns a *NotRevokedError with the counter-example, or a
+// *SupersededError. It does not allocate when it returns nil.
+func (r *Round) Revoked() error {
+	if r.term.Less(r.superseded) {
+		return &SupersededError{Term: r.term, By: r.superseded}
+	}
+	if rules, l, ok := r.uncovered(r.blocked); ok {
+		return &NotRevokedError{Term: r.term, Counter: rules.counter(l, rules.members.Minus(r.blocked))}
+	}
+	return nil
+}
+
+// Discovered returns nil when every request that a leadership below the
+// round's term may have completed is in some log that was read after that
+// node's block. Otherwise a *NotDiscoveredError or a *SupersededError.
+func (r *Round) Discovered() error {
+	if r.term.Less(r.superseded) {
+		return &SupersededError{Term: r.term, By: r.superseded}
+	}
+	read := r.read | r.loss
+	if rules, l, ok := r.uncovered(read); ok {
+		return &NotDiscoveredError{Term: r.term, Counter: rules.counter(l, rules.members.Minus(read))}
+	}
+	return nil
+}
+
+// willing returns the members that stably promised and can take part in the
+// new term.
+func (r *Round) willing() Set {
+	var s Set
+	for m := range r.blocked.All() {
+		if r.seen[m].kind.stable() && !r.seen[m].held {
+			s = s.With(m)
+		}
+	}
+	return s
+}
+
+// Ready returns nil when the round is sufficient to establish the node: both
+// tests pass, it was reached and read above its floor, it is eligible, and the
+// willing nodes hold a durable set for it under every ruleset in force. Else
+// the error of the test, an *UnknownNodeError, *IneligibleError, *BarredError
+// or *NotReadyError.
+func (r *Round) Ready(to NodeID) error {
+	if err := r.Revoked(); err != nil {
+		return err
+	}
+	if err := r.Discovered(); err != nil {
+		return err
+	}
+	return r.candidacy(to)
+}
+
+func (r *Round) candidacy(to NodeID) error {
+	m, ok := r.cohort.Member(to)
+	if !ok {
+		return &UnknownNodeError{Node: to}
+	}
+	willing := r.willing()
+	switch {
+	case !willing.Has(m):
+		return &NotReadyError{Node: to, Reason: "it did not promise term " + r.term.String()}
+	case r.seen[m].belowFloor:
+		return &BarredError{Node: to, Reason: "it is below its floor: it dropped entries for a repair and has not got them back"}
+	case !r.read.Has(m):
+		return &NotReadyError{Node: to, Reason: "its position was not read"}
+	}
+	for _, rules := range r.rules {
+		if !rules.leaders.Has(m) {
+			return &IneligibleError{Node: to, Reason: "it is not an eligible member of the ruleset in force"}
+		}
+		if have := willing & rules.members; !rules.Durable(m, have) {
+			return &NotReadyError{Node: to, Reason: "its marker cannot become durable on the nodes that promised, " + setText(r.cohort.Names(have)) + ": reach one of " + setText(r.cohort.Names(rules.members.Minus(have)))}
+		}
+	}
+	return nil
+}
+
+// Superseded returns the highest term that a node was seen to have promised
+// above the round's, zero when there is none.
+func (r *Round) Superseded() Term { return r.superseded }
+
+// Waivers returns the waivers that were entered.
+func (r *Round) Waivers() []Waiver { return slices.Clone(r.waivers) }
+
+// Blocked returns the nodes that count as blocked.
+func (r *Round) Blocked() []NodeID { return r.cohort.Names(r.blocked) }
+
+// Reads returns the positions that count, in the order of the rulesets.
+func (r *Round) Reads() []NodePosition {
+	out := make([]NodePosition, 0, r.read.Len())
+	for m := range r.read.All() {
+		out = append(out, NodePosition{Node: r.cohort.Node(m).ID, Position: r.seen[m].position})
+	}
+	return out
+}
+
+// LeaseLeft returns the longest lease that a reached node has given and that
+// had not run out when it answered. Every sufficient set holds a grantor of
+// every lease, so waiting this out waits out all of them.
+func (r *Round) LeaseLeft() time.Duration {
+	var d time.Duration
+	for m := range r.blocked.All() {
+		d = max(d, r.seen[m].lease)
+	}
+	return d
+}

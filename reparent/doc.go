@@ -1,0 +1,2 @@
+// Package reparent is under construction.
+package reparent

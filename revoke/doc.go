@@ -1,0 +1,2 @@
+// Package revoke is under construction.
+package revoke
