@@ -1,2 +1,39 @@
-// Package establish is under construction.
+// Package establish makes a leadership: it brings the candidate to the selected
+// log, installs the marker, lets followers accept from it, and grants.
+//
+// An establishment begins with a *leadership.Proposal, which only a proven
+// revocation can make, and a grant takes a *leadership.Installed, which only a
+// durable marker can make. The order "revoke, install durably, activate, grant"
+// is therefore one that the compiler keeps.
+//
+//	est, _ := establish.NewProposal(candidates, followers, establish.Options{})
+//	err := est.Install(ctx, proposal, func(a leadership.Acceptance) { proposal.Add(a) })
+//	installed, err := proposal.Installed()
+//	err = est.Grant(ctx, installed)
+//
+// # Guarantees
+//
+// The candidate catches up before it installs. Install and Follow run side by
+// side, because an engine's marker may be unable to complete before somebody
+// follows. Choose stops on logs that diverged instead of picking one.
+//
+// # What it does not guarantee
+//
+// That Install returned nil proves nothing, and that it returned an error does
+// not mean that the marker is not durable: only Proposal.Installed says.
+//
+// # Assumptions
+//
+// Nodes keep the contracts of Candidate and Follower.
+//
+// # State model
+//
+//	Proposal -> CatchUp -> Install (candidate) --+--> marker durable -> Installed -> Grant
+//	                       Follow (each member) --+
+//
+// # Failure handling
+//
+// A donor that dies is replaced by the next one. A follower that fails is asked
+// again within the context, when Options.Retry says so; the establishment needs
+// a durable set of them, not all.
 package establish

@@ -1,2 +1,62 @@
-// Package reparent is under construction.
+// Package reparent changes the leader of a cluster, planned or not, in the one
+// order that is safe: revoke, then establish, then activate, grant and route.
+//
+//	g, err := reparent.New("orders", registry, nodes, reparent.Config{})
+//	plan, err := g.Plan(ctx, reparent.Planned("n2"))    // touches nothing
+//	report, err := g.Run(ctx, reparent.Planned("n2"))
+//	report, err = g.Run(ctx, reparent.Emergency())      // the leader is gone
+//	report, err = g.Run(ctx, reparent.Resume())         // a coordinator is gone
+//	swept, err := g.Sweep(ctx)                          // bring back stragglers
+//	fmt.Println(report)
+//
+// # Guarantees
+//
+//	G3  no establishment begins before its revocation is proven: the proof is
+//	    a value that cannot be made otherwise, and Install takes nothing else
+//	G5  a coordinator that is paused, killed or resumed anywhere does no harm;
+//	    another one finishes or restores with Resume or Emergency
+//	G6  any mechanism may follow any other, in any order of rounds
+//	G8  every call ends with its context, plus at most Limits.Undo; nothing
+//	    keeps running after it
+//	G10 bad input is a typed error before anything is touched
+//
+// A planned change that fails leaves somebody leading under a new term, or says
+// precisely why not. Of several coordinators the highest term wins; the others
+// end Superseded and touch nothing more.
+//
+// # What it does not guarantee
+//
+// It does not notice that a leader is gone: that is the caller's failure
+// detector. It does not bring back data that only lost nodes had; a Waiver lets
+// a person say so and go on. Progress needs a set of nodes that suffices; the
+// error of a change that lacks one names the smallest sets that would do.
+//
+// # Assumptions
+//
+// Nodes keep the contracts of packages revoke and establish. The registry is
+// linearizable; in Full mode it may be down during an emergency. Clocks are used
+// for bounds and reports only, except where a node says that it gave a lease.
+//
+// # State model
+//
+//	             planned, refresh, ruleset, adopt
+//	check - load - survey - plan - begin - prepare - hold --+
+//	             emergency, resume, undo, bootstrap         |   record: intent
+//	check - load - survey - plan - begin -------------------+   nodes:  nothing yet
+//	                                                        v
+//	                    revoke     drain, step down, promises; until proven
+//	                    propose    one candidate, one log, one marker per term
+//	                    install    catch up, marker, followers; until durable
+//	                    ------------------------------- point of no return
+//	                    activate   record: active
+//	                    grant      node: leads
+//	                    route      record: routed, intent cleared
+//	                    settle     late answers
+//
+// # Failure handling
+//
+// A failure before revoke clears the intent: NotStarted. A failure between
+// revoke and grant is undone under a new term, the old leader preferred:
+// Restored, or Incomplete with the reason. After the grant nothing is undone.
+// There is no journal: the record and the nodes are the only state.
 package reparent

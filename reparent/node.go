@@ -3,11 +3,46 @@ package reparent
 import (
 	"context"
 
+	"github.com/tenure-go/tenure/establish"
 	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/revoke"
 )
 
 // Statuser is a node that says how it is. What it says is a hint, for
 // pre-flight checks and for people; no decision of a change rests on it.
 type Statuser interface {
 	Status(ctx context.Context) (leadership.Status, error)
+}
+
+// Node is one node of the cluster as its adapter offers it: what it can do is
+// what is not nil. Fields must not change once a Guard has them.
+type Node struct {
+	ID leadership.NodeID
+	// Addr is where clients reach the node; it goes into the record when the
+	// node leads.
+	Addr string
+	// Priority is the operator's preference among equal candidates.
+	Priority int
+
+	// Status and Promise are required.
+	Status  Statuser
+	Promise revoke.Promiser
+	// StepDown is needed at a leader for a planned change.
+	StepDown revoke.StepDowner
+	// Candidate is needed to lead, Follow to follow.
+	Candidate establish.Candidate
+	Follow    establish.Follower
+	// Repair is used by Sweep on a node that cannot follow otherwise.
+	Repair establish.Repairer
+	// Enforce says which policies the engine can keep; nil: all.
+	Enforce leadership.Enforcer
+
+	// Truncates says that CatchUp and Follow remove a conflicting tail by
+	// themselves, as a log with per-entry terms can.
+	Truncates bool
+	// GrantsAtInstall says that the engine takes clients as soon as it is
+	// installed (pg_promote). Without a ClientGate, something that keeps
+	// clients out until Grant, such a node may not be used in Shortcut mode.
+	GrantsAtInstall bool
+	ClientGate      bool
 }

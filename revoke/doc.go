@@ -1,2 +1,47 @@
-// Package revoke is under construction.
+// Package revoke takes leadership away.
+//
+// A revocation is anything that stably makes one of the conditions of a
+// leadership false: the leader itself gives up (StepDown), followers stop
+// supporting it (Proposal, Fence, Source), its lease runs out (Lease), or it is
+// cut off (Isolate). A mechanism only asks nodes and delivers what they say, as
+// leadership.Testimony. Whether that amounts to a proof is decided by one pure
+// test, leadership.Round.Revoked, whatever mixture of mechanisms it came from;
+// so any of them may follow any other, within an attempt and across attempts.
+//
+//	step, _ := revoke.NewStepDown(leaders)             // map[NodeID]StepDowner
+//	push, _ := revoke.NewProposal(nodes, revoke.Options{})
+//	planned, _ := revoke.Then(revoke.Stage{Revoker: step, Must: true}, revoke.Stage{Revoker: push})
+//	err := planned.Revoke(ctx, revoke.Ask{Term: t, Targets: ids, Leader: "n1", Drain: time.Second},
+//		func(t leadership.Testimony) { round.Add(t) })
+//
+// # Guarantees
+//
+// A mechanism reports only what a node said, once it said it. It calls report
+// from goroutines that have all ended when Revoke returns. A node that has
+// promised a higher term is reported as Refused, which ends the attempt.
+//
+// # What it does not guarantee
+//
+// That Revoke returned nil proves nothing: every target answered, which is not
+// the question. That it returned an error does not mean that nothing happened:
+// a node whose answer was lost may have promised.
+//
+// # Assumptions
+//
+// Nodes keep the contract of Promiser. Leases are counted on monotonic clocks
+// whose rate error is at most the rho given to Lease.
+//
+// # State model
+//
+//	            Promise / StepDown
+//	supporting ---------------------> promised T   stable: only loss of storage undoes it
+//	            Isolate                  ^
+//	supporting -----------> isolated ----+         held: lasts while it is kept in force;
+//	            Expire                convert      Release refuses until it is a promise
+//	leased ----------------> expired               stable: the lease cannot be renewed below T
+//
+// # Failure handling
+//
+// One node's failure never hides another's answer. Calls are repeated within
+// the context when Options.Retry says so; all of them are idempotent at a term.
 package revoke

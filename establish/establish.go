@@ -1,0 +1,88 @@
+package establish
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// Establisher is a mechanism that makes a proposed leadership true.
+type Establisher interface {
+	// Install brings the candidate to the selected log, installs the marker
+	// there, lets the members follow, and reports each acceptance as it
+	// comes. It returns when all have answered or ctx has ended, nil only in
+	// the former case; by then every goroutine it started has ended. report
+	// may be called from several goroutines at once.
+	Install(ctx context.Context, p *leadership.Proposal, report func(leadership.Acceptance)) error
+	// Grant opens the installed leader to clients. It is idempotent.
+	Grant(ctx context.Context, in *leadership.Installed) error
+}
+
+// Options tune how nodes are asked.
+type Options struct {
+	// Retry is the pause before a node that failed is asked again, until ctx
+	// ends. 0: each node is asked once.
+	Retry time.Duration
+	_     struct{}
+}
+
+// ErrNilNode is returned for a nil Candidate or Follower, or a nil report.
+var ErrNilNode = errors.New("establish: nil node")
+
+// NodeError is what asking one node came to.
+type NodeError struct {
+	Node leadership.NodeID
+	Op   string // "catch up", "install", "follow", "grant"
+	Err  error
+}
+
+func (e *NodeError) Error() string {
+	return fmt.Sprintf("establish: %s at %s: %v", e.Op, e.Node, e.Err)
+}
+
+// Unwrap returns the node's own error.
+func (e *NodeError) Unwrap() error { return e.Err }
+
+// CatchUpError is returned when no donor could bring the candidate to the
+// selected position.
+type CatchUpError struct {
+	Node   leadership.NodeID
+	Donors []leadership.NodeID
+	Err    error
+}
+
+func (e *CatchUpError) Error() string {
+	return fmt.Sprintf("establish: %s could not be brought to the selected log from %v: %v", e.Node, e.Donors, e.Err)
+}
+
+// Unwrap returns the donors' errors, joined.
+func (e *CatchUpError) Unwrap() error { return e.Err }
+
+// NeedsRepairError names members that were left out because their log cannot
+// get to the selected one by appending. A Sweep repairs them.
+type NeedsRepairError struct{ Nodes []leadership.NodeID }
+
+func (e *NeedsRepairError) Error() string {
+	return fmt.Sprintf("establish: %v hold what the selected log does not and were left out: repair them", e.Nodes)
+}
+
+// retry repeats f until it succeeds, the answer is final, or ctx ends.
+func retry(ctx context.Context, pause time.Duration, f func() error) error {
+	for {
+		err := f()
+		var stale *leadership.StaleTermError
+		if err == nil || pause <= 0 || errors.As(err, &stale) || ctx.Err() != nil {
+			return err
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return err
+		case <-t.C:
+		}
+	}
+}

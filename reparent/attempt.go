@@ -1,0 +1,380 @@
+package reparent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tenure-go/tenure/establish"
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/revoke"
+)
+
+// attempt is one change under one term: its whole state, from the survey to the
+// report. It lives as long as the Run that made it.
+type attempt struct {
+	g      *Guard
+	change Change
+	rep    *Report
+	began  time.Time
+
+	rec      leadership.Record
+	blind    error // why the change goes on without the registry; nil: it does not
+	rulesets []leadership.Ruleset
+	from     leadership.NodeID
+	next     *leadership.Ruleset
+	prefer   []leadership.NodeID
+	statuses []leadership.Status
+	term     leadership.Term
+
+	outrun  leadership.Term // a fence that was seen above a term we took
+	begun   bool            // the intent may be in the record
+	touched bool            // nodes may have been asked
+	granted bool
+
+	mu     sync.Mutex // guards round, asked, and what of rep the reports write
+	round  *leadership.Round
+	asked  map[leadership.NodeID]bool
+	news   chan struct{} // capacity 1: something was reported
+	joins  sync.WaitGroup
+	cancel context.CancelFunc // ends the mechanisms; nil until they begin
+}
+
+// do runs one step with its hooks and its line in the report.
+func (a *attempt) do(ctx context.Context, s Step, f func(context.Context) error) error {
+	ev := a.event(s, nil)
+	start := time.Now()
+	err := a.before(ctx, ev)
+	if err == nil {
+		err = f(ctx)
+	}
+	a.rep.step(s, start.Sub(a.began), time.Since(start), err)
+	ev = a.event(s, err)
+	if h := a.g.cfg.Hooks.After; h != nil {
+		h(ev)
+	}
+	level := a.g.cfg.Logger.Info
+	if err != nil {
+		level = a.g.cfg.Logger.Warn
+	}
+	level("reparent: "+string(s), "cluster", ev.Cluster, "kind", ev.Kind, "term", ev.Term, "from", ev.From, "to", ev.To, "error", err)
+	if err != nil && a.rep.Failed == "" {
+		a.rep.Failed = s
+	}
+	return err
+}
+
+func (a *attempt) event(s Step, err error) Event {
+	return Event{Cluster: a.g.cluster, Kind: a.change.Kind, Step: s, Term: a.term, From: a.from, To: a.rep.To, Err: err}
+}
+
+func (a *attempt) before(ctx context.Context, ev Event) error {
+	h := a.g.cfg.Hooks.Before
+	if h == nil {
+		return nil
+	}
+	err := h(ctx, ev)
+	if err == nil {
+		return nil
+	}
+	if ev.Step.vetoable() {
+		return &VetoError{Step: ev.Step, Err: err}
+	}
+	a.g.cfg.Logger.Warn("reparent: too late to veto", "step", ev.Step, "term", ev.Term, "error", err)
+	return nil
+}
+
+// run is the one order of a change.
+func (a *attempt) run(ctx context.Context) error {
+	defer a.end()
+	for _, s := range []struct {
+		step Step
+		f    func(context.Context) error
+	}{
+		{StepCheck, a.change.validate},
+		{StepLoad, a.load},
+		{StepSurvey, a.look},
+		{StepPlan, a.preflight},
+		{StepBegin, a.begin},
+		{StepPrepare, a.prepare},
+		{StepHold, a.hold},
+	} {
+		if a.skips(s.step) {
+			continue
+		}
+		if err := a.do(ctx, s.step, s.f); err != nil {
+			return err
+		}
+	}
+	return a.replace(ctx)
+}
+
+// skips says which steps this kind of change has no use for.
+func (a *attempt) skips(s Step) bool {
+	switch s {
+	case StepPrepare: // the leader itself, or nobody, is level
+		return a.change.Kind != leadership.KindPlanned || a.change.To == a.from
+	case StepHold: // announced as holding already
+		return !a.change.orderly()
+	}
+	return false
+}
+
+// replace is the part of a change in which there is no leader.
+func (a *attempt) replace(ctx context.Context) error {
+	a.touched = true
+	gap := time.Now()
+	mctx, cancel := context.WithCancel(ctx)
+	a.cancel = cancel
+
+	var rev *leadership.Revocation
+	var choice establish.Choice
+	err := a.do(ctx, StepRevoke, func(ctx context.Context) (err error) {
+		rev, choice, err = a.revoke(ctx, mctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	proven := time.Now()
+	a.rep.To, a.rep.Passed = choice.To, choice.Passed
+
+	var prop *leadership.Proposal
+	err = a.do(ctx, StepPropose, func(context.Context) (err error) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		prop, err = rev.Propose(choice.To, a.next)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var in *leadership.Installed
+	err = a.do(ctx, StepInstall, func(ctx context.Context) (err error) {
+		in, err = a.install(ctx, mctx, prop)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.do(ctx, StepActivate, func(ctx context.Context) error { return a.activate(ctx, in) }); err != nil {
+		return err
+	}
+	if left := a.leaseLeft(); left > 0 {
+		if err := a.do(ctx, StepLease, func(ctx context.Context) error { return a.waitLease(ctx, left, proven) }); err != nil {
+			return err
+		}
+	}
+	if err := a.do(ctx, StepGrant, func(ctx context.Context) error { return a.grant(ctx, in) }); err != nil {
+		return err
+	}
+	a.granted = true
+	a.rep.Gap = time.Since(gap)
+	if err := a.do(ctx, StepRoute, func(ctx context.Context) error { return a.route(ctx, in) }); err != nil {
+		return err
+	}
+	return a.do(ctx, StepSettle, a.settle)
+}
+
+// end joins every goroutine of the attempt. What had not answered by then is
+// cancelled: it may still happen, under a term that is decided already.
+func (a *attempt) end() {
+	if a.cancel != nil {
+		a.cancel()
+	}
+	a.joins.Wait()
+	a.stragglers()
+}
+
+// settle gives nodes that have not answered a little longer: each that follows
+// now is one that Sweep need not visit. It never fails a change.
+func (a *attempt) settle(ctx context.Context) error {
+	done := make(chan struct{})
+	go func() {
+		a.joins.Wait()
+		close(done)
+	}()
+	t := time.NewTimer(a.g.cfg.Limits.Linger)
+	defer t.Stop()
+	select {
+	case <-done:
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	a.cancel()
+	<-done
+	return nil
+}
+
+// report is what mechanisms call with each testimony.
+func (a *attempt) report(t leadership.Testimony) {
+	a.mu.Lock()
+	err := a.round.Add(t)
+	a.rep.testimony(t, err)
+	a.mu.Unlock()
+	if h := a.g.cfg.Hooks.Testimony; h != nil {
+		h(t)
+	}
+	a.poke()
+}
+
+// poke wakes the change to look again; one pending look is enough.
+func (a *attempt) poke() {
+	select {
+	case a.news <- struct{}{}:
+	default:
+	}
+}
+
+// sufficient is the check that the change acts on: the proof and the candidate
+// it may establish. The plan runs the same on hints.
+func (a *attempt) sufficient() (*leadership.Revocation, establish.Choice, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.decide(a.round)
+}
+
+// alive returns a *leadership.SupersededError once any answer, however late,
+// told of a newer attempt: from then on this one touches nothing more.
+func (a *attempt) alive() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if by := a.round.Superseded(); a.term.Less(by) {
+		return &leadership.SupersededError{Term: a.term, By: by}
+	}
+	return nil
+}
+
+// revoke runs the mechanism until the round suffices. The mechanism is not
+// broken off then: what it still finds out goes into the report.
+func (a *attempt) revoke(ctx, mctx context.Context) (*leadership.Revocation, establish.Choice, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.g.cfg.Limits.Revoke)
+	defer cancel()
+	mechanism := a.change.Revoke
+	if mechanism == nil {
+		mechanism = a.g.push
+		if a.change.orderly() {
+			mechanism = a.g.planned
+		}
+	}
+	var failed error
+	for {
+		targets := a.targets()
+		if len(targets) == 0 {
+			_, _, err := a.sufficient()
+			return nil, establish.Choice{}, errors.Join(failed, err)
+		}
+		ended := a.start(mctx, mechanism, targets)
+		for waiting := true; waiting; {
+			select {
+			case failed = <-ended:
+				waiting = false
+			case <-a.news:
+			case <-ctx.Done():
+				_, _, err := a.sufficient()
+				return nil, establish.Choice{}, errors.Join(context.Cause(ctx), err)
+			}
+			rev, choice, err := a.sufficient()
+			if err == nil {
+				return rev, choice, nil
+			}
+			var super *leadership.SupersededError
+			if errors.As(err, &super) {
+				return nil, establish.Choice{}, err
+			}
+		}
+		// A planned change in which the leader did not step down in order
+		// must not go on to nodes that the round has meanwhile learned of.
+		var stage *revoke.StageError
+		if errors.As(failed, &stage) && stage.Must {
+			return nil, establish.Choice{}, failed
+		}
+	}
+}
+
+// start runs the mechanism on its own goroutine, which end joins.
+func (a *attempt) start(ctx context.Context, m revoke.Revoker, targets []leadership.NodeID) <-chan error {
+	ask := revoke.Ask{
+		Term: a.term, Targets: targets, Leader: a.from, Drain: a.g.cfg.Limits.Drain,
+		Enough:  func() bool { _, _, err := a.sufficient(); return err == nil },
+		Drained: a.drained,
+	}
+	ended := make(chan error, 1)
+	a.joins.Go(func() { ended <- m.Revoke(ctx, ask, a.report) })
+	return ended
+}
+
+func (a *attempt) drained(id leadership.NodeID, d revoke.Drained) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.rep.Drained = &d
+}
+
+// targets returns the members of the rulesets in force, and of the one to come,
+// that were not asked yet. Rulesets grow while answers come in.
+func (a *attempt) targets() []leadership.NodeID {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var ids []leadership.NodeID
+	sets := a.round.Rulesets()
+	if a.next != nil {
+		sets = append(sets, *a.next)
+	}
+	for _, rs := range sets {
+		for _, id := range rs.IDs() {
+			if _, ok := a.g.nodes[id]; ok && !a.asked[id] {
+				a.asked[id] = true
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
+func (a *attempt) leaseLeft() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.round.LeaseLeft()
+}
+
+// waitLease waits until every lease that a reached node gave to a lower term is
+// over on the clock of whoever holds it. since is when the last of the answers
+// that count had come.
+func (a *attempt) waitLease(ctx context.Context, left time.Duration, since time.Time) error {
+	wait, err := revoke.LeaseWait(left, a.g.cfg.ClockRate)
+	if err != nil {
+		return err
+	}
+	t := time.NewTimer(wait - time.Since(since))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-t.C:
+		return nil
+	}
+}
+
+// stragglers names the members that neither testified nor accepted.
+func (a *attempt) stragglers() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for id := range a.asked {
+		if !slices.ContainsFunc(a.rep.Testimony, func(t Heard) bool { return t.Node == id }) {
+			a.rep.Stragglers = append(a.rep.Stragglers, id)
+		}
+	}
+	slices.Sort(a.rep.Stragglers)
+}
+
+// node returns the node, or the error for one that the guard has not.
+func (a *attempt) node(id leadership.NodeID) (Node, error) {
+	n, ok := a.g.nodes[id]
+	if !ok {
+		return Node{}, fmt.Errorf("reparent: the guard has no such node: %w", &leadership.UnknownNodeError{Node: id})
+	}
+	return n, nil
+}

@@ -1,0 +1,139 @@
+package reparent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tenure-go/tenure/establish"
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/revoke"
+)
+
+// Change says what is to happen. Make one with a constructor and set the
+// optional fields as needed; it is a value and can be planned, inspected and
+// run, any number of times. Every run takes a term of its own.
+type Change struct {
+	Kind leadership.Kind
+	// To is who shall lead. Required for a planned change, optional for an
+	// emergency, where it is the only acceptable candidate.
+	To leadership.NodeID
+	// Ruleset is the new or first ruleset.
+	Ruleset *leadership.Ruleset
+	// Mode is for Bootstrap and Adopt; "" is Full.
+	Mode leadership.Mode
+	// Revoke and Establish take the place of the guard's mechanisms.
+	Revoke    revoke.Revoker
+	Establish establish.Establisher
+	// Waiver is a person's statement that nodes are gone for good.
+	Waiver *leadership.Waiver
+	// Force begins although another change is under way, or although the
+	// pre-flight check says that it cannot succeed.
+	Force bool
+
+	prefer []leadership.NodeID // for an undo: whom to re-establish
+}
+
+// Planned hands the leadership to a node that is up to date, with the old
+// leader's help: it costs clients latency and no errors. To the node that leads
+// already it is Refresh.
+func Planned(to leadership.NodeID) Change { return Change{Kind: leadership.KindPlanned, To: to} }
+
+// Emergency establishes the best node that can be reached when the leader
+// cannot. It goes before a planned change that is under way.
+func Emergency() Change { return Change{Kind: leadership.KindEmergency} }
+
+// Refresh re-establishes the leader under a new term. It is what brings back
+// followers that an abandoned attempt stranded.
+func Refresh() Change { return Change{Kind: leadership.KindRefresh} }
+
+// Resume finishes or undoes what a coordinator left behind when it died: it
+// establishes the candidate of that change under a new term when it can, else
+// the old leader, else whoever can lead.
+func Resume() Change { return Change{Kind: leadership.KindResume} }
+
+// SetRuleset changes who counts and by which policy, under the leader that
+// leads. The change is durable under both the old ruleset and the new one
+// before either alone decides. rs.Version 0 takes the next version.
+func SetRuleset(rs leadership.Ruleset) Change {
+	return Change{Kind: leadership.KindRuleset, Ruleset: &rs}
+}
+
+// Bootstrap makes the first leadership of a cluster whose nodes are all empty.
+func Bootstrap(rs leadership.Ruleset, to leadership.NodeID) Change {
+	return Change{Kind: leadership.KindBootstrap, Ruleset: &rs, To: to}
+}
+
+// Adopt takes over a cluster that ran without us: leader leads, has data, and
+// is re-established under the first term.
+func Adopt(rs leadership.Ruleset, leader leadership.NodeID) Change {
+	return Change{Kind: leadership.KindAdopt, Ruleset: &rs, To: leader}
+}
+
+// ChangeError is returned for a change that makes no sense. Nothing was
+// touched.
+type ChangeError struct {
+	Kind   leadership.Kind
+	Reason string
+}
+
+func (e *ChangeError) Error() string { return fmt.Sprintf("reparent: %s change: %s", e.Kind, e.Reason) }
+
+// NotExecuted reports true.
+func (e *ChangeError) NotExecuted() bool { return true }
+
+// ErrNoRecord is returned for a change of a cluster that has no record yet:
+// Bootstrap or Adopt it.
+var ErrNoRecord = errors.New("reparent: the registry has no record of this cluster: bootstrap or adopt it")
+
+// validate checks all that can be checked without asking anyone.
+func (c Change) validate(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	bad := func(reason string) error { return &ChangeError{Kind: c.Kind, Reason: reason} }
+	needsTo := c.Kind == leadership.KindPlanned || c.Kind == leadership.KindBootstrap || c.Kind == leadership.KindAdopt
+	switch c.Kind {
+	case leadership.KindPlanned, leadership.KindEmergency, leadership.KindRefresh, leadership.KindResume,
+		leadership.KindRuleset, leadership.KindBootstrap, leadership.KindAdopt, leadership.KindUndo:
+	default:
+		return bad("unknown kind")
+	}
+	if needsTo && c.To == "" {
+		return bad("it names no node to lead")
+	}
+	if c.first() || c.Kind == leadership.KindRuleset {
+		if c.Ruleset == nil {
+			return bad("it has no ruleset")
+		}
+	} else if c.Ruleset != nil {
+		return bad("only SetRuleset, Bootstrap and Adopt change the ruleset")
+	}
+	if c.Waiver != nil {
+		if c.Kind != leadership.KindEmergency && c.Kind != leadership.KindResume {
+			return bad("a waiver is for an emergency or a resume")
+		}
+		return c.Waiver.Validate()
+	}
+	return nil
+}
+
+// first reports whether the change makes the cluster's first record.
+func (c Change) first() bool {
+	return c.Kind == leadership.KindBootstrap || c.Kind == leadership.KindAdopt
+}
+
+// orderly reports whether the leader takes part: it drains and steps down.
+func (c Change) orderly() bool {
+	switch c.Kind {
+	case leadership.KindPlanned, leadership.KindRefresh, leadership.KindRuleset, leadership.KindAdopt:
+		return true
+	}
+	return false
+}
+
+// unplanned reports whether the change may go on without the registry, and goes
+// before any other that is under way: somebody has to lead.
+func (c Change) unplanned() bool {
+	return c.Kind == leadership.KindEmergency || c.Kind == leadership.KindUndo
+}

@@ -1,0 +1,345 @@
+package reparent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tenure-go/tenure/establish"
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// load reads the record. In Full mode an emergency goes on without it.
+func (a *attempt) load(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, a.g.cfg.Limits.Registry)
+	defer cancel()
+	rec, err := a.g.reg.Load(ctx)
+	if err != nil {
+		return a.withoutRegistry(err)
+	}
+	a.g.remember(rec)
+	a.rec = rec
+	return a.basis()
+}
+
+// withoutRegistry goes on from what was last known, where that is safe: when
+// every change passes the full test, the record is not what makes it so.
+func (a *attempt) withoutRegistry(why error) error {
+	a.g.mu.Lock()
+	a.rec = a.g.last
+	a.g.mu.Unlock()
+	if a.rec.Version == 0 {
+		a.rec = leadership.Record{Mode: leadership.Full, Ruleset: a.g.cfg.Ruleset}
+	}
+	if !a.change.unplanned() || a.rec.Mode != leadership.Full || a.rec.Ruleset.IsZero() || errors.Is(why, leadership.ErrClosed) || isCorrupt(why) {
+		return fmt.Errorf("reparent: the registry cannot be read: %w", why)
+	}
+	a.blind = why
+	a.rep.note("the registry cannot be read (%v): going on without it, by the full test", why)
+	return a.basis()
+}
+
+func isCorrupt(err error) bool {
+	var c *leadership.CorruptError
+	return errors.As(err, &c)
+}
+
+// basis derives from the record what the change starts from.
+func (a *attempt) basis() error {
+	if a.change.first() {
+		return a.firstBasis()
+	}
+	if a.rec.Version == 0 && a.blind == nil {
+		return ErrNoRecord
+	}
+	if a.blind == nil && a.rec.Cluster != a.g.cluster {
+		return &ConfigError{"cluster", fmt.Sprintf("the registry holds %q, not %q", a.rec.Cluster, a.g.cluster)}
+	}
+	a.from = a.rec.Active.Leader
+	a.rulesets = []leadership.Ruleset{a.rec.Ruleset}
+	switch a.change.Kind {
+	case leadership.KindRefresh, leadership.KindRuleset:
+		if a.from == "" {
+			return &ChangeError{a.change.Kind, "the record names no leader"}
+		}
+		a.change.To = a.from
+	case leadership.KindResume:
+		a.prefer = []leadership.NodeID{a.rec.Intent.To, a.rec.Active.Leader, a.rec.Intent.From}
+	case leadership.KindUndo:
+		a.prefer = a.change.prefer
+	}
+	if a.change.Ruleset != nil {
+		rs := *a.change.Ruleset
+		if rs.Version == 0 {
+			rs.Version = a.rec.Ruleset.Version + 1
+		}
+		a.next = &rs
+	}
+	return a.checkRuleset()
+}
+
+func (a *attempt) firstBasis() error {
+	if a.rec.Version != 0 && !a.rec.Active.IsZero() {
+		return &ChangeError{a.change.Kind, "the cluster exists already and was led by " + a.rec.Active.String()}
+	}
+	rs := *a.change.Ruleset
+	if rs.Version == 0 {
+		rs.Version = 1
+	}
+	if a.rec.Version != 0 && !a.rec.Ruleset.Equal(rs) {
+		return &ChangeError{a.change.Kind, "an earlier one was begun with another ruleset"}
+	}
+	a.rulesets = []leadership.Ruleset{rs}
+	if a.change.Kind == leadership.KindAdopt {
+		a.from = a.change.To
+	}
+	return a.checkRuleset()
+}
+
+// checkRuleset refuses, before anything is touched, a ruleset that cannot be
+// compiled or that an engine cannot keep, and a candidate that is not in it.
+func (a *attempt) checkRuleset() error {
+	last := a.rulesets[len(a.rulesets)-1]
+	if a.next != nil {
+		last = *a.next
+	}
+	for _, rs := range append(slices.Clone(a.rulesets), last) {
+		if _, err := rs.Compile(a.g.cfg.Catalog); err != nil {
+			return err
+		}
+		if err := a.g.canEnforce(rs); err != nil {
+			return err
+		}
+	}
+	mode := a.rec.Mode
+	if a.change.first() {
+		mode = a.change.Mode
+	}
+	if err := a.g.canGate(mode); err != nil {
+		return err
+	}
+	to := a.change.To
+	if to == "" {
+		return nil
+	}
+	n, err := a.node(to)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(last.Members, func(m leadership.Node) bool { return m.ID == to })
+	switch {
+	case i < 0:
+		return &leadership.UnknownNodeError{Node: to}
+	case last.Members[i].Ineligible:
+		return &leadership.IneligibleError{Node: to, Reason: "the ruleset says that it may not lead"}
+	case n.Candidate == nil:
+		return &leadership.IneligibleError{Node: to, Reason: "its adapter offers no Candidate"}
+	}
+	return nil
+}
+
+// look asks the nodes how they are. An emergency does not wait for those it
+// does not need.
+func (a *attempt) look(ctx context.Context) error {
+	var enough func([]leadership.Status) bool
+	if !a.change.orderly() && a.change.Kind != leadership.KindBootstrap {
+		enough = func(ss []leadership.Status) bool {
+			_, _, err := a.preview(ss)
+			return err == nil
+		}
+	}
+	a.statuses = a.g.survey(ctx, a.g.ids, enough)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// probe is the term of a preview: above every real one, so that no hint of a
+// promise makes the preview superseded.
+func probe() leadership.Term {
+	return leadership.Term{Num: leadership.MaxTermNum, Proposer: "preview"}
+}
+
+// preview runs the very check that the change will act on, on hints: as if
+// every node that answered had promised what it said of itself.
+func (a *attempt) preview(ss []leadership.Status) (*leadership.Round, establish.Choice, error) {
+	r, err := a.newRound(probe())
+	if err != nil {
+		return nil, establish.Choice{}, err
+	}
+	for _, s := range ss {
+		if !s.Reachable {
+			continue
+		}
+		pos := s.Position
+		// A hint that cannot be used is one that is missing: the check says so.
+		_ = r.Add(leadership.Testimony{
+			Node: s.Node, Incarnation: s.Incarnation, Term: probe(), Kind: leadership.Promised,
+			Read: &pos, Markers: s.Markers, BelowFloor: s.BelowFloor,
+		})
+	}
+	_, choice, err := a.decideWith(r, ss)
+	return r, choice, err
+}
+
+func (a *attempt) newRound(t leadership.Term) (*leadership.Round, error) {
+	cfg := leadership.RoundConfig{Term: t, Rulesets: a.rulesets, Catalog: a.g.cfg.Catalog, Barred: a.rec.IsBarred}
+	if a.rec.Mode == leadership.Shortcut && !a.rec.Active.IsZero() {
+		active := a.rec.Active
+		cfg.Known = &active
+	}
+	r, err := leadership.NewRound(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if w := a.change.Waiver; w != nil {
+		if err := r.Waive(*w); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+// decide is the one place where a round becomes a proof and a candidate.
+func (a *attempt) decide(r *leadership.Round) (*leadership.Revocation, establish.Choice, error) {
+	return a.decideWith(r, a.statuses)
+}
+
+func (a *attempt) decideWith(r *leadership.Round, ss []leadership.Status) (*leadership.Revocation, establish.Choice, error) {
+	rev, err := r.Revocation()
+	if err != nil {
+		return nil, establish.Choice{}, err
+	}
+	if a.change.Kind == leadership.KindBootstrap {
+		if err := a.blank(r); err != nil {
+			return nil, establish.Choice{}, err
+		}
+	}
+	choice, err := establish.Choose(a.contest(rev, r, ss))
+	if err != nil {
+		return nil, establish.Choice{}, err
+	}
+	return rev, choice, nil
+}
+
+// NotEmptyError names nodes that have data: a bootstrap never runs on them.
+type NotEmptyError struct{ Nodes []leadership.NodeID }
+
+func (e *NotEmptyError) Error() string {
+	return fmt.Sprintf("reparent: %v have data: adopt the cluster, or empty them if it is worthless", e.Nodes)
+}
+
+// blank asks more of a bootstrap than of any other change: every log that was
+// read is empty, and a majority of the cohort was read, so that of two
+// bootstraps only one can win, whatever the policy.
+func (a *attempt) blank(r *leadership.Round) error {
+	var full []leadership.NodeID
+	reads := r.Reads()
+	for _, p := range reads {
+		if !p.Position.IsZero() {
+			full = append(full, p.Node)
+		}
+	}
+	if len(full) > 0 {
+		return &NotEmptyError{Nodes: full}
+	}
+	if n := len(a.rulesets[0].Members); len(reads) < n/2+1 {
+		return &leadership.NotReadyError{Node: a.change.To, Reason: fmt.Sprintf("a bootstrap reads a majority of the cohort, %d of %d; %d answered", n/2+1, n, len(reads))}
+	}
+	return nil
+}
+
+func (a *attempt) contest(rev *leadership.Revocation, r *leadership.Round, ss []leadership.Status) establish.Contest {
+	c := establish.Contest{Selection: rev.Selection(), Want: a.change.To, Prefer: a.prefer, Ready: r.Ready}
+	if a.change.Kind == leadership.KindEmergency {
+		c.Avoid = a.from
+	}
+	reads := rev.Reads()
+	rulesets := rev.Rulesets()
+	newest := rulesets[len(rulesets)-1]
+	for _, m := range newest.Members {
+		s := establish.Standing{Node: m}
+		if m.ID == a.from {
+			c.Zone = m.Zone
+		}
+		if n, ok := a.g.nodes[m.ID]; ok {
+			s.Priority, s.CanLead, s.Truncates = n.Priority, n.Candidate != nil, n.Truncates
+		}
+		if i := slices.IndexFunc(reads, func(p leadership.NodePosition) bool { return p.Node == m.ID }); i >= 0 {
+			s.Position = reads[i].Position
+		}
+		if i := slices.IndexFunc(ss, func(st leadership.Status) bool { return st.Node == m.ID }); i >= 0 {
+			s.Degraded = ss[i].Degraded
+		}
+		c.Standings = append(c.Standings, s)
+	}
+	return c
+}
+
+// InfeasibleError is returned when the pre-flight check says that the change
+// could revoke but not establish, which would turn a partial outage into a
+// total one. Nothing was touched.
+type InfeasibleError struct {
+	Missing [][]leadership.NodeID // any one of these sets would do
+	Err     error
+}
+
+func (e *InfeasibleError) Error() string {
+	s := "reparent: it cannot succeed now: " + e.Err.Error()
+	if len(e.Missing) > 0 {
+		alts := make([]string, len(e.Missing))
+		for i, m := range e.Missing {
+			alts[i] = strings.Trim(fmt.Sprint(m), "[]")
+		}
+		s += "; it would with: " + strings.Join(alts, ", or with: ")
+	}
+	return s
+}
+
+// Unwrap returns what the check said.
+func (e *InfeasibleError) Unwrap() error { return e.Err }
+
+// NotExecuted reports true.
+func (e *InfeasibleError) NotExecuted() bool { return true }
+
+// preflight refuses a change that could not be finished.
+func (a *attempt) preflight(context.Context) error {
+	r, _, err := a.preview(a.statuses)
+	if r == nil {
+		return err
+	}
+	if err == nil {
+		err = a.leaderHelps()
+	}
+	if err == nil {
+		return nil
+	}
+	var diverged *leadership.DivergedError
+	if a.change.Force && !errors.As(err, &diverged) {
+		a.rep.note("forced although the pre-flight check said: %v", err)
+		return nil
+	}
+	return &InfeasibleError{Missing: r.Missing(), Err: err}
+}
+
+// leaderHelps checks that an orderly change has a leader that can step down.
+func (a *attempt) leaderHelps() error {
+	if !a.change.orderly() || a.change.Revoke != nil {
+		return nil
+	}
+	n, err := a.node(a.from)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(a.statuses, func(s leadership.Status) bool { return s.Node == a.from })
+	switch {
+	case n.StepDown == nil:
+		return &leadership.NotReadyError{Node: a.from, Reason: "it leads and its adapter offers no StepDown: run an emergency change"}
+	case i < 0 || !a.statuses[i].Reachable:
+		return &leadership.NotReadyError{Node: a.from, Reason: "it leads and does not answer: run an emergency change"}
+	}
+	return nil
+}

@@ -1,0 +1,113 @@
+package reparent
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+func (g *Guard) attempt(c Change) *attempt {
+	return &attempt{
+		g: g, change: c, began: time.Now(),
+		rep:   &Report{Cluster: g.cluster, Kind: c.Kind},
+		asked: map[leadership.NodeID]bool{},
+		news:  make(chan struct{}, 1),
+	}
+}
+
+// Run carries out a change and returns when it is over: done, not started,
+// undone, or as far as it could be taken. The report is never nil; the error is
+// nil exactly when its outcome is Done, and is Report.Err otherwise.
+//
+// When ctx ends after nodes were asked, the undo still runs, on a budget of its
+// own of at most Limits.Undo: the context is often what failed, and a leader
+// that stepped down must not stay down. Nothing keeps running after Run has
+// returned.
+//
+// Errors, beside those of the mechanisms and of the registry:
+//
+//	*ChangeError, *leadership.UnknownNodeError, *leadership.IneligibleError,
+//	*leadership.PolicyError, *leadership.UnenforceablePolicyError, ErrNoRecord,
+//	*InfeasibleError, *leadership.BusyError    nothing was touched
+//	*leadership.SupersededError                a newer attempt exists
+//	*leadership.NotRevokedError, *leadership.NotDiscoveredError,
+//	*leadership.NotReadyError, *establish.NoCandidateError,
+//	*leadership.NotDurableError                who was reached did not suffice
+//	*leadership.DivergedError                  logs disagree; decide by hand
+//	*VetoError                                 a hook said no
+//	*UnsavedError                              it leads, the record does not show it
+func (g *Guard) Run(ctx context.Context, c Change) (*Report, error) {
+	a := g.attempt(c)
+	err := a.run(ctx)
+	a.conclude(ctx, err)
+	return a.rep, a.rep.Err
+}
+
+// conclude settles the outcome, and puts right what a failure left.
+func (a *attempt) conclude(ctx context.Context, err error) {
+	r := a.rep
+	r.From, r.Err = a.from, err
+	if r.To == "" {
+		r.To = a.change.To
+	}
+	defer func() {
+		r.Took = time.Since(a.began)
+		r.sort()
+	}()
+	var super *leadership.SupersededError
+	switch {
+	case err == nil:
+		r.Outcome = Done
+	case a.granted:
+		r.Outcome = Incomplete
+	case !a.touched:
+		r.Outcome = NotStarted
+		a.abandon(ctx)
+	case errors.As(err, &super):
+		r.Outcome = Superseded
+	case a.change.Kind == leadership.KindUndo:
+		r.Outcome = Incomplete
+	case a.change.first():
+		r.Outcome = Incomplete
+		a.abandon(ctx)
+	default:
+		a.undo(ctx, err)
+	}
+}
+
+// abandon clears the intent of a change that asked nobody anything. It has its
+// own bound: the context may be what failed.
+func (a *attempt) abandon(ctx context.Context) {
+	if !a.begun || a.blind != nil {
+		return
+	}
+	ctx = context.WithoutCancel(ctx)
+	err := a.write(ctx, func(r leadership.Record) (leadership.Record, error) { return r.Abandon(a.term), nil })
+	if err != nil {
+		a.rep.note("the intent could not be cleared (%v): routers stop waiting for it by themselves, Resume clears it", err)
+	}
+}
+
+// undo re-establishes somebody under a new term, the old leader if possible.
+// The old leadership itself is never revived: its term is dead.
+func (a *attempt) undo(ctx context.Context, why error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.g.cfg.Limits.Undo)
+	defer cancel()
+	u := a.g.attempt(Change{Kind: leadership.KindUndo, prefer: []leadership.NodeID{a.from}})
+	err := u.run(ctx)
+	u.conclude(ctx, err)
+	a.rep.Undo = u.rep
+	var super *leadership.SupersededError
+	switch {
+	case err == nil:
+		a.rep.Outcome = Restored
+	case errors.As(err, &super):
+		a.rep.Outcome = Superseded
+	case a.rep.Failed == StepGrant:
+		a.rep.Outcome = Unknown
+	default:
+		a.rep.Outcome = Incomplete
+	}
+}

@@ -1,0 +1,277 @@
+package reparent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tenure-go/tenure/establish"
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// beginTries bounds how often an attempt that was outrun before it touched
+// anything takes a higher term.
+const beginTries = 5
+
+// begin takes a term and announces it.
+func (a *attempt) begin(ctx context.Context) error {
+	for try := 1; ; try++ {
+		if err := a.takeTerm(); err != nil {
+			return err
+		}
+		err := a.announce(ctx)
+		var super *leadership.SupersededError
+		if errors.As(err, &super) && try < beginTries {
+			a.outrun = super.By
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		break
+	}
+	r, err := a.newRound(a.term)
+	if err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.round = r
+	a.mu.Unlock()
+	return a.barGone(ctx)
+}
+
+func (a *attempt) takeTerm() (err error) {
+	seen := []leadership.Term{a.rec.Fence, a.rec.Active.Term, a.outrun}
+	for _, s := range a.statuses {
+		seen = append(seen, s.Promised, s.Leads, s.Position.Term)
+	}
+	a.term, err = a.g.nextTerm(seen...)
+	a.rep.Term = a.term
+	return err
+}
+
+func (a *attempt) announce(ctx context.Context) error {
+	i := leadership.Intent{
+		Term: a.term, By: a.g.cfg.By, Kind: a.change.Kind, From: a.from, To: a.change.To,
+		Phase: leadership.Preparing, HoldFor: a.g.cfg.Limits.HoldFor,
+	}
+	if !a.change.orderly() {
+		// Nobody serves, or is about to: let routers hold from here on.
+		i.Phase = leadership.Holding
+	}
+	force := a.change.Force || a.change.unplanned() || a.change.Kind == leadership.KindResume
+	planned := a.rec.Active
+	a.begun = true
+	err := a.write(ctx, func(r leadership.Record) (leadership.Record, error) {
+		if a.change.first() && r.Version == 0 {
+			created, err := r.Create(a.g.cluster, a.change.Mode, a.rulesets[0])
+			if err != nil {
+				return r, err
+			}
+			return created.Begin(i, force)
+		}
+		if r.Active != planned {
+			return r, &ChangeError{a.change.Kind, "while it was checked, " + r.Active.String() + " took over from " + planned.String() + ": plan again"}
+		}
+		return r.Begin(i, force)
+	})
+	if err == nil || isRule(err) || !a.change.unplanned() || a.rec.Mode != leadership.Full || ctx.Err() != nil {
+		return err
+	}
+	a.blind = err
+	a.rep.note("the registry could not be written (%v): going on without it, by the full test", err)
+	return nil
+}
+
+// barGone records who was declared gone, so that what comes back later under
+// the old identity counts for nothing.
+func (a *attempt) barGone(ctx context.Context) error {
+	w := a.change.Waiver
+	if w == nil {
+		return nil
+	}
+	a.rep.Waivers = append(a.rep.Waivers, *w)
+	return a.write(ctx, func(r leadership.Record) (leadership.Record, error) {
+		for _, id := range w.Gone {
+			var err error
+			if r, err = r.Bar(leadership.Bar{Node: id, Term: a.term, Reason: w.Reason, By: w.By}); err != nil {
+				return r, err
+			}
+		}
+		return r, nil
+	})
+}
+
+// write makes one transition of the record. In Full mode an attempt that can
+// do without the registry goes on when it is down; what a registry that is up
+// says is final.
+func (a *attempt) write(ctx context.Context, step func(leadership.Record) (leadership.Record, error)) error {
+	if a.blind != nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.g.cfg.Limits.Registry)
+	defer cancel()
+	rec, err := leadership.Update(ctx, a.g.reg, step)
+	if err != nil {
+		return err
+	}
+	a.rec = rec
+	a.g.remember(rec)
+	return nil
+}
+
+// isRule reports whether an error is the record's own word, as opposed to a
+// registry that could not be asked.
+func isRule(err error) bool {
+	var super *leadership.SupersededError
+	var trans *leadership.TransitionError
+	var busy *leadership.BusyError
+	var change *ChangeError
+	return errors.As(err, &super) || errors.As(err, &trans) || errors.As(err, &busy) || errors.As(err, &change) ||
+		errors.Is(err, leadership.ErrNotMinted) || errors.Is(err, leadership.ErrClosed)
+}
+
+// prepare brings the candidate level while the leader serves, so that the gap
+// which follows is short. It promises nothing.
+func (a *attempt) prepare(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, a.g.cfg.Limits.Prepare)
+	defer cancel()
+	n, err := a.node(a.change.To)
+	if err != nil {
+		return err
+	}
+	lead, err := a.node(a.from)
+	if err != nil {
+		return err
+	}
+	s, err := lead.Status.Status(ctx)
+	if err != nil {
+		return fmt.Errorf("reparent: status of the leader %s: %w", a.from, err)
+	}
+	if err := n.Candidate.CatchUp(ctx, a.term, a.from, s.Position); err != nil {
+		return &establish.NodeError{Node: a.change.To, Op: "catch up", Err: err}
+	}
+	return nil
+}
+
+// hold tells routers to hold, just before the leader drains.
+func (a *attempt) hold(ctx context.Context) error {
+	return a.write(ctx, func(r leadership.Record) (leadership.Record, error) { return r.Advance(a.term) })
+}
+
+// install runs the establishment until the marker is durable. Followers that
+// are late go on following while the change goes on.
+func (a *attempt) install(ctx, mctx context.Context, p *leadership.Proposal) (*leadership.Installed, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.g.cfg.Limits.Install)
+	defer cancel()
+	if err := a.alive(); err != nil {
+		return nil, err
+	}
+	est := a.change.Establish
+	if est == nil {
+		est = a.g.establish
+	}
+	ended := make(chan error, 1)
+	a.joins.Go(func() {
+		ended <- est.Install(mctx, p, func(acc leadership.Acceptance) {
+			err := p.Add(acc)
+			a.mu.Lock()
+			a.rep.accepted(acc, err)
+			a.mu.Unlock()
+			a.poke()
+		})
+	})
+	var failed error
+	for done := false; ; {
+		in, err := p.Installed()
+		if err == nil {
+			return in, a.alive()
+		}
+		if done {
+			return nil, errors.Join(superseded(a.term, failed), err)
+		}
+		select {
+		case failed = <-ended:
+			done = true
+		case <-a.news:
+		case <-ctx.Done():
+			return nil, errors.Join(context.Cause(ctx), err)
+		}
+	}
+}
+
+// superseded turns "a node has promised more than our term" into what it means
+// for the attempt.
+func superseded(t leadership.Term, err error) error {
+	var stale *leadership.StaleTermError
+	if errors.As(err, &stale) && t.Less(stale.Promised) {
+		return errors.Join(&leadership.SupersededError{Term: t, By: stale.Promised}, err)
+	}
+	return err
+}
+
+// activate records the leadership before it is granted. In Full mode the proof
+// alone is enough to go on when the registry cannot be asked.
+func (a *attempt) activate(ctx context.Context, in *leadership.Installed) error {
+	err := a.write(ctx, func(r leadership.Record) (leadership.Record, error) { return r.Activate(in) })
+	if err == nil || isRule(err) || a.rec.Mode != leadership.Full || ctx.Err() != nil {
+		return err
+	}
+	a.blind = err
+	a.rep.note("the registry could not be written (%v): going on without it, by the full test", err)
+	return nil
+}
+
+func (a *attempt) grant(ctx context.Context, in *leadership.Installed) error {
+	ctx, cancel := context.WithTimeout(ctx, a.g.cfg.Limits.Grant)
+	defer cancel()
+	if err := a.alive(); err != nil {
+		return err
+	}
+	est := a.change.Establish
+	if est == nil {
+		est = a.g.establish
+	}
+	return superseded(a.term, est.Grant(ctx, in))
+}
+
+// UnsavedError says that a leader was established and granted, and that the
+// record does not show it yet. It serves; routers learn of it from responses.
+type UnsavedError struct {
+	Leadership leadership.Leadership
+	Err        error
+}
+
+func (e *UnsavedError) Error() string {
+	return fmt.Sprintf("reparent: %s leads, but the record does not show it: %v: run Sweep when the registry is back", e.Leadership, e.Err)
+}
+
+// Unwrap returns the registry's error.
+func (e *UnsavedError) Unwrap() error { return e.Err }
+
+// route sends clients to the new leader. When the registry was down before, it
+// is tried again now: first the activation that it missed.
+func (a *attempt) route(ctx context.Context, in *leadership.Installed) error {
+	a.blind = nil
+	err := a.write(ctx, func(r leadership.Record) (leadership.Record, error) { return a.g.save(r, in) })
+	if err != nil {
+		a.g.mu.Lock()
+		a.g.unsaved = in
+		a.g.mu.Unlock()
+		return &UnsavedError{Leadership: in.Leadership(), Err: err}
+	}
+	return nil
+}
+
+// save brings a record to a leadership that was granted.
+func (g *Guard) save(r leadership.Record, in *leadership.Installed) (leadership.Record, error) {
+	l := in.Leadership()
+	if r.Version == 0 {
+		return r, ErrNoRecord
+	}
+	r, err := r.Activate(in)
+	if err != nil {
+		return r, err
+	}
+	return r.Route(l, g.nodes[l.Leader].Addr)
+}

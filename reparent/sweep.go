@@ -1,0 +1,181 @@
+package reparent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// Swept is what a sweep found and did at one node.
+type Swept struct {
+	Node leadership.NodeID `json:"node"`
+	// Did is "follows", "followed", "repaired", "released" or "".
+	Did string `json:"did,omitempty"`
+	Err error  `json:"-"`
+}
+
+// SweepReport says what a sweep did.
+type SweepReport struct {
+	Leadership leadership.Leadership `json:"leadership"`
+	// Saved says that the record was brought to a leadership that an earlier
+	// change had granted while the registry was down.
+	Saved bool    `json:"saved,omitempty"`
+	Nodes []Swept `json:"nodes"`
+}
+
+// String returns the report for a person.
+func (r *SweepReport) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "sweep to %s\n", r.Leadership)
+	if r.Saved {
+		b.WriteString("  the record was brought up to date\n")
+	}
+	for _, n := range r.Nodes {
+		switch {
+		case n.Err != nil:
+			fmt.Fprintf(&b, "  %-11s %s\n", n.Node, oneLine(n.Err.Error()))
+		default:
+			fmt.Fprintf(&b, "  %-11s %s\n", n.Node, n.Did)
+		}
+	}
+	return b.String()
+}
+
+// ErrNoLeader is returned by Sweep when the record names no leadership.
+var ErrNoLeader = errors.New("reparent: the record names no leadership to sweep to")
+
+// Sweep brings every node to the current leadership: stragglers and observers
+// follow it, nodes that cannot follow are repaired, isolated nodes that promised
+// are released. It takes no term and changes no leader. A node that has promised
+// more than the current term cannot follow it; its error says so, and Refresh
+// brings it back.
+//
+// It returns ErrNoRecord, ErrNoLeader, a *leadership.BusyError while a change
+// is under way, the registry's errors, or the nodes' errors, joined. The report
+// is never nil. Every call ends with ctx, or with Limits.Install.
+func (g *Guard) Sweep(ctx context.Context) (*SweepReport, error) {
+	rep := &SweepReport{}
+	ctx, cancel := context.WithTimeout(ctx, g.cfg.Limits.Install)
+	defer cancel()
+	rec, err := g.current(ctx, rep)
+	if err != nil {
+		return rep, err
+	}
+	rep.Leadership = rec.Active
+	statuses := g.survey(ctx, g.ids, nil)
+	if ctx.Err() != nil {
+		return rep, context.Cause(ctx)
+	}
+	lead := statuses[slices.Index(g.ids, rec.Active.Leader)]
+	rep.Nodes = make([]Swept, len(g.ids))
+	errs := make([]error, len(g.ids))
+	var wg sync.WaitGroup
+	for i, id := range g.ids {
+		wg.Go(func() {
+			rep.Nodes[i] = g.sweep(ctx, id, rec, statuses[i], lead)
+			if err := rep.Nodes[i].Err; err != nil {
+				errs[i] = fmt.Errorf("reparent: sweep of %s: %w", id, err)
+			}
+		})
+	}
+	wg.Wait()
+	return rep, errors.Join(errs...)
+}
+
+// current loads the record, after bringing it up to date if this guard granted
+// a leadership that it does not show.
+func (g *Guard) current(ctx context.Context, rep *SweepReport) (leadership.Record, error) {
+	g.mu.Lock()
+	unsaved := g.unsaved
+	g.mu.Unlock()
+	if unsaved != nil {
+		_, err := leadership.Update(ctx, g.reg, func(r leadership.Record) (leadership.Record, error) { return g.save(r, unsaved) })
+		var super *leadership.SupersededError
+		if err != nil && !errors.As(err, &super) {
+			return leadership.Record{}, err
+		}
+		g.mu.Lock()
+		if g.unsaved == unsaved {
+			g.unsaved = nil
+		}
+		g.mu.Unlock()
+		rep.Saved = err == nil
+	}
+	rec, err := g.reg.Load(ctx)
+	switch {
+	case err != nil:
+		return rec, err
+	case rec.Version == 0:
+		return rec, ErrNoRecord
+	case rec.Intent.Phase != leadership.Cleared:
+		return rec, &leadership.BusyError{Intent: rec.Intent}
+	case rec.Active.IsZero():
+		return rec, ErrNoLeader
+	}
+	if _, ok := g.nodes[rec.Active.Leader]; !ok {
+		return rec, &leadership.UnknownNodeError{Node: rec.Active.Leader}
+	}
+	g.remember(rec)
+	return rec, nil
+}
+
+func (g *Guard) sweep(ctx context.Context, id leadership.NodeID, rec leadership.Record, s, lead leadership.Status) Swept {
+	out := Swept{Node: id}
+	n, l := g.nodes[id], rec.Active
+	if slices.ContainsFunc(rec.Held, func(h leadership.Isolation) bool { return h.Node == id }) {
+		out.Did, out.Err = "released", g.release(ctx, n, l)
+		if out.Err != nil {
+			return out
+		}
+	}
+	switch {
+	case id == l.Leader:
+		if s.Leads != l.Term {
+			out.Err = fmt.Errorf("the record says that it leads under %s, it says %q", l.Term, s.Leads)
+		}
+		out.Did = "leads"
+		return out
+	case n.Follow == nil:
+		out.Err = errors.New("its adapter offers no Follower")
+		return out
+	case s.Reachable && s.Source == l && s.Position.Term == l.Term && !s.BelowFloor:
+		out.Did = "follows"
+		return out
+	}
+	behind := n.Truncates || s.Reachable && lead.Reachable && lead.Position.Extends(s.Position)
+	if !behind || s.BelowFloor {
+		if n.Repair == nil {
+			out.Err = fmt.Errorf("it holds %s, which the leader's log may not contain, and its adapter offers no Repairer", s.Position)
+			return out
+		}
+		if out.Err = n.Repair.Repair(ctx, l.Term, l.Leader); out.Err != nil {
+			return out
+		}
+		out.Did = "repaired"
+	}
+	_, err := n.Follow.Follow(ctx, l.Term, l.Leader)
+	switch {
+	case err != nil:
+		out.Err = err
+	case out.Did == "":
+		out.Did = "followed"
+	}
+	return out
+}
+
+// release converts an isolated node: first its promise, then its freedom.
+func (g *Guard) release(ctx context.Context, n Node, l leadership.Leadership) error {
+	if g.cfg.Isolate == nil {
+		return errors.New("it is isolated, and this guard was given no Isolate to release it with")
+	}
+	t, err := n.Promise.Promise(ctx, l.Term)
+	if err != nil {
+		return fmt.Errorf("it stays isolated: %w", err)
+	}
+	return g.cfg.Isolate.Release(ctx, t)
+}

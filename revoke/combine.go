@@ -1,0 +1,133 @@
+package revoke
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// Concurrent runs mechanisms at the same time.
+type Concurrent struct{ all []Revoker }
+
+// Together returns a Revoker that runs all of rs at once and ends when the
+// last has ended. Their errors are joined.
+func Together(rs ...Revoker) (*Concurrent, error) {
+	if len(rs) == 0 {
+		return nil, ErrNilMechanism
+	}
+	for _, r := range rs {
+		if r == nil {
+			return nil, ErrNilMechanism
+		}
+	}
+	return &Concurrent{all: append([]Revoker(nil), rs...)}, nil
+}
+
+// Revoke implements Revoker.
+func (c *Concurrent) Revoke(ctx context.Context, ask Ask, report func(leadership.Testimony)) error {
+	if err := begin(ctx, ask, report); err != nil {
+		return err
+	}
+	errs := make([]error, len(c.all))
+	var wg sync.WaitGroup
+	for i, r := range c.all {
+		wg.Go(func() { errs[i] = r.Revoke(ctx, ask, report) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// Stage is one step of a Sequence.
+type Stage struct {
+	Revoker Revoker
+	// Bound is how long the next stage waits for this one; 0: until it has
+	// finished. A stage whose bound has passed goes on beside the next: no
+	// mechanism is ever broken off.
+	Bound time.Duration
+	// Must makes a failure of this stage the end of the sequence: a planned
+	// change whose leader could not step down in order must not go on to
+	// fence followers. The next stage then waits for its end, whatever Bound
+	// says.
+	Must bool
+}
+
+// Sequence runs mechanisms one after the other.
+type Sequence struct{ stages []Stage }
+
+// Then returns a Revoker that begins each stage when the one before has
+// finished or its bound has passed, unless what was reported suffices by then.
+func Then(stages ...Stage) (*Sequence, error) {
+	if len(stages) == 0 {
+		return nil, ErrNilMechanism
+	}
+	for _, s := range stages {
+		if s.Revoker == nil {
+			return nil, ErrNilMechanism
+		}
+		if s.Bound < 0 {
+			return nil, &TargetError{Reason: "the bound of a stage is negative"}
+		}
+	}
+	return &Sequence{stages: append([]Stage(nil), stages...)}, nil
+}
+
+// StageError says which stage of a sequence failed.
+type StageError struct {
+	Stage int // from 0
+	Must  bool
+	Err   error
+}
+
+func (e *StageError) Error() string {
+	if e.Must {
+		return fmt.Sprintf("stage %d, which must succeed: %v", e.Stage+1, e.Err)
+	}
+	return fmt.Sprintf("stage %d: %v", e.Stage+1, e.Err)
+}
+
+// Unwrap returns the stage's own error.
+func (e *StageError) Unwrap() error { return e.Err }
+
+// Revoke implements Revoker.
+func (s *Sequence) Revoke(ctx context.Context, ask Ask, report func(leadership.Testimony)) error {
+	if err := begin(ctx, ask, report); err != nil {
+		return err
+	}
+	errs := make([]error, len(s.stages))
+	var wg sync.WaitGroup
+	for i, st := range s.stages {
+		if i > 0 && ask.enough() {
+			break
+		}
+		if ctx.Err() != nil {
+			errs[i] = &StageError{Stage: i, Must: st.Must, Err: context.Cause(ctx)}
+			break
+		}
+		done := make(chan struct{})
+		wg.Go(func() {
+			defer close(done)
+			if err := st.Revoker.Revoke(ctx, ask, report); err != nil {
+				errs[i] = &StageError{Stage: i, Must: st.Must, Err: err}
+			}
+		})
+		if st.Must || st.Bound == 0 {
+			<-done
+		} else {
+			t := time.NewTimer(st.Bound)
+			select {
+			case <-done:
+			case <-t.C:
+			}
+			t.Stop()
+		}
+		if st.Must && errs[i] != nil {
+			break
+		}
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

@@ -1,0 +1,139 @@
+package revoke
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// Push asks nodes to promise. NewProposal, NewFence and NewSource make one:
+// at the node the three are the same act, they differ in whom they ask.
+type Push struct {
+	name       string
+	nodes      map[leadership.NodeID]Promiser
+	skipLeader bool
+	opt        Options
+}
+
+// NewProposal returns the push of a proposal number to every target, the
+// leader included: all in parallel, none left out because it looks down, since
+// that node may hold the best log.
+func NewProposal(nodes map[leadership.NodeID]Promiser, opt Options) (*Push, error) {
+	return newPush("proposal", nodes, false, opt)
+}
+
+// NewFence returns a fence of the followers: every target but the leader
+// promises to accept nothing below the term. It is the mechanism for a leader
+// that cannot be reached, or that hangs when touched.
+func NewFence(followers map[leadership.NodeID]Promiser, opt Options) (*Push, error) {
+	return newPush("fence", followers, true, opt)
+}
+
+// NewSource returns a change of replication source: every target but the leader
+// is detached from it, durably and under the term. A change of source without
+// a term is no revocation, since a repair loop with an old view undoes it.
+func NewSource(followers map[leadership.NodeID]Promiser, opt Options) (*Push, error) {
+	return newPush("source", followers, true, opt)
+}
+
+func newPush(name string, nodes map[leadership.NodeID]Promiser, skipLeader bool, opt Options) (*Push, error) {
+	if err := checkNodes(nodes); err != nil {
+		return nil, err
+	}
+	return &Push{name: name, nodes: maps.Clone(nodes), skipLeader: skipLeader, opt: opt}, nil
+}
+
+func checkNodes[N comparable](nodes map[leadership.NodeID]N) error {
+	if len(nodes) == 0 {
+		return &TargetError{Reason: "the mechanism has no nodes"}
+	}
+	var none N
+	for id, n := range nodes {
+		if err := id.Validate(); err != nil {
+			return err
+		}
+		if n == none {
+			return &NodeError{Node: id, Op: "use", Err: ErrNilMechanism}
+		}
+	}
+	return nil
+}
+
+// Revoke implements Revoker. A target that the mechanism has no node for is an
+// error in the joined result; the others are asked all the same.
+func (p *Push) Revoke(ctx context.Context, ask Ask, report func(leadership.Testimony)) error {
+	if err := begin(ctx, ask, report); err != nil {
+		return err
+	}
+	errs := make([]error, len(ask.Targets))
+	var wg sync.WaitGroup
+	for i, id := range ask.Targets {
+		if p.skipLeader && id == ask.Leader {
+			continue
+		}
+		n, ok := p.nodes[id]
+		if !ok {
+			errs[i] = &leadership.UnknownNodeError{Node: id}
+			continue
+		}
+		wg.Go(func() { errs[i] = p.ask(ctx, ask.Term, id, n, report) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// ask gets a node's promise and, where it is read apart, its position: two
+// reports, so that a slow read delays no one else's proof of revocation.
+func (p *Push) ask(ctx context.Context, t leadership.Term, id leadership.NodeID, n Promiser, report func(leadership.Testimony)) error {
+	var got leadership.Testimony
+	err := retry(ctx, p.opt.Retry, func() (err error) {
+		got, err = n.Promise(ctx, t)
+		return err
+	})
+	if err != nil {
+		if r, ok := refused(id, err); ok {
+			r.Mechanism = p.name
+			report(r)
+		}
+		return &NodeError{Node: id, Op: "promise", Err: err}
+	}
+	if err := say(&got, id, t, p.name); err != nil {
+		return err
+	}
+	report(got)
+	r, slow := n.(Reader)
+	if got.Read != nil || !slow {
+		return nil
+	}
+	err = retry(ctx, p.opt.Retry, func() (err error) {
+		got, err = r.Read(ctx, t)
+		return err
+	})
+	if err != nil {
+		if r, ok := refused(id, err); ok {
+			report(r)
+		}
+		return &NodeError{Node: id, Op: "read", Err: err}
+	}
+	if err := say(&got, id, t, p.name); err != nil {
+		return err
+	}
+	report(got)
+	return nil
+}
+
+// say labels a testimony, and refuses one that is about another node or term:
+// an adapter that mixes up its connections must not be able to prove anything.
+func say(t *leadership.Testimony, id leadership.NodeID, term leadership.Term, mechanism string) error {
+	if t.Node != id {
+		return &NodeError{Node: id, Op: "promise", Err: &leadership.UnknownNodeError{Node: t.Node}}
+	}
+	if t.Term != term {
+		return &NodeError{Node: id, Op: "promise", Err: &leadership.StaleTermError{Node: id, Asked: term, Promised: t.Term}}
+	}
+	t.Mechanism = mechanism
+	return nil
+}

@@ -1,0 +1,147 @@
+package revoke
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// Revoker is a mechanism that takes support away from leaderships.
+type Revoker interface {
+	// Revoke asks the targets to stop supporting every leadership below
+	// ask.Term and reports each answer as it comes. It returns when all
+	// have answered or ctx has ended, and nil only in the former case; by
+	// then every goroutine it started has ended. report may be called from
+	// several goroutines at once.
+	Revoke(ctx context.Context, ask Ask, report func(leadership.Testimony)) error
+}
+
+// Ask says what is to be revoked. It is a value: mechanisms never see the
+// round that judges their reports.
+type Ask struct {
+	// Term of the attempt: everything below it is to be revoked.
+	Term leadership.Term
+	// Targets are the nodes to ask.
+	Targets []leadership.NodeID
+	// Leader is who leads as far as is known, empty when nobody does. It
+	// directs a step-down; nothing is concluded from it.
+	Leader leadership.NodeID
+	// Drain bounds how long a leader may finish what is in flight.
+	Drain time.Duration
+	// Enough reports whether what was reported suffices already. Then does
+	// not begin another stage once it does. Nil: never. It is safe to call
+	// from any goroutine.
+	Enough func() bool
+	// Drained is told how a drain ended. Nil: nobody is.
+	Drained func(leadership.NodeID, Drained)
+}
+
+// Validate returns a *leadership.TermError, a *TargetError for an empty or
+// duplicate list of targets, or nil.
+func (a Ask) Validate() error {
+	if err := a.Term.Validate(); err != nil {
+		return err
+	}
+	if len(a.Targets) == 0 {
+		return &TargetError{Reason: "there are no targets"}
+	}
+	seen := make(map[leadership.NodeID]bool, len(a.Targets))
+	for _, id := range a.Targets {
+		if seen[id] {
+			return &TargetError{Node: id, Reason: "it is named twice"}
+		}
+		seen[id] = true
+	}
+	if a.Drain < 0 {
+		return &TargetError{Reason: "Drain is negative"}
+	}
+	return nil
+}
+
+func (a Ask) enough() bool { return a.Enough != nil && a.Enough() }
+
+// begin is what every mechanism checks before it touches anything.
+func begin(ctx context.Context, ask Ask, report func(leadership.Testimony)) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if report == nil {
+		return &TargetError{Reason: "report is nil"}
+	}
+	return ask.Validate()
+}
+
+// Options tune how nodes are asked.
+type Options struct {
+	// Retry is the pause before a node that failed is asked again, until ctx
+	// ends. 0: each node is asked once.
+	Retry time.Duration
+	_     struct{}
+}
+
+// ErrNilMechanism is returned for a nil node, Revoker, Isolator or Lessor.
+var ErrNilMechanism = errors.New("revoke: nil mechanism")
+
+// TargetError is returned for an Ask that cannot be carried out.
+type TargetError struct {
+	Node   leadership.NodeID
+	Reason string
+}
+
+func (e *TargetError) Error() string {
+	if e.Node == "" {
+		return "revoke: bad ask: " + e.Reason
+	}
+	return fmt.Sprintf("revoke: bad ask: target %s: %s", e.Node, e.Reason)
+}
+
+// NodeError is what asking one node came to.
+type NodeError struct {
+	Node leadership.NodeID
+	Op   string // "promise", "read", "drain", "step down", "isolate", "expire"
+	Err  error
+}
+
+func (e *NodeError) Error() string { return fmt.Sprintf("revoke: %s at %s: %v", e.Op, e.Node, e.Err) }
+
+// Unwrap returns the node's own error.
+func (e *NodeError) Unwrap() error { return e.Err }
+
+// retry repeats f until it succeeds, the answer is final, or ctx ends.
+func retry(ctx context.Context, pause time.Duration, f func() error) error {
+	for {
+		err := f()
+		var stale *leadership.StaleTermError
+		if err == nil || pause <= 0 || errors.As(err, &stale) || ctx.Err() != nil {
+			return err
+		}
+		if !sleep(ctx, pause) {
+			return err
+		}
+	}
+}
+
+// sleep waits on the monotonic clock; false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}
+
+// refused turns a node's higher promise into the testimony that ends the
+// attempt; ok is false for any other error.
+func refused(id leadership.NodeID, err error) (leadership.Testimony, bool) {
+	var stale *leadership.StaleTermError
+	if !errors.As(err, &stale) {
+		return leadership.Testimony{}, false
+	}
+	return leadership.Testimony{Node: id, Term: stale.Promised, Kind: leadership.Refused}, true
+}
