@@ -82,6 +82,9 @@ func Choose(c Contest) (Choice, error) {
 	var out Choice
 	var fit []Standing
 	for _, s := range c.Standings {
+		if c.Want != "" && s.Node.ID != c.Want {
+			continue
+		}
 		if reason := c.disqualify(s); reason != "" {
 			out.Passed = append(out.Passed, Passed{Node: s.Node.ID, Reason: reason})
 			continue
@@ -104,8 +107,6 @@ func Choose(c Contest) (Choice, error) {
 func (c Contest) disqualify(s Standing) string {
 	id := s.Node.ID
 	switch {
-	case c.Want != "" && id != c.Want:
-		return "another was asked for"
 	case !s.CanLead:
 		return "there is no way to establish it"
 	case s.Node.Ineligible:

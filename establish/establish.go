@@ -61,12 +61,15 @@ func (e *CatchUpError) Error() string {
 // Unwrap returns the donors' errors, joined.
 func (e *CatchUpError) Unwrap() error { return e.Err }
 
-// NeedsRepairError names members that were left out because their log cannot
-// get to the selected one by appending. A Sweep repairs them.
-type NeedsRepairError struct{ Nodes []leadership.NodeID }
+// NeedsRepairError names a member that was left out because its log cannot get
+// to the selected one by appending and that has no Repairer.
+type NeedsRepairError struct {
+	Node          leadership.NodeID
+	At, Selection leadership.Position
+}
 
 func (e *NeedsRepairError) Error() string {
-	return fmt.Sprintf("establish: %v hold what the selected log does not and were left out: repair them", e.Nodes)
+	return fmt.Sprintf("establish: %s is at %s, which the selected log %s does not contain: it was left out: it needs a repair and offers none", e.Node, e.At, e.Selection)
 }
 
 // retry repeats f until it succeeds, the answer is final, or ctx ends.

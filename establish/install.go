@@ -15,6 +15,7 @@ import (
 type Nodes struct {
 	candidates map[leadership.NodeID]Candidate
 	followers  map[leadership.NodeID]Follower
+	repairers  map[leadership.NodeID]Repairer
 	appendOnly bool
 	opt        Options
 }
@@ -27,11 +28,24 @@ func NewProposal(candidates map[leadership.NodeID]Candidate, followers map[leade
 }
 
 // NewSource returns the establisher for servers that are re-pointed at their
-// leader: only members whose log is a prefix of the selected one follow. One
-// that is pointed at a source which lacks what it holds may stop for good, or
-// acknowledge what it never received; those are left to a repair.
-func NewSource(candidates map[leadership.NodeID]Candidate, followers map[leadership.NodeID]Follower, opt Options) (*Nodes, error) {
-	return newNodes(candidates, followers, true, opt)
+// leader: a member follows once its log is known to be a prefix of the selected
+// one. A server that is pointed at a source which lacks what it holds may stop
+// for good, or acknowledge what it never received. A member that holds more is
+// repaired from the candidate first, where it has a Repairer: what it is made to
+// drop was never durable, since everything durable is in the selected log, and
+// its acceptance may be the one that the marker needs. Without a Repairer it is
+// left out.
+func NewSource(candidates map[leadership.NodeID]Candidate, followers map[leadership.NodeID]Follower, repairers map[leadership.NodeID]Repairer, opt Options) (*Nodes, error) {
+	for id, n := range repairers {
+		if n == nil {
+			return nil, &NodeError{Node: id, Op: "use", Err: ErrNilNode}
+		}
+	}
+	n, err := newNodes(candidates, followers, true, opt)
+	if err == nil {
+		n.repairers = maps.Clone(repairers)
+	}
+	return n, err
 }
 
 func newNodes(candidates map[leadership.NodeID]Candidate, followers map[leadership.NodeID]Follower, appendOnly bool, opt Options) (*Nodes, error) {
@@ -70,8 +84,8 @@ func (n *Nodes) Install(ctx context.Context, p *leadership.Proposal, report func
 	if err := n.catchUp(ctx, p, cand); err != nil {
 		return err
 	}
-	followers, left := n.split(p)
-	errs := make([]error, len(followers)+2)
+	followers := n.members(p)
+	errs := make([]error, len(followers)+1)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		errs[0] = n.accept(ctx, "install", p.To(), report, func() (leadership.Acceptance, error) {
@@ -80,15 +94,15 @@ func (n *Nodes) Install(ctx context.Context, p *leadership.Proposal, report func
 	})
 	for i, id := range followers {
 		wg.Go(func() {
+			if errs[i+1] = n.mayFollow(ctx, p, id); errs[i+1] != nil {
+				return
+			}
 			errs[i+1] = n.accept(ctx, "follow", id, report, func() (leadership.Acceptance, error) {
 				return n.followers[id].Follow(ctx, p.Term(), p.To())
 			})
 		})
 	}
 	wg.Wait()
-	if len(left) > 0 {
-		errs[len(errs)-1] = &NeedsRepairError{Nodes: left}
-	}
 	return errors.Join(errs...)
 }
 
@@ -129,25 +143,35 @@ func (n *Nodes) catchUp(ctx context.Context, p *leadership.Proposal, cand Candid
 	return &CatchUpError{Node: p.To(), Donors: p.Donors(), Err: errors.Join(errs...)}
 }
 
-// split returns the members that may follow and those that need a repair
-// first. A member that was not read may not follow where only appending is
-// possible: what it holds is not known.
-func (n *Nodes) split(p *leadership.Proposal) (follow, left []leadership.NodeID) {
-	reads := map[leadership.NodeID]leadership.Position{}
-	for _, r := range p.Reads() {
-		reads[r.Node] = r.Position
+// members returns whom to let follow.
+func (n *Nodes) members(p *leadership.Proposal) []leadership.NodeID {
+	return slices.DeleteFunc(p.Members(), func(id leadership.NodeID) bool {
+		return id == p.To() || n.followers[id] == nil
+	})
+}
+
+// mayFollow returns nil once a node can get to the selected log by appending.
+// Where only appending is possible, that must be known first: a node whose
+// position is still being read is waited for, in its own goroutine.
+func (n *Nodes) mayFollow(ctx context.Context, p *leadership.Proposal, id leadership.NodeID) error {
+	if !n.appendOnly {
+		return nil
 	}
-	for _, id := range p.Members() {
-		if id == p.To() || n.followers[id] == nil {
-			continue
-		}
-		if at, read := reads[id]; n.appendOnly && !(read && p.Selection().Extends(at)) {
-			left = append(left, id)
-			continue
-		}
-		follow = append(follow, id)
+	at, err := p.Position(ctx, id)
+	if err != nil {
+		return &NodeError{Node: id, Op: "read", Err: err}
 	}
-	return follow, left
+	if p.Selection().Extends(at) {
+		return nil
+	}
+	r, ok := n.repairers[id]
+	if !ok {
+		return &NeedsRepairError{Node: id, At: at, Selection: p.Selection()}
+	}
+	if err := retry(ctx, n.opt.Retry, func() error { return r.Repair(ctx, p.Term(), p.To()) }); err != nil {
+		return &NodeError{Node: id, Op: "repair", Err: err}
+	}
+	return nil
 }
 
 // Grant implements Establisher. It fails before anything is touched with

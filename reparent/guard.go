@@ -198,6 +198,7 @@ func (g *Guard) mechanisms() error {
 	leaders := map[leadership.NodeID]revoke.StepDowner{}
 	candidates := map[leadership.NodeID]establish.Candidate{}
 	followers := map[leadership.NodeID]establish.Follower{}
+	repairers := map[leadership.NodeID]establish.Repairer{}
 	truncates := true
 	for id, n := range g.nodes {
 		promisers[id] = n.Promise
@@ -210,6 +211,9 @@ func (g *Guard) mechanisms() error {
 		}
 		if n.Follow != nil {
 			followers[id] = n.Follow
+		}
+		if n.Repair != nil {
+			repairers[id] = n.Repair
 		}
 	}
 	retry := g.cfg.Limits.Retry
@@ -232,7 +236,7 @@ func (g *Guard) mechanisms() error {
 	if truncates {
 		g.establish, err = establish.NewProposal(candidates, followers, establish.Options{Retry: retry})
 	} else {
-		g.establish, err = establish.NewSource(candidates, followers, establish.Options{Retry: retry})
+		g.establish, err = establish.NewSource(candidates, followers, repairers, establish.Options{Retry: retry})
 	}
 	return err
 }

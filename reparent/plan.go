@@ -253,7 +253,11 @@ func (a *attempt) blank(r *leadership.Round) error {
 }
 
 func (a *attempt) contest(rev *leadership.Revocation, r *leadership.Round, ss []leadership.Status) establish.Contest {
-	c := establish.Contest{Selection: rev.Selection(), Want: a.change.To, Prefer: a.prefer, Ready: r.Ready}
+	unfit := a.unfit(rev)
+	c := establish.Contest{
+		Selection: rev.Selection(), Want: a.change.To, Prefer: a.prefer,
+		Ready: func(id leadership.NodeID) error { return r.Ready(id, unfit...) },
+	}
 	if a.change.Kind == leadership.KindEmergency {
 		c.Avoid = a.from
 	}
@@ -277,6 +281,19 @@ func (a *attempt) contest(rev *leadership.Revocation, r *leadership.Round, ss []
 		c.Standings = append(c.Standings, s)
 	}
 	return c
+}
+
+// unfit names the nodes that were read and can never follow the selected log:
+// nothing truncates their tail, and nothing repairs them.
+func (a *attempt) unfit(rev *leadership.Revocation) []leadership.NodeID {
+	var ids []leadership.NodeID
+	for _, p := range rev.Reads() {
+		n := a.g.nodes[p.Node]
+		if !n.Truncates && n.Repair == nil && !rev.Selection().Extends(p.Position) {
+			ids = append(ids, p.Node)
+		}
+	}
+	return ids
 }
 
 // InfeasibleError is returned when the pre-flight check says that the change

@@ -14,7 +14,7 @@ import (
 // Swept is what a sweep found and did at one node.
 type Swept struct {
 	Node leadership.NodeID `json:"node"`
-	// Did is "follows", "followed", "repaired", "released" or "".
+	// Did is "leads", "follows", "followed", "repaired", "released" or "".
 	Did string `json:"did,omitempty"`
 	Err error  `json:"-"`
 }

@@ -1,0 +1,413 @@
+package reparent_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tenure-go/tenure/establish"
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/revoke"
+)
+
+// cluster is the ground truth of a simulated cluster, and its oracle.
+type cluster struct {
+	s     *sim
+	ids   []leadership.NodeID
+	nodes map[leadership.NodeID]*node
+	rs    leadership.Ruleset
+	rules *leadership.Rules
+	reg   *leadership.MemoryRegistry
+	regP  *proc
+
+	// Written by handlers, under the lock of the step: no two run their
+	// critical parts at once, and the checks run when all are blocked.
+	done     []done
+	grants   []leadership.Leadership
+	installs int
+	err      error
+	floors   map[leadership.NodeID]leadership.Term
+	acked    map[int]bool
+	refused  map[int]bool
+	unknown  map[int]bool
+	nextVal  int
+}
+
+type done struct {
+	e  entry
+	by leadership.Leadership
+}
+
+func newCluster(s *sim, tr []traits, policy leadership.Policy) *cluster {
+	c := &cluster{
+		s: s, nodes: map[leadership.NodeID]*node{}, reg: &leadership.MemoryRegistry{}, regP: s.proc("registry"),
+		floors: map[leadership.NodeID]leadership.Term{}, acked: map[int]bool{}, refused: map[int]bool{}, unknown: map[int]bool{},
+	}
+	var members []leadership.Node
+	for i, t := range tr {
+		id := leadership.NodeID(fmt.Sprintf("n%d", i+1))
+		n := &node{traits: t, id: id, p: s.proc(string(id)), c: c}
+		n.store = &memStore{p: n.p, n: n}
+		n.p.canDie, n.p.boot = true, n.boot
+		n.boot()
+		c.ids, c.nodes[id] = append(c.ids, id), n
+		members = append(members, leadership.Node{ID: id})
+	}
+	var err error
+	if c.rs, err = leadership.NewRuleset(policy, members...); err != nil {
+		panic(err)
+	}
+	if c.rules, err = c.rs.Compile(nil); err != nil {
+		panic(err)
+	}
+	s.check = c.check
+	return c
+}
+
+func (c *cluster) fail(format string, args ...any) {
+	if c.err == nil {
+		c.err = fmt.Errorf(format, args...)
+	}
+}
+
+// check runs at every quiescent point, when no goroutine of the cluster runs.
+func (c *cluster) check() error {
+	if c.err != nil {
+		return c.err
+	}
+	var capable []leadership.Leadership
+	for _, id := range c.ids {
+		n := c.nodes[id]
+		if rec := n.store.rec; rec.Promised.Less(c.floors[id]) {
+			return fmt.Errorf("I6: the promise of %s fell from %s to %s", id, c.floors[id], rec.Promised)
+		} else {
+			c.floors[id] = rec.Promised
+		}
+		if l, ok := c.capable(n); ok {
+			capable = append(capable, l)
+		}
+	}
+	if len(capable) > 1 {
+		return fmt.Errorf("I1: %v are capable of new requests at once", capable)
+	}
+	return nil
+}
+
+// capable is condition A and B of a leadership, on the ground truth.
+func (c *cluster) capable(n *node) (leadership.Leadership, bool) {
+	st := n.acc.Status()
+	l := leadership.Leadership{Leader: n.id, Term: st.Leads}
+	if !n.p.up || st.Leads.IsZero() || st.Leads != st.Promised || len(n.rules) == 0 {
+		return l, false
+	}
+	for _, r := range n.rules {
+		self, _ := r.Cohort().Member(n.id)
+		have := leadership.SetOf(self)
+		for _, id := range r.Ruleset.IDs() {
+			o := c.nodes[id]
+			rec := o.store.rec
+			accepts := rec.Promised.Less(l.Term) || rec.Promised == l.Term && (rec.Source == l || rec.Source.IsZero()) || o.bugs.noTermCheck
+			if m, ok := r.Cohort().Member(id); ok && id != n.id && accepts {
+				have = have.With(m)
+			}
+		}
+		if !r.Durable(self, have) {
+			return l, false
+		}
+	}
+	return l, true
+}
+
+// installing checks what must hold when a marker is about to be written.
+func (c *cluster) installing(n *node, m leadership.Marker) {
+	c.installs++
+	var blocked leadership.Set
+	for i, id := range c.ids {
+		if rec := c.nodes[id].store.rec; m.Term.Compare(rec.Promised) <= 0 && !c.nodes[id].bugs.noTermCheck {
+			blocked = blocked.With(leadership.Member(i))
+		}
+	}
+	if l, ok := c.rules.Could(c.rules.Leaders(), c.rules.Members().Minus(blocked)); ok && len(c.grants) > 0 {
+		c.fail("I5: %s installs the marker of %s while %s could still complete below it", n.id, m.Term, c.rules.Cohort().Node(l).ID)
+	}
+	for i, d := range c.done {
+		if d.by.Term.Less(m.Term) && (i >= len(n.log) || n.log[i].Term != d.e.Term || n.log[i].Val != d.e.Val) {
+			c.fail("I2: %s installs %s without entry %d (%v), completed by %s", n.id, m.Term, i+1, d.e, d.by)
+		}
+	}
+}
+
+func (c *cluster) granted(n *node, t leadership.Term) {
+	l := leadership.Leadership{Leader: n.id, Term: t}
+	for _, g := range c.grants {
+		if g.Term == t && g != l {
+			c.fail("I7: %s and %s are granted the same term", g, l)
+		}
+	}
+	c.grants = append(c.grants, l)
+}
+
+// completed is told of each completion, in order of the leader's log.
+func (c *cluster) completed(n *node, l leadership.Leadership, i int, e entry) {
+	switch {
+	case i < len(c.done):
+		if d := c.done[i]; d.e.Term != e.Term || d.e.Val != e.Val {
+			c.fail("I3: entry %d was completed as %v by %s and as %v by %s", i+1, d.e, d.by, e, l)
+		}
+	case i > len(c.done):
+		c.fail("I4: %s completes entry %d, the one before it was never completed", l, i+1)
+	default:
+		c.done = append(c.done, done{e, l})
+	}
+}
+
+// write makes one client write to a node and classes the answer.
+func (c *cluster) write(ctx context.Context, p *proc, id leadership.NodeID) error {
+	c.nextVal++
+	val := c.nextVal
+	n := c.nodes[id]
+	ctx, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
+	defer cancel()
+	_, err := rpc(ctx, p, n.p, fmt.Sprintf("put %d", val), func(ctx context.Context) (int, error) { return 0, n.put(ctx, val) })
+	switch {
+	case err == nil:
+		c.acked[val] = true
+	case leadership.NotExecuted(err):
+		c.refused[val] = true
+	default:
+		c.unknown[val] = true
+	}
+	return err
+}
+
+// verify checks what clients were told against the log that a leader has.
+func (c *cluster) verify(leader leadership.NodeID) error {
+	if c.err != nil {
+		return c.err
+	}
+	at := map[int]int{}
+	for _, e := range c.nodes[leader].log {
+		if e.Val != 0 {
+			if at[e.Val]++; at[e.Val] > 1 {
+				return fmt.Errorf("G2: write %d is in the log twice", e.Val)
+			}
+		}
+	}
+	for v := range c.acked {
+		if at[v] == 0 {
+			return fmt.Errorf("G2: write %d was acknowledged and is lost", v)
+		}
+	}
+	for v := range c.refused {
+		if at[v] != 0 {
+			return fmt.Errorf("G9: write %d was refused as not executed and is in the log", v)
+		}
+	}
+	return nil
+}
+
+// remote is a node as a coordinator's process reaches it.
+type remote struct {
+	from *proc
+	n    *node
+}
+
+func (r remote) Status(ctx context.Context) (leadership.Status, error) {
+	return rpc(ctx, r.from, r.n.p, "status", r.n.status)
+}
+
+func (r remote) Promise(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
+	return rpc(ctx, r.from, r.n.p, "promise "+t.String(), func(ctx context.Context) (leadership.Testimony, error) { return r.n.promise(ctx, t) })
+}
+
+func (r remote) Drain(ctx context.Context, t leadership.Term, d time.Duration) (revoke.Drained, error) {
+	return rpc(ctx, r.from, r.n.p, "drain "+t.String(), func(ctx context.Context) (revoke.Drained, error) { return r.n.drain(ctx, t, d) })
+}
+
+func (r remote) StepDown(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
+	return rpc(ctx, r.from, r.n.p, "stepdown "+t.String(), func(ctx context.Context) (leadership.Testimony, error) { return r.n.stepDown(ctx, t) })
+}
+
+func (r remote) CatchUp(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position) error {
+	_, err := rpc(ctx, r.from, r.n.p, "catchup "+t.String(), func(ctx context.Context) (int, error) { return 0, r.n.catchUp(ctx, t, donor, pos) })
+	return err
+}
+
+func (r remote) Install(ctx context.Context, m leadership.Marker) (leadership.Acceptance, error) {
+	return rpc(ctx, r.from, r.n.p, "install "+m.Term.String(), func(ctx context.Context) (leadership.Acceptance, error) { return r.n.install(ctx, m) })
+}
+
+func (r remote) Grant(ctx context.Context, t leadership.Term) error {
+	_, err := rpc(ctx, r.from, r.n.p, "grant "+t.String(), func(ctx context.Context) (int, error) { return 0, r.n.grant(ctx, t) })
+	return err
+}
+
+func (r remote) Follow(ctx context.Context, t leadership.Term, leader leadership.NodeID) (leadership.Acceptance, error) {
+	return rpc(ctx, r.from, r.n.p, "follow "+t.String(), func(ctx context.Context) (leadership.Acceptance, error) { return r.n.follow(ctx, t, leader) })
+}
+
+func (r remote) Repair(ctx context.Context, t leadership.Term, from leadership.NodeID) error {
+	_, err := rpc(ctx, r.from, r.n.p, "repair "+t.String(), func(ctx context.Context) (int, error) { return 0, r.n.repair(ctx, t, from) })
+	return err
+}
+
+// slowRemote reads apart from promising.
+type slowRemote struct{ remote }
+
+func (r slowRemote) Read(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
+	return rpc(ctx, r.from, r.n.p, "read "+t.String(), func(ctx context.Context) (leadership.Testimony, error) { return r.n.readSlowly(ctx, t) })
+}
+
+// remoteRegistry is the registry as a process reaches it.
+type remoteRegistry struct {
+	from *proc
+	c    *cluster
+}
+
+func (r remoteRegistry) Load(ctx context.Context) (leadership.Record, error) {
+	return rpc(ctx, r.from, r.c.regP, "load", r.c.reg.Load)
+}
+
+func (r remoteRegistry) Swap(ctx context.Context, base uint64, next leadership.Record) (leadership.Record, error) {
+	return rpc(ctx, r.from, r.c.regP, fmt.Sprintf("swap %d", base), func(ctx context.Context) (leadership.Record, error) { return r.c.reg.Swap(ctx, base, next) })
+}
+
+func (r remoteRegistry) Wait(ctx context.Context, after uint64) (leadership.Record, error) {
+	return rpc(ctx, r.from, r.c.regP, "wait", func(ctx context.Context) (leadership.Record, error) { return r.c.reg.Wait(ctx, after) })
+}
+
+// simLimits are short: a dropped message costs one of them.
+func simLimits() reparent.Limits {
+	return reparent.Limits{
+		Status: 60 * time.Millisecond, Prepare: 200 * time.Millisecond, Drain: 100 * time.Millisecond,
+		Revoke: 400 * time.Millisecond, Install: 400 * time.Millisecond, Grant: 100 * time.Millisecond,
+		Registry: 100 * time.Millisecond, Undo: 900 * time.Millisecond, Linger: 30 * time.Millisecond,
+		HoldFor: 500 * time.Millisecond, Retry: 10 * time.Millisecond,
+	}
+}
+
+// bundle is what a coordinator's process has of each node.
+func (c *cluster) bundle(p *proc) []reparent.Node {
+	var out []reparent.Node
+	for _, id := range c.ids {
+		n := c.nodes[id]
+		r := remote{p, n}
+		b := reparent.Node{
+			ID: id, Addr: "addr-" + string(id), Status: r, Promise: r, StepDown: r, Candidate: r, Follow: r, Repair: r,
+			Truncates: !n.repairs, GrantsAtInstall: n.opens, ClientGate: n.opens,
+		}
+		if n.slowRead {
+			b.Promise = slowRemote{r}
+		}
+		out = append(out, b)
+	}
+	return out
+}
+
+func (c *cluster) guard(p *proc, edit func(*reparent.Config)) *reparent.Guard {
+	k := 0
+	cfg := reparent.Config{
+		By: p.name, Limits: simLimits(), Ruleset: c.rs,
+		Nonce: func() string { k++; return fmt.Sprint(k) },
+	}
+	if edit != nil {
+		edit(&cfg)
+	}
+	g, err := reparent.New("sim", remoteRegistry{p, c}, c.bundle(p), cfg)
+	if err != nil {
+		panic(err)
+	}
+	return g
+}
+
+var (
+	_ establish.Candidate = remote{}
+	_ establish.Follower  = remote{}
+	_ establish.Repairer  = remote{}
+	_ revoke.StepDowner   = remote{}
+	_ revoke.Reader       = slowRemote{}
+	_ reparent.Statuser   = remote{}
+)
+
+// do runs f as a process and steps the simulation until it has returned.
+func (c *cluster) do(f func()) error {
+	var fin bool
+	c.s.wg.Add(1)
+	go func() {
+		defer c.s.wg.Done()
+		f()
+		c.s.mu.Lock()
+		fin = true
+		c.s.mu.Unlock()
+	}()
+	return c.s.run(60_000, func() bool {
+		c.s.mu.Lock()
+		defer c.s.mu.Unlock()
+		return fin
+	})
+}
+
+// bootstrap makes n1 leader on the quiet schedule, whatever faults come later.
+func (c *cluster) bootstrap() error {
+	f := c.s.faults
+	c.s.faults = faults{}
+	defer func() { c.s.faults = f }()
+	p := c.s.proc("boot")
+	var err error
+	derr := c.do(func() {
+		_, err = c.guard(p, nil).Run(context.Background(), reparent.Bootstrap(c.rs, "n1"))
+	})
+	return errors.Join(derr, err)
+}
+
+// heal ends all faults, restarts everybody, and lets a fresh coordinator bring
+// the cluster back: the liveness half of every run. It returns the leader.
+func (c *cluster) heal(name string) (leadership.NodeID, error) {
+	c.s.faults = faults{}
+	for _, p := range c.s.procs {
+		p.paused = false
+		if p.canDie {
+			p.restart()
+		}
+	}
+	p := c.s.proc(name)
+	var leader leadership.NodeID
+	var rep *reparent.Report
+	var err error
+	derr := c.do(func() {
+		g := c.guard(p, nil)
+		for range 6 {
+			if rep, err = g.Run(context.Background(), reparent.Resume()); err == nil {
+				break
+			}
+			// What a change cannot bring back, a sweep can.
+			_, _ = g.Sweep(context.Background())
+		}
+		if err != nil {
+			return
+		}
+		leader = rep.To
+		err = c.write(context.Background(), p, leader)
+	})
+	switch {
+	case derr != nil:
+		return leader, derr
+	case err != nil && rep != nil:
+		return leader, fmt.Errorf("after healing, nobody could be established or written to: %w\n%s", err, rep)
+	}
+	return leader, err
+}
+
+func (c *cluster) leaderOf() leadership.NodeID {
+	for _, id := range c.ids {
+		if l, ok := c.capable(c.nodes[id]); ok {
+			return l.Leader
+		}
+	}
+	return ""
+}
+
+func repeat(t traits, n int) []traits { return slices.Repeat([]traits{t}, n) }
