@@ -16,6 +16,7 @@ import (
 
 var (
 	seeds = flag.Int("seeds", 150, "how many random runs each simulated property gets")
+	tail  = flag.Int("tail", 60, "how many events of a failing run to print")
 	seed  = flag.Uint64("seed", 0, "run only this seed, and print its trace")
 )
 
@@ -144,7 +145,7 @@ func everySeed(t *testing.T, reached *sometimes) {
 				synctest.Test(t, func(t *testing.T) {
 					err, s := chaos(x, kind, bugs{}, reached)
 					if err != nil {
-						t.Fatalf("seed %d: %v\nlast events:\n%s", x, err, s.tail(120))
+						t.Fatalf("seed %d: %v\nlast events:\n%s", x, err, s.tail(*tail))
 					}
 				})
 			}

@@ -51,7 +51,7 @@ type event struct {
 	seq   int
 	owner *proc // whose life it needs; nil: nobody's
 	life  context.Context
-	drops bool // a message, which may be lost or come twice
+	by    *proc // whose message it is, which may be lost or come twice; nil: none
 	fire  func()
 }
 
@@ -66,10 +66,13 @@ type proc struct {
 	canDie bool
 	boot   func() // after a restart, with only durable state
 
-	// dieAt kills the process at its n-th call: 2k before call k is sent, 2k+1
-	// after it was carried out and before its answer is seen. -1: never.
+	// dieAt kills the process at the n-th message that it sends or gets: just
+	// before a call leaves, or after it was carried out and before the answer
+	// is seen. -1: never.
 	dieAt int
-	calls int
+	seen  int
+
+	base, vals int // the values that its writes carry
 }
 
 var (
@@ -84,17 +87,17 @@ func newSim(seed uint64, f faults) *sim {
 }
 
 func (s *sim) proc(name string) *proc {
-	p := &proc{name: name, s: s, up: true, dieAt: -1}
+	p := &proc{name: name, s: s, up: true, dieAt: -1, base: len(s.procs)}
 	p.life, p.kill = context.WithCancel(context.Background())
 	s.procs = append(s.procs, p)
 	return p
 }
 
-func (s *sim) post(key string, owner *proc, drops bool, fire func()) {
+func (s *sim) post(key string, owner, by *proc, fire func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.count[key]++
-	e := &event{key: fmt.Sprintf("%s#%d", key, s.count[key]), owner: owner, drops: drops, fire: fire}
+	e := &event{key: fmt.Sprintf("%s#%d", key, s.count[key]), owner: owner, by: by, fire: fire}
 	if owner != nil {
 		e.life = owner.life
 	}
@@ -173,7 +176,13 @@ func (s *sim) deliver(e *event) {
 	if e.life != nil && e.life.Err() != nil {
 		return // its owner died meanwhile
 	}
-	if e.drops && s.faults.budget > 0 {
+	if p := e.by; p != nil && p.dieAt >= 0 && p.life.Err() == nil {
+		if p.seen++; p.seen-1 == p.dieAt {
+			p.crash()
+			return
+		}
+	}
+	if e.by != nil && s.faults.budget > 0 {
 		switch x := s.rng.IntN(1000); {
 		case x < s.faults.drop:
 			s.faults.budget--
@@ -183,7 +192,7 @@ func (s *sim) deliver(e *event) {
 			s.faults.budget--
 			s.note("twice " + e.key)
 			s.mu.Lock()
-			s.events = append(s.events, &event{key: e.key + "'", owner: e.owner, life: e.life, fire: e.fire, seq: s.steps + s.rng.IntN(60)})
+			s.events = append(s.events, &event{key: e.key + "'", owner: e.owner, by: e.by, life: e.life, fire: e.fire, seq: s.steps + s.rng.IntN(60)})
 			s.mu.Unlock()
 		}
 	}
@@ -253,16 +262,6 @@ func (s *sim) close() {
 	s.wg.Wait()
 }
 
-// die is a point at which a coordinator may be told to die.
-func (p *proc) die() bool {
-	n := p.calls
-	p.calls++
-	if p.dieAt == n {
-		p.crash()
-	}
-	return p.life.Err() != nil
-}
-
 // rpc carries out h at another process. Request and answer are events of their
 // own; the handler lives with its target and goes on when the caller gave up.
 func rpc[V any](ctx context.Context, from, to *proc, op string, h func(ctx context.Context) (V, error)) (V, error) {
@@ -272,20 +271,20 @@ func rpc[V any](ctx context.Context, from, to *proc, op string, h func(ctx conte
 		err error
 	}
 	s := from.s
-	if from.life.Err() != nil || from.die() {
+	if from.life.Err() != nil {
 		return zero, errKilled
 	}
 	ch := make(chan result, 4) // a request that comes twice answers twice
 	id := from.name + ">" + to.name + "|" + op
 	answer := func(r result) {
-		s.post("rep|"+id, from, true, func() {
+		s.post("rep|"+id, from, from, func() {
 			select {
 			case ch <- r:
 			default:
 			}
 		})
 	}
-	s.post("req|"+id, nil, true, func() {
+	s.post("req|"+id, nil, from, func() {
 		if !to.up {
 			answer(result{err: errRefused})
 			return
@@ -305,9 +304,6 @@ func rpc[V any](ctx context.Context, from, to *proc, op string, h func(ctx conte
 	})
 	select {
 	case r := <-ch:
-		if from.die() {
-			return zero, errKilled
-		}
 		return r.v, r.err
 	case <-ctx.Done():
 		return zero, fmt.Errorf("%w: %w", leadership.ErrUnknownOutcome, context.Cause(ctx))
@@ -324,7 +320,7 @@ func (p *proc) disk(ctx context.Context, op string, write func()) error {
 		return errKilled
 	}
 	done := make(chan struct{})
-	p.s.post("disk|"+p.name+"|"+op, p, false, func() {
+	p.s.post("disk|"+p.name+"|"+op, p, nil, func() {
 		write()
 		close(done)
 	})

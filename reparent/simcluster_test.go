@@ -23,8 +23,7 @@ type cluster struct {
 	reg   *leadership.MemoryRegistry
 	regP  *proc
 
-	// Written by handlers, under the lock of the step: no two run their
-	// critical parts at once, and the checks run when all are blocked.
+	// Guarded by s.mu.
 	done     []done
 	grants   []leadership.Leadership
 	installs int
@@ -33,7 +32,6 @@ type cluster struct {
 	acked    map[int]bool
 	refused  map[int]bool
 	unknown  map[int]bool
-	nextVal  int
 }
 
 type done struct {
@@ -98,7 +96,7 @@ func (c *cluster) check() error {
 
 // capable is condition A and B of a leadership, on the ground truth.
 func (c *cluster) capable(n *node) (leadership.Leadership, bool) {
-	st := n.acc.Status()
+	st := n.acc().Status()
 	l := leadership.Leadership{Leader: n.id, Term: st.Leads}
 	if !n.p.up || st.Leads.IsZero() || st.Leads != st.Promised || len(n.rules) == 0 {
 		return l, false
@@ -123,6 +121,8 @@ func (c *cluster) capable(n *node) (leadership.Leadership, bool) {
 
 // installing checks what must hold when a marker is about to be written.
 func (c *cluster) installing(n *node, m leadership.Marker) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
 	c.installs++
 	var blocked leadership.Set
 	for i, id := range c.ids {
@@ -141,6 +141,8 @@ func (c *cluster) installing(n *node, m leadership.Marker) {
 }
 
 func (c *cluster) granted(n *node, t leadership.Term) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
 	l := leadership.Leadership{Leader: n.id, Term: t}
 	for _, g := range c.grants {
 		if g.Term == t && g != l {
@@ -152,6 +154,8 @@ func (c *cluster) granted(n *node, t leadership.Term) {
 
 // completed is told of each completion, in order of the leader's log.
 func (c *cluster) completed(n *node, l leadership.Leadership, i int, e entry) {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
 	switch {
 	case i < len(c.done):
 		if d := c.done[i]; d.e.Term != e.Term || d.e.Val != e.Val {
@@ -166,12 +170,18 @@ func (c *cluster) completed(n *node, l leadership.Leadership, i int, e entry) {
 
 // write makes one client write to a node and classes the answer.
 func (c *cluster) write(ctx context.Context, p *proc, id leadership.NodeID) error {
-	c.nextVal++
-	val := c.nextVal
+	// Values are numbered per process, so that the order in which goroutines
+	// of one step run does not show.
+	c.s.mu.Lock()
+	p.vals++
+	val := p.base*1000 + p.vals
+	c.s.mu.Unlock()
 	n := c.nodes[id]
 	ctx, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
 	defer cancel()
 	_, err := rpc(ctx, p, n.p, fmt.Sprintf("put %d", val), func(ctx context.Context) (int, error) { return 0, n.put(ctx, val) })
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
 	switch {
 	case err == nil:
 		c.acked[val] = true

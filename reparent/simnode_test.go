@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -75,7 +76,7 @@ type node struct {
 	log   []entry // durable
 
 	// Volatile.
-	acc      *acceptor.Acceptor
+	accepts  atomic.Pointer[acceptor.Acceptor]
 	mu       sync.Mutex // guards all below, for moments
 	matched  map[leadership.NodeID]int
 	sending  map[leadership.NodeID]bool
@@ -103,17 +104,21 @@ func (n *node) boot() {
 	if n.bugs.volatilePromise {
 		last = leadership.Term{}
 	}
+	var acc *acceptor.Acceptor
 	var err error
 	if n.store.have {
-		n.acc, err = acceptor.Open(context.Background(), n.store, n.id, "disk-1", acceptor.Options{LogTerm: last})
+		acc, err = acceptor.Open(context.Background(), n.store, n.id, "disk-1", acceptor.Options{LogTerm: last})
 	} else {
 		n.store.rec, n.store.have = acceptor.State{Node: n.id, Incarnation: "disk-1"}, true
-		n.acc, err = acceptor.Open(context.Background(), n.store, n.id, "disk-1", acceptor.Options{})
+		acc, err = acceptor.Open(context.Background(), n.store, n.id, "disk-1", acceptor.Options{})
 	}
 	if err != nil {
 		panic(fmt.Sprintf("boot of %s: %v", n.id, err))
 	}
+	n.accepts.Store(acc)
 }
+
+func (n *node) acc() *acceptor.Acceptor { return n.accepts.Load() }
 
 func (n *node) wake() {
 	close(n.changed)
@@ -138,16 +143,18 @@ func (n *node) await(ctx context.Context, ok func() bool) error {
 	}
 }
 
-func (n *node) take(ctx context.Context) error {
+// take gives the right to write the log, of this life of the node.
+func (n *node) take(ctx context.Context) (give func(), err error) {
+	n.mu.Lock()
+	turn := n.turn
+	n.mu.Unlock()
 	select {
-	case n.turn <- struct{}{}:
-		return nil
+	case turn <- struct{}{}:
+		return func() { <-turn }, nil
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	}
 }
-
-func (n *node) give() { <-n.turn }
 
 func position(log []entry) leadership.Position {
 	if len(log) == 0 {
@@ -195,7 +202,7 @@ func (n *node) write(ctx context.Context, op string, at int, es []entry) error {
 }
 
 func (n *node) status(context.Context) (leadership.Status, error) {
-	st := n.acc.Status()
+	st := n.acc().Status()
 	r, _ := n.read(context.Background())
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -208,22 +215,23 @@ func (n *node) status(context.Context) (leadership.Status, error) {
 func (n *node) promise(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
 	if n.bugs.earlyRead {
 		old, _ := n.read(ctx)
-		got, err := n.acc.Recruit(ctx, t, nil)
+		got, err := n.acc().Recruit(ctx, t, nil)
 		got.Read = &old.Position
 		return got, err
 	}
 	if n.slowRead {
-		return n.acc.Recruit(ctx, t, nil)
+		return n.acc().Recruit(ctx, t, nil)
 	}
-	return n.acc.Recruit(ctx, t, n.quietRead)
+	return n.acc().Recruit(ctx, t, n.quietRead)
 }
 
 // quietRead waits for the writer that had the log before the gate was shut.
 func (n *node) quietRead(ctx context.Context) (acceptor.Reading, error) {
-	if err := n.take(ctx); err != nil {
+	give, err := n.take(ctx)
+	if err != nil {
 		return acceptor.Reading{}, err
 	}
-	defer n.give()
+	defer give()
 	return n.read(ctx)
 }
 
@@ -233,11 +241,11 @@ func (n *node) readSlowly(ctx context.Context, t leadership.Term) (leadership.Te
 	case <-ctx.Done():
 		return leadership.Testimony{}, context.Cause(ctx)
 	}
-	return n.acc.Read(ctx, t, n.quietRead)
+	return n.acc().Read(ctx, t, n.quietRead)
 }
 
 func (n *node) drain(ctx context.Context, t leadership.Term, d time.Duration) (revoke.Drained, error) {
-	st := n.acc.Status()
+	st := n.acc().Status()
 	if t.Less(st.Promised) {
 		return revoke.Drained{}, &leadership.StaleTermError{Node: n.id, Asked: t, Promised: st.Promised}
 	}
@@ -270,12 +278,12 @@ func (n *node) drain(ctx context.Context, t leadership.Term, d time.Duration) (r
 }
 
 func (n *node) stepDown(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
-	got, err := n.acc.StepDown(ctx, t, n.quietRead)
+	got, err := n.acc().StepDown(ctx, t, n.quietRead)
 	if err == nil && n.restarts {
-		n.boot()
-		if r, err := n.read(ctx); err == nil {
-			got.Read, got.Markers = &r.Position, r.Markers
-		}
+		n.p.s.post("bounce|"+n.p.name, n.p, nil, func() {
+			n.p.crash()
+			n.p.restart()
+		})
 	}
 	return got, err
 }
@@ -283,7 +291,7 @@ func (n *node) stepDown(ctx context.Context, t leadership.Term) (leadership.Test
 func (n *node) holds(pos leadership.Position) bool { return position(n.log).Extends(pos) }
 
 func (n *node) catchUp(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position) error {
-	st := n.acc.Status()
+	st := n.acc().Status()
 	if t.Less(st.Promised) {
 		return &leadership.StaleTermError{Node: n.id, Asked: t, Promised: st.Promised}
 	}
@@ -297,10 +305,20 @@ func (n *node) catchUp(ctx context.Context, t leadership.Term, donor leadership.
 			return err
 		}
 	}
-	return n.copyFrom(ctx, donor, pos, !n.repairs)
+	return n.copyFrom(ctx, t, donor, pos, !n.repairs)
 }
 
-func (n *node) copyFrom(ctx context.Context, donor leadership.NodeID, pos leadership.Position, truncate bool) error {
+// current refuses what was asked under a term that the node has promised away
+// meanwhile. Asked with the right to write, it is what keeps a late copy or
+// repair from landing behind a promise's read.
+func (n *node) current(t leadership.Term) error {
+	if p := n.acc().Status().Promised; t.Less(p) {
+		return &leadership.StaleTermError{Node: n.id, Asked: t, Promised: p}
+	}
+	return nil
+}
+
+func (n *node) copyFrom(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position, truncate bool) error {
 	d := n.c.nodes[donor]
 	theirs, err := rpc(ctx, n.p, d.p, "fetch", func(context.Context) ([]entry, error) { return d.entries(), nil })
 	if err != nil {
@@ -311,12 +329,13 @@ func (n *node) copyFrom(ctx context.Context, donor leadership.NodeID, pos leader
 	}
 	want := pos.Point.(leadership.LogPoint).Index
 	theirs = theirs[:want]
-	if err := n.take(ctx); err != nil {
+	give, err := n.take(ctx)
+	if err != nil {
 		return err
 	}
-	defer n.give()
-	if n.holds(pos) {
-		return nil
+	defer give()
+	if err := n.current(t); err != nil || n.holds(pos) {
+		return err
 	}
 	at := common(n.log, theirs)
 	if at < len(n.log) && !truncate {
@@ -334,7 +353,7 @@ func common(a, b []entry) int {
 }
 
 func (n *node) repair(ctx context.Context, t leadership.Term, from leadership.NodeID) error {
-	st := n.acc.Status()
+	st := n.acc().Status()
 	if t.Less(st.Promised) {
 		return &leadership.StaleTermError{Node: n.id, Asked: t, Promised: st.Promised}
 	}
@@ -343,16 +362,20 @@ func (n *node) repair(ctx context.Context, t leadership.Term, from leadership.No
 	if err != nil {
 		return err
 	}
+	give, err := n.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer give()
+	if err := n.current(t); err != nil {
+		return err
+	}
 	// A rewind goes back further than the fork, so the floor comes first.
-	if len(n.entries()) > 0 {
-		if err := n.acc.SetFloor(ctx, position(n.entries())); err != nil {
+	if len(n.log) > 0 {
+		if err := n.acc().SetFloor(ctx, position(n.log)); err != nil {
 			return err
 		}
 	}
-	if err := n.take(ctx); err != nil {
-		return err
-	}
-	defer n.give()
 	at := common(n.log, theirs)
 	if err := n.write(ctx, "rewind", max(0, at-2), nil); err != nil {
 		return err
@@ -360,7 +383,7 @@ func (n *node) repair(ctx context.Context, t leadership.Term, from leadership.No
 	if err := n.write(ctx, "restore", len(n.log), theirs[len(n.log):]); err != nil {
 		return err
 	}
-	return n.acc.ClearFloor(ctx)
+	return n.acc().ClearFloor(ctx)
 }
 
 func (n *node) markerAt(l leadership.Leadership) int {
@@ -388,11 +411,12 @@ func (n *node) install(ctx context.Context, m leadership.Marker) (leadership.Acc
 		}
 		rules = append(rules, r)
 	}
-	err := n.acc.Install(ctx, l, func(ctx context.Context) error {
-		if err := n.take(ctx); err != nil {
+	err := n.acc().Install(ctx, l, func(ctx context.Context) error {
+		give, err := n.take(ctx)
+		if err != nil {
 			return err
 		}
-		defer n.give()
+		defer give()
 		if n.markerAt(l) >= 0 {
 			return nil
 		}
@@ -420,19 +444,19 @@ func (n *node) install(ctx context.Context, m leadership.Marker) (leadership.Acc
 
 func (n *node) follow(ctx context.Context, t leadership.Term, leader leadership.NodeID) (leadership.Acceptance, error) {
 	l := leadership.Leadership{Leader: leader, Term: t}
-	if err := n.acc.Follow(ctx, l); err != nil {
+	if err := n.acc().Follow(ctx, l); err != nil {
 		return leadership.Acceptance{}, err
 	}
 	err := n.await(ctx, func() bool { return n.markerAt(l) >= 0 })
-	if err == nil && n.acc.Status().Promised != t {
-		err = &leadership.StaleTermError{Node: n.id, Asked: t, Promised: n.acc.Status().Promised}
+	if err == nil && n.acc().Status().Promised != t {
+		err = &leadership.StaleTermError{Node: n.id, Asked: t, Promised: n.acc().Status().Promised}
 	}
 	return n.acceptance(l), err
 }
 
 func (n *node) grant(ctx context.Context, t leadership.Term) error {
 	l := leadership.Leadership{Leader: n.id, Term: t}
-	err := n.acc.Grant(ctx, t, func() bool {
+	err := n.acc().Grant(ctx, t, func() bool {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		return n.markerAt(l) >= 0

@@ -28,13 +28,12 @@ func (n *node) push(l leadership.Leadership) {
 			seen[id] = true
 			n.sending[id] = true
 			n.p.s.wg.Add(1)
-			life, sending, changed := n.p.life, n.sending, n.matched
+			life, sending := n.p.life, n.sending
 			go func() {
 				defer n.p.s.wg.Done()
 				n.send(life, l, n.c.nodes[id])
 				n.mu.Lock()
 				delete(sending, id)
-				_ = changed
 				n.mu.Unlock()
 			}()
 		}
@@ -46,7 +45,7 @@ func (n *node) push(l leadership.Leadership) {
 func (n *node) send(life context.Context, l leadership.Leadership, f *node) {
 	told := -1
 	for fails := 0; fails < 12; {
-		if life.Err() != nil || n.acc.Status().Source != l {
+		if life.Err() != nil || n.acc().Status().Source != l {
 			return
 		}
 		n.mu.Lock()
@@ -83,21 +82,22 @@ func (n *node) send(life context.Context, l leadership.Leadership, f *node) {
 
 // accept is a follower's side of replication.
 func (n *node) accept(ctx context.Context, l leadership.Leadership, log []entry, commit int) (int, error) {
-	if st := n.acc.Status(); st.Source != l && !n.bugs.noTermCheck {
+	if st := n.acc().Status(); st.Source != l && !n.bugs.noTermCheck {
 		if l.Term.Less(st.Promised) || n.repairs {
 			// A server with sources takes entries only from the one it was
 			// pointed at.
 			return 0, &leadership.StaleTermError{Node: n.id, Asked: l.Term, Promised: st.Promised}
 		}
-		if err := n.acc.Follow(ctx, l); err != nil {
+		if err := n.acc().Follow(ctx, l); err != nil {
 			return 0, err
 		}
 	}
-	if err := n.take(ctx); err != nil {
+	give, err := n.take(ctx)
+	if err != nil {
 		return 0, err
 	}
-	defer n.give()
-	tok, err := n.acc.Admit(l)
+	defer give()
+	tok, err := n.acc().Admit(l)
 	if err != nil && !n.bugs.noTermCheck {
 		return 0, err
 	}
@@ -111,7 +111,7 @@ func (n *node) accept(ctx context.Context, l leadership.Leadership, log []entry,
 		}
 	}
 	if !n.bugs.noTermCheck {
-		if err := n.acc.Confirm(tok); err != nil {
+		if err := n.acc().Confirm(tok); err != nil {
 			return 0, err
 		}
 	}
@@ -124,7 +124,7 @@ func (n *node) accept(ctx context.Context, l leadership.Leadership, log []entry,
 
 // complete decides at the leader what is durable, in the acceptor's bracket.
 func (n *node) complete(l leadership.Leadership) {
-	bracket, err := n.acc.Complete(l.Term)
+	bracket, err := n.acc().Complete(l.Term)
 	if err != nil {
 		return
 	}
@@ -176,7 +176,7 @@ func (n *node) durable(i int) bool {
 
 // put is a client's write.
 func (n *node) put(ctx context.Context, val int) error {
-	st := n.acc.Status()
+	st := n.acc().Status()
 	n.mu.Lock()
 	if st.Leads.IsZero() || n.drained {
 		until := n.until
@@ -201,7 +201,7 @@ func (n *node) put(ctx context.Context, val int) error {
 	wctx, cancel := context.WithTimeout(ctx, 150*time.Millisecond)
 	defer cancel()
 	err = n.await(wctx, func() bool {
-		return n.commit > at && len(n.log) > at && n.log[at].Term == l.Term && n.log[at].Val == val || n.acc.Status().Leads != l.Term
+		return n.commit > at && len(n.log) > at && n.log[at].Term == l.Term && n.log[at].Val == val || n.acc().Status().Leads != l.Term
 	})
 	n.mu.Lock()
 	ours := n.commit > at && len(n.log) > at && n.log[at].Val == val
@@ -216,11 +216,12 @@ func (n *node) put(ctx context.Context, val int) error {
 }
 
 func (n *node) appendOwn(ctx context.Context, l leadership.Leadership, val int) (int, error) {
-	if err := n.take(ctx); err != nil {
+	give, err := n.take(ctx)
+	if err != nil {
 		return 0, &leadership.Refusal{Reason: "cancelled before anything was written"}
 	}
-	defer n.give()
-	tok, err := n.acc.Admit(l)
+	defer give()
+	tok, err := n.acc().Admit(l)
 	if err != nil {
 		return 0, &leadership.Refusal{Term: l.Term, Reason: err.Error()}
 	}
@@ -228,7 +229,7 @@ func (n *node) appendOwn(ctx context.Context, l leadership.Leadership, val int) 
 	if err := n.write(ctx, fmt.Sprintf("put %d", val), at, []entry{{Term: l.Term, Val: val}}); err != nil {
 		return 0, fmt.Errorf("%w: %w", leadership.ErrUnknownOutcome, err)
 	}
-	if err := n.acc.Confirm(tok); err != nil {
+	if err := n.acc().Confirm(tok); err != nil {
 		return 0, fmt.Errorf("%w: %w", leadership.ErrUnknownOutcome, err)
 	}
 	n.mu.Lock()
