@@ -1,0 +1,193 @@
+package acceptor
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// The names of the record and of its next version inside the directory.
+const (
+	fileName = "acceptor"
+	tempName = "acceptor.tmp"
+)
+
+// fileMagic begins the file; the checksum of the rest follows it.
+const fileMagic = "tenure-acceptor-1 "
+
+// FileStore is a Store in one file of a directory. Save writes a temporary
+// file, fsyncs it, renames it over the record and fsyncs the directory, so that
+// a crash leaves the old record or the new one. The directory belongs to one
+// Acceptor of one process; its calls may come from any goroutine.
+type FileStore struct {
+	dir  string
+	turn chan struct{} // one call at a time, held across the disk write
+}
+
+// OpenFile returns the store in dir, which must exist. A directory without a
+// record is fine: Load then says that there is none. It returns a
+// *leadership.CorruptError that names the file when a record is there and
+// cannot be trusted; the file is left as it is.
+func OpenFile(dir string) (*FileStore, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	if st, err := os.Stat(abs); err != nil {
+		return nil, err
+	} else if !st.IsDir() {
+		return nil, &fs.PathError{Op: "open", Path: abs, Err: errors.New("not a directory")}
+	}
+	f := &FileStore{dir: abs, turn: make(chan struct{}, 1)}
+	_, _, err = f.read()
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// Path returns the name of the record's file.
+func (f *FileStore) Path() string { return filepath.Join(f.dir, fileName) }
+
+// Load implements Store.
+func (f *FileStore) Load(ctx context.Context) (State, bool, error) {
+	if err := f.take(ctx); err != nil {
+		return State{}, false, err
+	}
+	defer f.give()
+	return f.read()
+}
+
+// Save implements Store. Waiting for another call ends with ctx, nothing
+// written; the write itself does not. A failure at or after the rename is a
+// leadership.ErrUnknownOutcome, one before it left the old record.
+func (f *FileStore) Save(ctx context.Context, s State) error {
+	if err := s.Validate(); err != nil {
+		return err
+	}
+	b, err := encode(s)
+	if err != nil {
+		return err
+	}
+	// What cannot be read back must not take the place of what can.
+	if _, err := decode(b); err != nil {
+		return err
+	}
+	if err := f.take(ctx); err != nil {
+		return err
+	}
+	defer f.give()
+	return f.write(b)
+}
+
+func (f *FileStore) take(ctx context.Context) error {
+	if f == nil || f.turn == nil {
+		return &ArgumentError{"store", "OpenFile did not make it"}
+	}
+	if ctx.Err() != nil {
+		return &CancelledError{context.Cause(ctx)}
+	}
+	select {
+	case f.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return &CancelledError{context.Cause(ctx)}
+	}
+}
+
+func (f *FileStore) give() { <-f.turn }
+
+func (f *FileStore) read() (State, bool, error) {
+	b, err := os.ReadFile(f.Path())
+	if errors.Is(err, fs.ErrNotExist) {
+		return State{}, false, nil
+	}
+	if err != nil {
+		return State{}, false, err
+	}
+	s, err := decode(b)
+	if err != nil {
+		return State{}, false, &leadership.CorruptError{Path: f.Path(), Reason: err.Error()}
+	}
+	return s, true, nil
+}
+
+// write puts the record in place. The order is what makes it atomic: the new
+// content is on disk before the name points to it, and the name is on disk
+// before the caller hears of it.
+func (f *FileStore) write(b []byte) error {
+	temp := filepath.Join(f.dir, tempName)
+	if err := writeSync(temp, b); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, f.Path()); err != nil {
+		return fmt.Errorf("%w: rename: %w", leadership.ErrUnknownOutcome, err)
+	}
+	if err := syncDir(f.dir); err != nil {
+		return fmt.Errorf("%w: fsync of the directory: %w", leadership.ErrUnknownOutcome, err)
+	}
+	return nil
+}
+
+func writeSync(path string, b []byte) error {
+	w, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	if _, err := w.Write(b); err != nil {
+		return errors.Join(err, w.Close())
+	}
+	if err := w.Sync(); err != nil {
+		return errors.Join(err, w.Close())
+	}
+	return w.Close()
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func encode(s State) ([]byte, error) {
+	body, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	body = append(body, '\n')
+	head := fmt.Sprintf("%s%08x\n", fileMagic, crc32.ChecksumIEEE(body))
+	return append([]byte(head), body...), nil
+}
+
+// decode takes only the exact bytes that encode makes of the State it returns.
+func decode(b []byte) (State, error) {
+	head, body, ok := bytes.Cut(b, []byte("\n"))
+	sum, magic := bytes.CutPrefix(head, []byte(fileMagic))
+	if !ok || !magic {
+		return State{}, errors.New("it does not begin as an acceptor's record")
+	}
+	if want := fmt.Sprintf("%08x", crc32.ChecksumIEEE(body)); string(sum) != want {
+		return State{}, errors.New("its checksum does not match: it is torn or was edited")
+	}
+	var s State
+	if err := json.Unmarshal(body, &s); err != nil {
+		return State{}, err
+	}
+	if err := s.Validate(); err != nil {
+		return State{}, err
+	}
+	if again, err := encode(s); err != nil || !bytes.Equal(again, b) {
+		return State{}, errors.New("it is not in canonical form")
+	}
+	return s, nil
+}
