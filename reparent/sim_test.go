@@ -57,14 +57,16 @@ type event struct {
 
 // proc is a process: a node, a coordinator, the registry, a client.
 type proc struct {
-	name   string
-	s      *sim
-	life   context.Context
-	kill   context.CancelFunc
-	up     bool
-	paused bool
-	canDie bool
-	boot   func() // after a restart, with only durable state
+	name    string
+	s       *sim
+	life    context.Context
+	kill    context.CancelFunc
+	up      bool
+	paused  bool
+	canDie  bool
+	cut     bool // isolated: only control processes reach it, and it reaches none
+	control bool
+	boot    func() // after a restart, with only durable state
 
 	// dieAt kills the process at the n-th message that it sends or gets: just
 	// before a call leaves, or after it was carried out and before the answer
@@ -285,7 +287,7 @@ func rpc[V any](ctx context.Context, from, to *proc, op string, h func(ctx conte
 		})
 	}
 	s.post("req|"+id, nil, from, func() {
-		if !to.up {
+		if !to.up || to.cut && !from.control || from.cut && !to.control {
 			answer(result{err: errRefused})
 			return
 		}

@@ -32,6 +32,21 @@ type cluster struct {
 	acked    map[int]bool
 	refused  map[int]bool
 	unknown  map[int]bool
+	leases   map[leadership.NodeID]leaseEnd
+}
+
+// leaseEnd is when a leader's lease runs out, and below which term.
+type leaseEnd struct {
+	at   time.Time
+	term leadership.Term
+}
+
+// leased reports whether the leader's lease still lets it complete.
+func (c *cluster) leased(l leadership.Leadership) bool {
+	c.s.mu.Lock()
+	defer c.s.mu.Unlock()
+	end, ok := c.leases[l.Leader]
+	return !ok || !l.Term.Less(end.term) || time.Now().Before(end.at)
 }
 
 type done struct {
@@ -43,6 +58,7 @@ func newCluster(s *sim, tr []traits, policy leadership.Policy) *cluster {
 	c := &cluster{
 		s: s, nodes: map[leadership.NodeID]*node{}, reg: &leadership.MemoryRegistry{}, regP: s.proc("registry"),
 		floors: map[leadership.NodeID]leadership.Term{}, acked: map[int]bool{}, refused: map[int]bool{}, unknown: map[int]bool{},
+		leases: map[leadership.NodeID]leaseEnd{},
 	}
 	var members []leadership.Node
 	for i, t := range tr {
@@ -98,7 +114,7 @@ func (c *cluster) check() error {
 func (c *cluster) capable(n *node) (leadership.Leadership, bool) {
 	st := n.acc().Status()
 	l := leadership.Leadership{Leader: n.id, Term: st.Leads}
-	if !n.p.up || st.Leads.IsZero() || st.Leads != st.Promised || len(n.rules) == 0 {
+	if !n.p.up || n.p.cut || !c.leased(l) || st.Leads.IsZero() || st.Leads != st.Promised || len(n.rules) == 0 {
 		return l, false
 	}
 	for _, r := range n.rules {
@@ -107,7 +123,7 @@ func (c *cluster) capable(n *node) (leadership.Leadership, bool) {
 		for _, id := range r.Ruleset.IDs() {
 			o := c.nodes[id]
 			rec := o.store.rec
-			accepts := rec.Promised.Less(l.Term) || rec.Promised == l.Term && (rec.Source == l || rec.Source.IsZero()) || o.bugs.noTermCheck
+			accepts := !o.p.cut && (rec.Promised.Less(l.Term) || rec.Promised == l.Term && (rec.Source == l || rec.Source.IsZero())) || o.bugs.noTermCheck
 			if m, ok := r.Cohort().Member(id); ok && id != n.id && accepts {
 				have = have.With(m)
 			}
@@ -126,7 +142,13 @@ func (c *cluster) installing(n *node, m leadership.Marker) {
 	c.installs++
 	var blocked leadership.Set
 	for i, id := range c.ids {
-		if rec := c.nodes[id].store.rec; m.Term.Compare(rec.Promised) <= 0 && !c.nodes[id].bugs.noTermCheck {
+		o := c.nodes[id]
+		// A node whose lease is over is blocked as a leader; the fault model
+		// counts it, since only it led.
+		if end, ok := c.leases[id]; ok && !time.Now().Before(end.at) && end.term == m.Term {
+			blocked = blocked.With(leadership.Member(i))
+		}
+		if rec := o.store.rec; (m.Term.Compare(rec.Promised) <= 0 || o.p.cut) && !o.bugs.noTermCheck {
 			blocked = blocked.With(leadership.Member(i))
 		}
 	}

@@ -38,6 +38,7 @@ type bugs struct {
 	noOwnTerm       bool // completes without an entry of its own term
 	anyAck          bool // completes on one ack less than the policy
 	lateRefusal     bool // answers "refused" for what is in its log
+	falseAccept     bool // says that it has the marker before it has
 }
 
 type entry struct {
@@ -215,6 +216,9 @@ func (n *node) status(context.Context) (leadership.Status, error) {
 func (n *node) promise(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
 	if n.bugs.earlyRead {
 		old, _ := n.read(ctx)
+		if err := n.p.disk(ctx, "think", func() {}); err != nil {
+			return leadership.Testimony{}, err
+		}
 		got, err := n.acc().Recruit(ctx, t, nil)
 		got.Read = &old.Position
 		return got, err
@@ -447,7 +451,7 @@ func (n *node) follow(ctx context.Context, t leadership.Term, leader leadership.
 	if err := n.acc().Follow(ctx, l); err != nil {
 		return leadership.Acceptance{}, err
 	}
-	err := n.await(ctx, func() bool { return n.markerAt(l) >= 0 })
+	err := n.await(ctx, func() bool { return n.markerAt(l) >= 0 || n.bugs.falseAccept })
 	if err == nil && n.acc().Status().Promised != t {
 		err = &leadership.StaleTermError{Node: n.id, Asked: t, Promised: n.acc().Status().Promised}
 	}

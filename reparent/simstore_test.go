@@ -124,6 +124,9 @@ func (n *node) accept(ctx context.Context, l leadership.Leadership, log []entry,
 
 // complete decides at the leader what is durable, in the acceptor's bracket.
 func (n *node) complete(l leadership.Leadership) {
+	if !n.c.leased(l) {
+		return
+	}
 	bracket, err := n.acc().Complete(l.Term)
 	if err != nil {
 		return
