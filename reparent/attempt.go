@@ -160,10 +160,15 @@ func (a *attempt) replace(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	// The marker is durable: whatever becomes of the caller, to go on is the
+	// shortest way to a leader. What follows has a budget of its own.
+	left := a.leaseLeft()
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), a.g.cfg.Limits.Undo+2*left)
+	defer done()
 	if err := a.do(ctx, StepActivate, func(ctx context.Context) error { return a.activate(ctx, in) }); err != nil {
 		return err
 	}
-	if left := a.leaseLeft(); left > 0 {
+	if left > 0 {
 		if err := a.do(ctx, StepLease, func(ctx context.Context) error { return a.waitLease(ctx, left, proven) }); err != nil {
 			return err
 		}

@@ -21,8 +21,9 @@ func (g *Guard) attempt(c Change) *attempt {
 // undone, or as far as it could be taken. The report is never nil; the error is
 // nil exactly when its outcome is Done, and is Report.Err otherwise.
 //
-// When ctx ends after nodes were asked, the undo still runs, on a budget of its
-// own of at most Limits.Undo: the context is often what failed, and a leader
+// When ctx ends after nodes were asked, the change is undone, or finished if the
+// marker is durable already, on a budget of its own of Limits.Undo (and what
+// leases have to be waited out): the context is often what failed, and a leader
 // that stepped down must not stay down. Nothing keeps running after Run has
 // returned.
 //

@@ -1,0 +1,77 @@
+// Package lameduck takes a role away from a running process without losing the
+// requests in it: a gate admits work, counts it, and can be drained in stages,
+// undone, and opened again for the next leadership.
+//
+//	gate, err := lameduck.New(lameduck.Options{Name: "writes", Term: term})
+//	...
+//	tok, err := gate.Enter(lameduck.Single) // in every request
+//	if err != nil {
+//		return err // a *leadership.Refusal: proof of non-execution
+//	}
+//	defer tok.Exit()
+//	...
+//	report, err := gate.Drain(ctx, lameduck.Plan{Units: time.Second, All: 2 * time.Second,
+//		Cancel: time.Second, Until: next, Leader: "n2", Expire: 5 * time.Second})
+//
+// # Guarantees
+//
+//   - An entry is counted before the gate closes, or refused: deciding and
+//     counting are one atomic step on one word.
+//   - When Drain returns nil nothing admitted runs, streams aside, and nothing
+//     is admitted until Serve or the plan's expiry.
+//   - A continuation of an admitted unit is not refused before its unit is
+//     ended, so COMMIT passes while the drain waits; it derives from the unit's
+//     token, so new work cannot pose as one.
+//   - An idle unit never delays the end of a drain, a stream never delays
+//     anything.
+//   - A Refusal and a RestartUnitError prove non-execution; a unit cut while one
+//     of its requests ran is reported as of unknown outcome.
+//   - Drain wakes on the last Exit, starts no goroutine, and ends with its
+//     context. A bad plan is refused before anything is touched.
+//   - After Seal only Serve with a higher term opens the gate.
+//
+// # What it does not guarantee
+//
+// A gate is volatile and local. It does not stop a request that ignores its
+// context (Drain then ends Forced and names it), and it is no proof that a
+// leadership was revoked: the node's promise is. Readiness is a hint to
+// balancers; the refusal is what keeps late requests safe.
+//
+// # Assumptions
+//
+// Every token is exited once, when its work is over; a unit is exited right
+// after its commit or rollback. Expiry uses the process's monotonic clock.
+// Options.EndUnit returns when its context ends.
+//
+// # State model
+//
+//	         Announce      no units left,    no request runs,
+//	         is over       or Units is over  or All is over
+//	Serving --> Announced --> DrainUnits --> DrainAll --> Cancelled
+//	   ^            |             |          |   |            |  |
+//	   |            |             |          |   | quiet quiet|  | Cancel
+//	   |            v             v          v   v     +------+  v is over
+//	   +---- Resume, Serve, ctx ended ----+      Drained      Forced
+//	   |                                             |           |
+//	   +---- Serve(higher term), Expire unless sealed-+----------+
+//
+// Phases whose cap is zero are passed over; Announced is the only one that
+// always takes its time. A gate's standing is the furthest of its own and its
+// ancestors' phases.
+//
+// # Failure handling
+//
+// A coordinator that dies while it drains ends the context of Drain, and the
+// gate serves again (unless Plan.Hold). One that dies afterwards is covered by
+// Plan.Expire: the first entry, or question, after it opens the gate, at the
+// same term and without a goroutine, unless the node has promised and called
+// Seal. Contexts that were cancelled and units that were ended are not revived
+// by an undo.
+//
+// # Cost
+//
+// Gate.Enter counts in one packed word that all callers share. That is the
+// right default for a server that starts a goroutine per request. Workers on a
+// hot path hold a Cell: one word on a cache line of its own. Run the benchmarks
+// for the ratios on your machine.
+package lameduck

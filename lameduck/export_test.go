@@ -1,0 +1,38 @@
+package lameduck
+
+import "fmt"
+
+// SetStep must be called before the gate is used.
+func SetStep(g *Gate, f func(string, uint64)) { g.step = f }
+
+// Locked reports whether someone holds the tree's mutex.
+func Locked(g *Gate) bool {
+	if g.mu.TryLock() {
+		g.mu.Unlock()
+		return false
+	}
+	return true
+}
+
+// PhaseNow reads the phase without the mutex.
+func PhaseNow(g *Gate) Phase { return phaseOf(g.view.Load()) }
+
+// Fingerprint is the shared state of a gate without children, read without the
+// mutex while every goroutine is parked.
+func Fingerprint(g *Gate) string {
+	s := fmt.Sprint(g.own.phase, PhaseNow(g), g.own.refusals != nil, g.own.sealed)
+	if r := g.running.Load(); r != nil {
+		s += fmt.Sprint(" run", len(r.wake), r.undone)
+	}
+	for _, c := range g.cells {
+		s += fmt.Sprintf(" %x/%d", c.word.Load(), c.epoch.Load())
+		c.slots.each(func(sl *slot) {
+			if st := sl.state.Load(); st != 0 {
+				s += fmt.Sprintf(",%d:%x", sl.index, st)
+			}
+		})
+	}
+	return s
+}
+
+const ActiveOne, ActiveMask = activeOne, activeMask
