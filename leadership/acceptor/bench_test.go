@@ -19,10 +19,13 @@ func BenchmarkAdmitConfirm(b *testing.B) {
 	if err := a.Follow(context.Background(), lead("n2", 7)); err != nil {
 		b.Fatal(err)
 	}
-	l := lead("n2", 7)
+	s, err := a.Stream(lead("n2", 7))
+	if err != nil {
+		b.Fatal(err)
+	}
 	b.ReportAllocs()
 	for b.Loop() {
-		tok, err := a.Admit(l)
+		tok, err := s.Admit()
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -45,7 +48,7 @@ func BenchmarkTwoAtomicOps(b *testing.B) {
 	}
 }
 
-// As above, with a leadership whose strings come out of a message.
+// Without a stream, with a leadership whose strings come out of a message.
 func BenchmarkAdmitConfirmDecoded(b *testing.B) {
 	a := newNode(b, &memStore{})
 	if err := a.Follow(context.Background(), lead("n2", 7)); err != nil {

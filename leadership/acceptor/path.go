@@ -1,10 +1,6 @@
 package acceptor
 
-import (
-	"unsafe"
-
-	"github.com/tenure-go/tenure/leadership"
-)
+import "github.com/tenure-go/tenure/leadership"
 
 // Token is the proof of an Admit, good for any number of Confirms. The zero
 // Token confirms nothing.
@@ -14,32 +10,13 @@ type Token struct{ e *epoch }
 // node follows, or from itself under its own grant. Write the entry, fsync it,
 // Confirm the token, and acknowledge only after that.
 //
-// It neither blocks nor allocates. It is fastest for the l that was passed to
-// Follow or Install, or a copy of it; an equal one whose strings were decoded
-// anew costs a comparison of them, a few ns more.
+// It neither blocks nor allocates. It compares l in full; a replication stream
+// that carries many entries of one leadership resolves it once, with Stream.
 //
-// It returns a *leadership.StaleTermError when l's term is below the promise, a *TwoLeadersError when another leader
-// is known under l's term, else a *GateError; all of them prove that the entry
-// was not taken.
+// It returns a *leadership.StaleTermError when l's term is below the promise, a
+// *TwoLeadersError when another leader is known under l's term, else a
+// *GateError; all of them prove that the entry was not taken.
 func (a *Acceptor) Admit(l leadership.Leadership) (Token, error) {
-	// A leader's name is nearly always the very string that Follow was given.
-	// Comparing addresses first makes this a leaf that spills nothing.
-	if e := a.open.Load(); e != nil && e.Term.Num == l.Term.Num &&
-		identical(string(e.Leader), string(l.Leader)) && identical(e.Term.Proposer, l.Term.Proposer) {
-		return Token{e}, nil
-	}
-	return a.admit(l)
-}
-
-// identical reports whether two strings share their bytes in memory; false says
-// nothing. The addresses are compared and never followed.
-func identical(s, t string) bool {
-	return len(s) == len(t) && unsafe.StringData(s) == unsafe.StringData(t)
-}
-
-// admit is Admit for a leadership whose strings were made elsewhere, and for
-// what is refused.
-func (a *Acceptor) admit(l leadership.Leadership) (Token, error) {
 	if e := a.open.Load(); e != nil && e.Leadership == l {
 		return Token{e}, nil
 	}
@@ -48,6 +25,43 @@ func (a *Acceptor) admit(l leadership.Leadership) (Token, error) {
 		return Token{}, ErrNotOpen
 	}
 	return Token{}, v.refuse(l)
+}
+
+// Stream is a leadership whose entries a node takes, looked up once: the data
+// path of a replication stream, or of a leader's own writes. It is a value, safe
+// for concurrent use. The zero Stream admits nothing.
+type Stream struct {
+	a *Acceptor
+	e *epoch
+}
+
+// Stream returns the stream of l. Errors as Admit: the gate must be open for l.
+func (a *Acceptor) Stream(l leadership.Leadership) (Stream, error) {
+	t, err := a.Admit(l)
+	if err != nil {
+		return Stream{}, err
+	}
+	return Stream{a, t.e}, nil
+}
+
+// Admit is Acceptor.Admit for the stream's leadership, at the cost of one
+// atomic load. Once the gate was shut, also for a moment, the stream admits
+// nothing more, whoever is followed since: look it up again.
+func (s Stream) Admit() (Token, error) {
+	if s.e != nil && s.a.open.Load() == s.e {
+		return Token{s.e}, nil
+	}
+	return s.refused()
+}
+
+func (s Stream) refused() (Token, error) {
+	if s.e == nil {
+		return Token{}, errNoToken
+	}
+	if _, err := s.a.Admit(s.e.Leadership); err != nil {
+		return Token{}, err
+	}
+	return Token{}, &s.e.lost
 }
 
 // Confirm ends the acceptance. nil says that the gate was open for the admitted
