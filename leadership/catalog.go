@@ -164,7 +164,7 @@ func (c *Catalog) ParsePosition(s string) (Position, error) {
 	bad := func(reason string) (Position, error) {
 		return Position{}, &TextError{What: "position", Text: clip(s), Reason: reason}
 	}
-	if text, ok := strings.CutSuffix(s, "@"); ok {
+	if text, rest, ok := strings.Cut(s, "@"); ok && rest == "" {
 		t, err := ParseTerm(text)
 		if err != nil || t.IsZero() {
 			return bad("it has no term")

@@ -34,7 +34,7 @@ type Node struct {
 }
 
 // Cohort is the bit space of a set of nodes: it gives each an index. It is
-// immutable and safe for concurrent use.
+// immutable and safe for concurrent use. The nil and the zero Cohort are empty.
 type Cohort struct {
 	nodes []Node
 	index map[NodeID]Member
@@ -53,6 +53,9 @@ func NewCohort(nodes ...Node) (*Cohort, error) {
 // With returns a cohort in which the given nodes follow those of c; the
 // indices of c stay as they are. Errors as NewCohort.
 func (c *Cohort) With(nodes ...Node) (*Cohort, error) {
+	if c == nil {
+		c = &Cohort{}
+	}
 	if n := len(c.nodes) + len(nodes); n > MaxMembers {
 		return nil, &CohortSizeError{Size: n}
 	}
@@ -97,17 +100,25 @@ func (c *Cohort) cover(nodes []Node) (*Cohort, error) {
 }
 
 // Len returns how many members the bit space has.
-func (c *Cohort) Len() int { return len(c.nodes) }
+func (c *Cohort) Len() int {
+	if c == nil {
+		return 0
+	}
+	return len(c.nodes)
+}
 
 // Member returns the index of the node, false when it is not in the cohort.
 func (c *Cohort) Member(id NodeID) (Member, bool) {
+	if c == nil {
+		return 0, false
+	}
 	m, ok := c.index[id]
 	return m, ok
 }
 
 // Node returns the node of an index, the zero Node when there is none.
 func (c *Cohort) Node(m Member) Node {
-	if int(m) >= len(c.nodes) {
+	if int(m) >= c.Len() {
 		return Node{}
 	}
 	return c.nodes[m]
@@ -115,17 +126,17 @@ func (c *Cohort) Node(m Member) Node {
 
 // All returns the set of all members.
 func (c *Cohort) All() Set {
-	if len(c.nodes) == MaxMembers {
+	if c.Len() == MaxMembers {
 		return ^Set(0)
 	}
-	return 1<<len(c.nodes) - 1
+	return 1<<c.Len() - 1
 }
 
 // Set returns the set of the named nodes, or an *UnknownNodeError.
 func (c *Cohort) Set(ids ...NodeID) (Set, error) {
 	var s Set
 	for _, id := range ids {
-		m, ok := c.index[id]
+		m, ok := c.Member(id)
 		if !ok {
 			return 0, &UnknownNodeError{Node: id}
 		}

@@ -73,6 +73,9 @@ func LeaderConditions() Conditions {
 
 // Holders returns the nodes of the ruleset for which every condition holds.
 func (cs Conditions) Holders(v View) []NodeID {
+	if v.Rules == nil {
+		return nil
+	}
 	var ids []NodeID
 	for m := range v.Rules.Members().All() {
 		id := v.Rules.Cohort().Node(m).ID
@@ -116,6 +119,9 @@ func Granted() Condition {
 // Supported holds when a durable set accepts from the node under its grant.
 func Supported() Condition {
 	return Condition{"supported", func(v View, id NodeID) Finding {
+		if v.Rules == nil {
+			return Finding{Because: "no ruleset is known", Mend: "create the cluster's record"}
+		}
 		s := v.status(id)
 		c := v.Rules.Cohort()
 		l, ok := c.Member(id)

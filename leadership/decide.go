@@ -43,8 +43,10 @@ const probeEvery = 20 * time.Millisecond
 // with a request. since is how long this router has been holding, on its own
 // clock; refused is the highest Until of any refusal it got, zero for none.
 //
-//   - While an intent is Holding and no leadership of its term is routed, hold,
+//   - While an intent is Holding and no leadership of its term is active, hold,
 //     but at most HoldFor.
+//   - From when it is active until it is routed, probe: the grant may come at any
+//     moment, and the coordinator may be dead that would have routed it.
 //   - When a refusal told of a term above the target's, hold for that term.
 //   - A router that has held long enough probes with one request, and so does
 //     one that waits for a leadership that the record does not show yet. Nodes
@@ -55,12 +57,15 @@ const probeEvery = 20 * time.Millisecond
 //
 // It does not know the router's outage cap: that ends a hold with an error.
 func (r Record) Decide(since time.Duration, refused Term) Decision {
+	since = max(since, 0)
 	to := r.Routed
 	if to.Term.Less(r.Active.Term) {
 		to = r.Active
 	}
 	announced := r.Intent.Phase == Holding && r.Routed.Term.Less(r.Intent.Term)
 	switch {
+	case announced && r.Intent.Term.Compare(r.Active.Term) <= 0:
+		return Decision{Verdict: Probe, To: to, Wait: probeEvery}
 	case announced && since < r.Intent.HoldFor:
 		return Decision{Verdict: Hold, To: to, Wait: r.Intent.HoldFor - since}
 	case to.IsZero():

@@ -13,15 +13,18 @@ const (
 // missing. There may be several of one size; at most eight are listed. It is
 // for people and for pre-flight checks.
 func (r *Round) Missing() [][]NodeID {
-	have, read := r.blocked&r.willing(), r.read|r.loss
+	if !r.minted() {
+		return nil
+	}
+	have := r.willing()
 	enough := func(more Set) bool {
-		if _, _, ok := r.uncovered(r.blocked | more); ok {
+		if _, _, ok := r.uncovered(r.blocked|more, r.leased.Minus(more)); ok {
 			return false
 		}
-		if _, _, ok := r.uncovered(read | more); ok {
+		if _, _, ok := r.uncovered(r.read|r.loss|more, 0); ok {
 			return false
 		}
-		return r.anyCandidate(have | more)
+		return r.anyCandidate(have|more, r.read|more)
 	}
 	if enough(0) {
 		return nil
@@ -61,9 +64,10 @@ func (r *Round) shrink(s Set, enough func(Set) bool) Set {
 	return s
 }
 
-// anyCandidate reports whether some node of willing could be established.
-func (r *Round) anyCandidate(willing Set) bool {
-	for m := range willing.All() {
+// anyCandidate reports whether some node of willing that was read could be
+// established.
+func (r *Round) anyCandidate(willing, read Set) bool {
+	for m := range (willing & read).All() {
 		ok := !r.seen[m].belowFloor
 		for _, rules := range r.rules {
 			ok = ok && rules.leaders.Has(m) && rules.Durable(m, willing)

@@ -1,6 +1,10 @@
 package leadership
 
-import "sync"
+import (
+	"context"
+	"slices"
+	"sync"
+)
 
 // Proposal is what a term asks for: this candidate, this log, this marker. It
 // is minted by Revocation.Propose; no establishment can begin without one.
@@ -9,14 +13,16 @@ import "sync"
 type Proposal struct {
 	selection Position
 	donors    []NodeID
-	reads     []NodePosition
 	marker    Marker
 	changes   bool // the marker changes the ruleset
 	cohort    *Cohort
 	rules     []*Rules // all in force, the new one included
 
-	mu       sync.Mutex // guards accepted, which reports write and Installed reads
+	mu       sync.Mutex // guards what follows; held for moments
 	accepted Set
+	read     Set // whose position is known, also from answers after Propose
+	at       [MaxMembers]Position
+	heard    chan struct{} // closed and replaced with every read; nil until someone waits
 }
 
 // change adds the new ruleset to those the marker must satisfy.
@@ -43,28 +49,97 @@ func (p *Proposal) change(next Ruleset, cat *Catalog) error {
 }
 
 // Term returns the term of the attempt.
-func (p *Proposal) Term() Term { return p.marker.Term }
+func (p *Proposal) Term() Term { return p.Marker().Term }
 
 // To returns the candidate.
-func (p *Proposal) To() NodeID { return p.marker.Leader }
+func (p *Proposal) To() NodeID { return p.Marker().Leader }
 
-// Marker returns the entry that the candidate writes first.
-func (p *Proposal) Marker() Marker { return p.marker }
+// Marker returns the entry that the candidate writes first, the zero Marker
+// when p was not minted.
+func (p *Proposal) Marker() Marker {
+	if p.minted() != nil {
+		return Marker{}
+	}
+	return p.marker.clone()
+}
+
+// minted returns ErrNotMinted unless a Revocation made the proposal.
+func (p *Proposal) minted() error {
+	if p == nil || p.cohort == nil {
+		return ErrNotMinted
+	}
+	return nil
+}
 
 // Selection returns the position that the candidate's log must contain before
 // it writes the marker.
-func (p *Proposal) Selection() Position { return p.selection }
+func (p *Proposal) Selection() Position {
+	if p.minted() != nil {
+		return Position{}
+	}
+	return p.selection
+}
 
 // Donors returns the nodes that hold the selected log.
-func (p *Proposal) Donors() []NodeID { return p.donors }
+func (p *Proposal) Donors() []NodeID {
+	if p.minted() != nil {
+		return nil
+	}
+	return slices.Clone(p.donors)
+}
 
-// Reads returns the positions that were read in the round, for mechanisms
-// that must know which node needs a repair before it may follow.
-func (p *Proposal) Reads() []NodePosition { return p.reads }
+// Position returns where the node's log was after its block, waiting for that
+// until ctx ends: answers that come after the proposal was made are of use to
+// mechanisms that must know whether a node can follow by appending. It returns
+// an *UnknownNodeError, ErrNotMinted, or the cause of ctx.
+func (p *Proposal) Position(ctx context.Context, id NodeID) (Position, error) {
+	if err := p.minted(); err != nil {
+		return Position{}, err
+	}
+	m, ok := p.cohort.Member(id)
+	if !ok {
+		return Position{}, &UnknownNodeError{Node: id}
+	}
+	for {
+		p.mu.Lock()
+		if p.read.Has(m) {
+			defer p.mu.Unlock()
+			return p.at[m], nil
+		}
+		if p.heard == nil {
+			p.heard = make(chan struct{})
+		}
+		heard := p.heard
+		p.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return Position{}, context.Cause(ctx)
+		case <-heard:
+		}
+	}
+}
+
+// hear notes a position that the round counted.
+func (p *Proposal) hear(id NodeID, at Position) {
+	m, ok := p.cohort.Member(id)
+	if !ok {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.read, p.at[m] = p.read.With(m), at
+	if p.heard != nil {
+		close(p.heard)
+		p.heard = nil
+	}
+}
 
 // Members returns the nodes whose acceptance can count, the candidate
 // included.
 func (p *Proposal) Members() []NodeID {
+	if p.minted() != nil {
+		return nil
+	}
 	var s Set
 	for _, rules := range p.rules {
 		s |= rules.members
@@ -76,8 +151,8 @@ func (p *Proposal) Members() []NodeID {
 // term or leader, an *UnknownNodeError for one of a node outside every ruleset
 // (which counts for nothing), or ErrNotMinted.
 func (p *Proposal) Add(a Acceptance) error {
-	if p == nil || p.cohort == nil {
-		return ErrNotMinted
+	if err := p.minted(); err != nil {
+		return err
 	}
 	if a.Term != p.marker.Term || a.Leader != p.marker.Leader {
 		return &StaleTermError{Node: a.Node, Asked: p.marker.Term, Promised: a.Term}
@@ -94,6 +169,9 @@ func (p *Proposal) Add(a Acceptance) error {
 
 // Accepted returns the nodes whose acceptance was counted.
 func (p *Proposal) Accepted() []NodeID {
+	if p.minted() != nil {
+		return nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.cohort.Names(p.accepted)
@@ -103,8 +181,8 @@ func (p *Proposal) Accepted() []NodeID {
 // force, the new one included. Otherwise it returns a *NotDurableError, or
 // ErrNotMinted.
 func (p *Proposal) Installed() (*Installed, error) {
-	if p == nil || p.cohort == nil {
-		return nil, ErrNotMinted
+	if err := p.minted(); err != nil {
+		return nil, err
 	}
 	p.mu.Lock()
 	have := p.accepted
@@ -143,5 +221,5 @@ func (in *Installed) Marker() Marker {
 	if in.Minted() != nil {
 		return Marker{}
 	}
-	return in.proposal.marker
+	return in.proposal.Marker()
 }

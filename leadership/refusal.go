@@ -50,6 +50,9 @@ type Refusal struct {
 
 // Error implements error.
 func (r *Refusal) Error() string {
+	if r == nil {
+		return "no refusal"
+	}
 	s := "refused, not executed"
 	if r.Reason != "" {
 		s += ": " + r.Reason
@@ -63,8 +66,9 @@ func (r *Refusal) Error() string {
 	return s
 }
 
-// NotExecuted reports true: the request had no effect and never will.
-func (r *Refusal) NotExecuted() bool { return true }
+// NotExecuted reports true: the request had no effect and never will. A nil
+// Refusal proves nothing.
+func (r *Refusal) NotExecuted() bool { return r != nil }
 
 // MarshalText encodes the refusal in one line of URL query form, safe in an
 // HTTP header or a gRPC status detail.

@@ -35,10 +35,12 @@ const updateTries = 64
 // Terms are unique to an attempt, so transitions can tell.
 //
 // It returns the record as it stands, and the error of step, of the registry,
-// or ctx. When the outcome of the last Swap could not be settled, the error
-// wraps ErrUnknownOutcome.
+// or ctx. When a Swap of unknown outcome could not be settled, or the error
+// would otherwise prove that nothing was written, it wraps ErrUnknownOutcome.
 func Update(ctx context.Context, reg Registry, step func(Record) (Record, error)) (Record, error) {
-	var unknown error
+	var unknown error // of the last Swap that may have taken effect
+	var inFlight bool // and may do so yet
+	var base uint64
 	fail := func(r Record, err error) (Record, error) {
 		if unknown != nil {
 			return r, fmt.Errorf("%w (after %w)", err, unknown)
@@ -53,9 +55,14 @@ func Update(ctx context.Context, reg Registry, step func(Record) (Record, error)
 		if err != nil {
 			return fail(Record{}, err)
 		}
-		unknown = nil
+		// A Swap of unknown outcome that finds another version than its base
+		// can do nothing any more.
+		inFlight = inFlight && cur.Version == base
 		next, err := step(cur)
 		if err != nil {
+			if inFlight || NotExecuted(err) {
+				return fail(cur, err)
+			}
 			return cur, err
 		}
 		if next.Equal(cur) {
@@ -68,8 +75,11 @@ func Update(ctx context.Context, reg Registry, step func(Record) (Record, error)
 			return out, nil
 		case errors.As(err, &conflict):
 		case errors.Is(err, ErrUnknownOutcome):
-			unknown = err
+			unknown, inFlight, base = err, true, cur.Version
 		default:
+			if inFlight {
+				return fail(cur, err)
+			}
 			return cur, err
 		}
 	}

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"sync/atomic"
 	"time"
 )
@@ -97,22 +97,26 @@ func (f *FileRegistry) Swap(ctx context.Context, base uint64, next Record) (Reco
 func (f *FileRegistry) Wait(ctx context.Context, after uint64) (Record, error) {
 	tick := time.NewTicker(filePoll)
 	defer tick.Stop()
-	var last os.FileInfo
+	var last []byte
 	for {
 		if err := f.usable(ctx); err != nil {
 			return Record{}, err
 		}
-		// A rename makes another inode, so an unchanged file needs no reading.
-		st, err := os.Stat(f.path)
-		if err == nil && (last == nil || !os.SameFile(last, st) || !last.ModTime().Equal(st.ModTime())) {
-			r, err := f.read()
+		// The bytes are compared, not inode and times: the file system may
+		// give two renames within one clock tick the same of both.
+		b, err := os.ReadFile(f.path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return Record{}, err
+		}
+		if err == nil && (last == nil || !bytes.Equal(b, last)) {
+			r, err := f.decode(b)
 			if err != nil {
 				return Record{}, err
 			}
 			if r.Version > after {
 				return r, nil
 			}
-			last = st
+			last = b
 		}
 		select {
 		case <-ctx.Done():
@@ -172,6 +176,10 @@ func (f *FileRegistry) read() (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
+	return f.decode(b)
+}
+
+func (f *FileRegistry) decode(b []byte) (Record, error) {
 	r, err := decodeRecord(b)
 	if err != nil {
 		return Record{}, &CorruptError{Path: f.path, Reason: err.Error()}
@@ -196,8 +204,7 @@ func decodeRecord(b []byte) (Record, error) {
 	if !ok || !magic {
 		return Record{}, errors.New("it does not begin as a registry file")
 	}
-	want, err := strconv.ParseUint(string(sum), 16, 32)
-	if err != nil || uint32(want) != crc32.ChecksumIEEE(body) {
+	if string(sum) != fmt.Sprintf("%08x", crc32.ChecksumIEEE(body)) {
 		return Record{}, errors.New("its checksum does not match: it is torn or was edited")
 	}
 	var r Record
@@ -206,10 +213,16 @@ func decodeRecord(b []byte) (Record, error) {
 	if err := d.Decode(&r); err != nil {
 		return Record{}, err
 	}
+	if _, err := d.Token(); err != io.EOF {
+		return Record{}, errors.New("something follows the record")
+	}
 	if r.Version == 0 {
 		return Record{}, errors.New("its version is zero")
 	}
-	return r, r.Validate()
+	if err := r.Validate(); err != nil {
+		return Record{}, err
+	}
+	return r, nil
 }
 
 func (f *FileRegistry) write(r Record) error {
@@ -217,7 +230,9 @@ func (f *FileRegistry) write(r Record) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(f.path), filepath.Base(f.path)+".tmp*")
+	// We hold the lock, so one name is enough, and what a killed writer left
+	// under it is overwritten and does not pile up.
+	tmp, err := os.OpenFile(f.path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,9 @@
 package leadership
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Revocation is the proof that every leadership below a term is revoked and
 // that all it may have completed was discovered. Only a Round that passes both
@@ -29,40 +32,85 @@ func (r *Round) Revocation() (*Revocation, error) {
 }
 
 // Term returns the term below which everything is revoked.
-func (v *Revocation) Term() Term { return v.round.term }
+func (v *Revocation) Term() Term {
+	if v.minted() != nil {
+		return Term{}
+	}
+	return v.round.term
+}
+
+// minted returns ErrNotMinted unless a Round made the proof.
+func (v *Revocation) minted() error {
+	if v == nil || !v.round.minted() {
+		return ErrNotMinted
+	}
+	return nil
+}
 
 // Selection returns the position of the log that every later leadership must
 // contain: the greatest by accepted term, then by length, of all that were
-// read.
-func (v *Revocation) Selection() Position { return v.selection }
+// read when the proof was minted. Propose selects again, from all reads that
+// count by then.
+func (v *Revocation) Selection() Position {
+	if v.minted() != nil {
+		return Position{}
+	}
+	return v.selection
+}
 
 // Donors returns the nodes that hold the selected log.
-func (v *Revocation) Donors() []NodeID { return v.donors }
+func (v *Revocation) Donors() []NodeID {
+	if v.minted() != nil {
+		return nil
+	}
+	return slices.Clone(v.donors)
+}
 
 // Reads returns the positions that were read in the round.
-func (v *Revocation) Reads() []NodePosition { return v.round.Reads() }
+func (v *Revocation) Reads() []NodePosition {
+	if v.minted() != nil {
+		return nil
+	}
+	return v.round.Reads()
+}
 
 // LeaseLeft is Round.LeaseLeft.
-func (v *Revocation) LeaseLeft() time.Duration { return v.round.LeaseLeft() }
+func (v *Revocation) LeaseLeft() time.Duration {
+	if v.minted() != nil {
+		return 0
+	}
+	return v.round.LeaseLeft()
+}
 
-// Ready is Round.Ready.
-func (v *Revocation) Ready(to NodeID) error { return v.round.Ready(to) }
+// Ready is Round.Ready, or ErrNotMinted.
+func (v *Revocation) Ready(to NodeID, unfit ...NodeID) error {
+	if err := v.minted(); err != nil {
+		return err
+	}
+	return v.round.Ready(to, unfit...)
+}
 
 // Rulesets returns the rulesets in force.
-func (v *Revocation) Rulesets() []Ruleset { return v.round.Rulesets() }
+func (v *Revocation) Rulesets() []Ruleset {
+	if v.minted() != nil {
+		return nil
+	}
+	return v.round.Rulesets()
+}
 
 // Propose binds the term to one candidate and one selected log. next changes
 // the ruleset with this leadership; nil keeps the one of the selected log.
 //
 // A term carries one proposal. Asking again for the same is answered with the
 // same *Proposal, so that a retry is not a second establishment; asking for
-// another is a *BoundError. The tests are run again first, since a held block
-// may have been voided: errors as Round.Ready, a *PolicyError or other compile
+// another is a *BoundError. The tests are run and the log is selected again
+// first, since a held block may have been voided and its node have completed
+// requests before it was blocked anew: errors as Round.Ready, *DivergedError, a *PolicyError or other compile
 // error for next, a *TransitionError for a version that is not above all in
 // force, or ErrNotMinted.
 func (v *Revocation) Propose(to NodeID, next *Ruleset) (*Proposal, error) {
-	if v == nil || v.round == nil {
-		return nil, ErrNotMinted
+	if err := v.minted(); err != nil {
+		return nil, err
 	}
 	r := v.round
 	if p := r.proposal; p != nil {
@@ -74,16 +122,17 @@ func (v *Revocation) Propose(to NodeID, next *Ruleset) (*Proposal, error) {
 	if err := r.Ready(to); err != nil {
 		return nil, err
 	}
-	if len(v.donors) == 0 {
-		return nil, &NotReadyError{Node: to, Reason: "no log was read that could be selected"}
+	reads := r.Reads()
+	top, donors, err := best(reads)
+	if err != nil {
+		return nil, err
 	}
 	p := &Proposal{
-		selection: v.selection,
-		donors:    v.donors,
-		reads:     r.Reads(),
+		selection: top,
+		donors:    donors,
 		cohort:    r.cohort,
-		rules:     r.rules[:len(r.rules):len(r.rules)],
-		marker:    Marker{Term: r.term, Leader: to, Ruleset: v.inherited()},
+		rules:     slices.Clone(r.rules), // the round's own shrinks in place
+		marker:    Marker{Term: r.term, Leader: to, Ruleset: r.inherited(donors)},
 	}
 	if next != nil {
 		if err := p.change(*next, r.catalog); err != nil {
@@ -95,28 +144,40 @@ func (v *Revocation) Propose(to NodeID, next *Ruleset) (*Proposal, error) {
 			p.marker.Over = append(p.marker.Over, rules.Ruleset)
 		}
 	}
+	for _, at := range reads {
+		p.hear(at.Node, at.Position)
+	}
 	r.proposal = p
 	return p, nil
 }
 
 // inherited returns the ruleset that the selected log ends with. A ruleset
 // that the selected log does not show was never durable and ends here; one it
-// shows is carried on, decided or not, and gets decided with this marker.
-func (v *Revocation) inherited() Ruleset {
-	r := v.round
-	for _, id := range v.donors {
+// shows is carried on, decided or not, and gets decided with this marker. For a
+// log that shows none it is the newest of those the round was started with:
+// going back to an older one would let whoever knows the newer to be complete
+// ignore the one in use.
+func (r *Round) inherited(donors []NodeID) Ruleset {
+	for _, id := range donors {
 		m, _ := r.cohort.Member(id)
-		if ss := r.seen[m].markers; len(ss) > 0 {
-			if rs := ss[len(ss)-1].Marker.Ruleset; !rs.IsZero() && rs.Version >= r.decided {
-				return rs
+		for _, s := range slices.Backward(r.seen[m].markers) {
+			if rs := s.Marker.Ruleset; !rs.IsZero() {
+				if r.inForce(rs) {
+					return rs.clone()
+				}
+				break
 			}
 		}
 	}
-	low := r.rules[0].Ruleset
-	for _, rules := range r.rules {
-		if rules.Ruleset.Version < low.Version {
-			low = rules.Ruleset
+	newest := r.rules[0].Ruleset
+	for _, rs := range r.initial {
+		if r.inForce(rs) && (rs.Version > newest.Version || !slices.ContainsFunc(r.initial, newest.Equal)) {
+			newest = rs
 		}
 	}
-	return low
+	return newest.clone()
+}
+
+func (r *Round) inForce(rs Ruleset) bool {
+	return slices.ContainsFunc(r.rules, func(have *Rules) bool { return have.Ruleset.Equal(rs) })
 }

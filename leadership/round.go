@@ -25,19 +25,6 @@ type RoundConfig struct {
 	Barred func(id NodeID, incarnation string) string
 }
 
-// witness is what is known of one node in this round.
-type witness struct {
-	incarnation string
-	kind        TestimonyKind // Statement: not blocked
-	held        bool
-	read        bool
-	position    Position
-	belowFloor  bool
-	markers     []Sighting
-	lease       time.Duration
-	led         Term
-}
-
 // Round collects testimony for one attempt and decides, by one predicate, what
 // it proves: whether every older leadership is revoked, and whether every
 // request that one of them may have completed was discovered. Mechanisms never
@@ -53,11 +40,15 @@ type Round struct {
 
 	cohort  *Cohort // the bit space; grows with the rulesets
 	rules   []*Rules
-	decided uint64 // the highest ruleset version known to be complete
+	initial []Ruleset // those the round was started with
+	decided uint64    // the highest ruleset version known to be complete
 
 	seen       [MaxMembers]witness
 	blocked    Set
+	leased     Set // of blocked: blocked as leaders only, by an expired lease
 	read       Set
+	own        Set // of read: read after that node's own block
+	answered   Set // has itself said something in this round
 	waivers    []Waiver
 	loss       Set // Gone with Loss: discovery does not ask for them
 	superseded Term
@@ -80,6 +71,7 @@ func NewRound(c RoundConfig) (*Round, error) {
 			return nil, err
 		}
 	}
+	r.initial = r.Rulesets()
 	if c.Known != nil {
 		if _, ok := r.cohort.Member(c.Known.Leader); !ok {
 			return nil, &UnknownNodeError{Node: c.Known.Leader}
@@ -91,9 +83,14 @@ func NewRound(c RoundConfig) (*Round, error) {
 // force puts a ruleset in force, unless it is already or a later one is known
 // to be complete.
 func (r *Round) force(rs Ruleset) error {
-	if rs.Version < r.decided {
-		return nil
+	if rs.Version < r.decided || rs.Version == r.decided && r.decided > 0 {
+		return nil // earlier than, or another draft beside, one that is complete
 	}
+	return r.enter(rs)
+}
+
+// enter puts a ruleset in force unless it is already.
+func (r *Round) enter(rs Ruleset) error {
 	for _, have := range r.rules {
 		if have.Ruleset.Equal(rs) {
 			return nil
@@ -119,8 +116,13 @@ func (r *Round) decide(rs Ruleset) error {
 	if rs.Version < r.decided {
 		return nil
 	}
-	if err := r.force(rs); err != nil {
+	if err := r.enter(rs); err != nil {
 		return err
+	}
+	if rs.Version == r.decided {
+		// Two complete rulesets of one version cannot be. Should a node say
+		// so all the same, both stay in force.
+		return nil
 	}
 	r.decided = rs.Version
 	r.rules = slices.DeleteFunc(r.rules, func(have *Rules) bool {
@@ -137,7 +139,7 @@ func (r *Round) Term() Term { return r.term }
 func (r *Round) Rulesets() []Ruleset {
 	out := make([]Ruleset, len(r.rules))
 	for i, rules := range r.rules {
-		out[i] = rules.Ruleset
+		out[i] = rules.Ruleset.clone()
 	}
 	return out
 }
@@ -145,19 +147,31 @@ func (r *Round) Rulesets() []Ruleset {
 // Add takes a testimony into account. Testimonies of nodes outside every
 // ruleset in force are kept, for their markers, but count for nothing.
 //
-//	*SupersededError       the node has promised a higher term: this attempt is over
+//	*SupersededError       the node has promised, or its log shows, a higher term: this attempt is over
 //	*StaleTermError        the testimony is of an older attempt; it was ignored
 //	*UnknownNodeError      the node is in no ruleset; only its markers were used
 //	*ReadBeforeBlockError  the read was ignored, a block in it was counted
 //	*BarredError           the record bars this incarnation; it was ignored
-//	*PolicyError           a marker shows a ruleset that cannot be compiled
+//	*IncarnationError      the incarnation was replaced earlier in this round; which of the two is the
+//	                       node cannot be told, so neither counts any more in this round
+//	*PolicyError           a marker shows a ruleset that cannot be compiled; the testimony was ignored
+//	ErrNotMinted           the round was not made by NewRound
 //
+// Testimonies of one node must be added in the order in which they were given.
 // After any of them the round is consistent and goes on, except that a
 // superseded one proves nothing any more.
 func (r *Round) Add(t Testimony) error {
+	if !r.minted() {
+		return ErrNotMinted
+	}
+	// An accepted entry or a grant binds a node to its term as a promise does.
+	newest := MaxTerm(t.Term, t.Led)
+	if t.Read != nil {
+		newest = MaxTerm(newest, t.Read.Term)
+	}
 	switch {
-	case t.Kind == Refused, r.term.Less(t.Term):
-		r.superseded = MaxTerm(r.superseded, t.Term)
+	case t.Kind == Refused, r.term.Less(newest):
+		r.superseded = MaxTerm(r.superseded, newest)
 		if !r.term.Less(r.superseded) { // a refusal that names no higher term
 			return &StaleTermError{Node: t.Node, Asked: r.term, Promised: t.Term}
 		}
@@ -172,7 +186,14 @@ func (r *Round) Add(t Testimony) error {
 			return &BarredError{Node: t.Node, Reason: why}
 		}
 	}
-	if err := r.sight(t.Markers); err != nil {
+	if r.known != nil && r.known.Term.Less(t.Led) {
+		// A grant above the recorded leadership proves that the record we
+		// started from was old. Whoever else leads may be just as unknown.
+		r.known = nil
+	}
+	err := r.sight(t.Markers)
+	r.settle()
+	if err != nil {
 		return err
 	}
 	m, ok := r.cohort.Member(t.Node)
@@ -203,84 +224,45 @@ func (r *Round) sight(ss []Sighting) error {
 	return nil
 }
 
-func (r *Round) count(m Member, t Testimony) error {
-	w := &r.seen[m]
-	if w.incarnation != t.Incarnation && (r.blocked | r.read).Has(m) && w.kind != Certified {
-		// Another storage, or a restart that undid a held block: all that
-		// the old incarnation said is void.
-		*w = witness{}
-		r.blocked, r.read = r.blocked.Without(m), r.read.Without(m)
-	}
-	w.incarnation = t.Incarnation
-	if t.Kind.blocks() && (!r.blocked.Has(m) || w.held || w.kind == Certified) {
-		// A stable block takes the place of a held one, never the reverse.
-		w.kind, w.held = t.Kind, t.Held || t.Kind == Isolated
-		r.blocked = r.blocked.With(m)
-	}
-	w.lease = max(w.lease, t.LeaseLeft)
-	w.led = MaxTerm(w.led, t.Led)
-	if t.BelowFloor {
-		w.belowFloor = true
-		r.read = r.read.Without(m)
-	}
-	if t.Read == nil {
-		return nil
-	}
-	if !r.blocked.Has(m) && r.Revoked() != nil {
-		return &ReadBeforeBlockError{Node: t.Node}
-	}
-	w.position, w.markers, w.belowFloor = *t.Read, t.Markers, t.BelowFloor
-	if !t.BelowFloor {
-		r.read = r.read.With(m)
+// minted reports whether NewRound made the round. A zero Round has no ruleset
+// in force and would pass every test.
+func (r *Round) minted() bool { return r != nil && len(r.rules) > 0 }
+
+// standing returns nil unless the round can prove nothing, whatever was added.
+func (r *Round) standing() error {
+	switch {
+	case !r.minted():
+		return ErrNotMinted
+	case r.term.Less(r.superseded):
+		return &SupersededError{Term: r.term, By: r.superseded}
 	}
 	return nil
 }
 
-// Waive enters a person's statement that nodes are gone as certified
-// testimony. It returns a *WaiverError, *UnknownNodeError, or a *WaiverError
-// for a node that has itself testified in this round: what answers is not gone.
-func (r *Round) Waive(w Waiver) error {
-	if err := w.Validate(); err != nil {
-		return err
-	}
-	gone, err := r.cohort.Set(w.Gone...)
-	if err != nil {
-		return err
-	}
-	for m := range gone.All() {
-		if r.blocked.Has(m) && r.seen[m].kind != Certified {
-			return &WaiverError{"node " + string(r.cohort.Node(m).ID) + " has answered: it is not gone"}
-		}
-	}
-	for m := range gone.All() {
-		r.seen[m].kind = Certified
-		r.blocked = r.blocked.With(m)
-	}
-	if w.Loss {
-		r.loss |= gone
-	}
-	r.waivers = append(r.waivers, w)
-	return nil
-}
-
-// potential returns who may hold or yet be granted a term below this one,
-// under rules.
-func (r *Round) potential(rules *Rules) Set {
+// knownLeader returns the one potential leader of a round that was told of it,
+// false when every eligible member is one. A known leader that no ruleset in
+// force has as a member proves that what was known is old.
+func (r *Round) knownLeader() (Member, bool) {
 	if r.known == nil {
-		return rules.leaders
+		return 0, false
 	}
 	m, ok := r.cohort.Member(r.known.Leader)
-	if !ok {
-		return rules.leaders
-	}
-	return SetOf(m) & rules.members
+	return m, ok && slices.ContainsFunc(r.rules, func(rules *Rules) bool { return rules.members.Has(m) })
 }
 
 // uncovered is the one predicate behind both tests: some potential leader
 // under some ruleset in force for whom the nodes outside reached are durable.
-func (r *Round) uncovered(reached Set) (*Rules, Member, bool) {
+// The nodes of leased are reached as leaders, and only so: an expired lease
+// keeps a node from completing, not from accepting from somebody else.
+func (r *Round) uncovered(reached, leased Set) (*Rules, Member, bool) {
+	known, one := r.knownLeader()
+	reached = reached.Minus(leased)
 	for _, rules := range r.rules {
-		if l, ok := rules.Could(r.potential(rules), rules.members.Minus(reached)); ok {
+		leaders := rules.leaders
+		if one {
+			leaders = SetOf(known) & rules.members
+		}
+		if l, ok := rules.Could(leaders.Minus(leased), rules.members.Minus(reached)); ok {
 			return rules, l, true
 		}
 	}
@@ -295,26 +277,28 @@ func (r *Round) uncovered(reached Set) (*Rules, Member, bool) {
 // with 2 of 4, {n1,n2} is durable and so is {n3,n4}.
 //
 // Otherwise it returns a *NotRevokedError with the counter-example, or a
-// *SupersededError. It does not allocate when it returns nil.
+// *SupersededError, or ErrNotMinted for a zero Round. It does not allocate when
+// it returns nil.
 func (r *Round) Revoked() error {
-	if r.term.Less(r.superseded) {
-		return &SupersededError{Term: r.term, By: r.superseded}
+	if err := r.standing(); err != nil {
+		return err
 	}
-	if rules, l, ok := r.uncovered(r.blocked); ok {
-		return &NotRevokedError{Term: r.term, Counter: rules.counter(l, rules.members.Minus(r.blocked))}
+	if rules, l, ok := r.uncovered(r.blocked, r.leased); ok {
+		return &NotRevokedError{Term: r.term, Counter: rules.counter(l, rules.members.Minus(r.blocked.Minus(r.leased)))}
 	}
 	return nil
 }
 
 // Discovered returns nil when every request that a leadership below the
 // round's term may have completed is in some log that was read after that
-// node's block. Otherwise a *NotDiscoveredError or a *SupersededError.
+// node's block, or after revocation held. Otherwise a *NotDiscoveredError, a
+// *SupersededError or ErrNotMinted.
 func (r *Round) Discovered() error {
-	if r.term.Less(r.superseded) {
-		return &SupersededError{Term: r.term, By: r.superseded}
+	if err := r.standing(); err != nil {
+		return err
 	}
 	read := r.read | r.loss
-	if rules, l, ok := r.uncovered(read); ok {
+	if rules, l, ok := r.uncovered(read, 0); ok {
 		return &NotDiscoveredError{Term: r.term, Counter: rules.counter(l, rules.members.Minus(read))}
 	}
 	return nil
@@ -337,22 +321,31 @@ func (r *Round) willing() Set {
 // willing nodes hold a durable set for it under every ruleset in force. Else
 // the error of the test, an *UnknownNodeError, *IneligibleError, *BarredError
 // or *NotReadyError.
-func (r *Round) Ready(to NodeID) error {
+//
+// unfit names nodes that promised and still cannot accept: their log cannot be
+// brought to the selected one. They count as blocked and read, never as willing:
+// an acker that can never follow must not be counted on.
+func (r *Round) Ready(to NodeID, unfit ...NodeID) error {
 	if err := r.Revoked(); err != nil {
 		return err
 	}
 	if err := r.Discovered(); err != nil {
 		return err
 	}
-	return r.candidacy(to)
+	return r.candidacy(to, unfit)
 }
 
-func (r *Round) candidacy(to NodeID) error {
+func (r *Round) candidacy(to NodeID, unfit []NodeID) error {
 	m, ok := r.cohort.Member(to)
 	if !ok {
 		return &UnknownNodeError{Node: to}
 	}
 	willing := r.willing()
+	for _, id := range unfit {
+		if u, ok := r.cohort.Member(id); ok && u != m {
+			willing = willing.Without(u)
+		}
+	}
 	switch {
 	case !willing.Has(m):
 		return &NotReadyError{Node: to, Reason: "it did not promise term " + r.term.String()}

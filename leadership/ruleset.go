@@ -20,13 +20,15 @@ func NewRuleset(p Policy, members ...Node) (Ruleset, error) {
 	if p == nil {
 		return Ruleset{}, ErrNoPolicy
 	}
-	rs := Ruleset{Version: 1, Members: members, Policy: p.Spec()}
+	rs := Ruleset{Version: 1, Members: slices.Clone(members), Policy: p.Spec()}
 	c, err := NewCohort(members...)
 	if err != nil {
 		return Ruleset{}, err
 	}
-	_, err = compile(rs, c, p)
-	return rs, err
+	if _, err := compile(rs, c, p); err != nil {
+		return Ruleset{}, err
+	}
+	return rs, nil
 }
 
 // IsZero reports whether rs is no ruleset.
@@ -88,6 +90,9 @@ func (rs Ruleset) CompileIn(c *Cohort, cat *Catalog) (*Rules, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p == nil {
+		return nil, ErrNoPolicy
+	}
 	return compile(rs, c, p)
 }
 
@@ -103,6 +108,9 @@ func compile(rs Ruleset, c *Cohort, p Policy) (*Rules, error) {
 	rule, err := p.Compile(own, members)
 	if err != nil {
 		return nil, err
+	}
+	if rule == nil {
+		return nil, &PolicyError{Spec: p.Spec(), Reason: "it compiled to no rule"}
 	}
 	r := &Rules{Ruleset: rs.clone(), cohort: own, members: members, rule: rule}
 	for m := range members.All() {

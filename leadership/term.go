@@ -56,11 +56,11 @@ func (t Term) Validate() error {
 	case t.IsZero():
 		return &TermError{Text: "0", Reason: "the zero term names no attempt"}
 	case t.Num == 0:
-		return &TermError{Text: t.Proposer, Reason: "Num is zero"}
+		return &TermError{Text: clip(t.Proposer), Reason: "Num is zero"}
 	case t.Num > MaxTermNum:
 		return &TermError{Text: strconv.FormatUint(t.Num, 10), Reason: "Num is above MaxTermNum"}
 	case !validProposer(t.Proposer):
-		return &TermError{Text: t.Proposer, Reason: "Proposer must match [a-z0-9-]{1,20}"}
+		return &TermError{Text: clip(t.Proposer), Reason: "Proposer must match [a-z0-9-]{1,20}"}
 	}
 	return nil
 }

@@ -1,6 +1,9 @@
 package leadership
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // TestimonyKind says how a node came to be blocked.
 type TestimonyKind uint8
@@ -13,8 +16,9 @@ const (
 	Promised
 	// Demoted: a leader stepped down; a promise made after a drain.
 	Demoted
-	// LeaseExpired: the leader's lease ran out and cannot be renewed below
-	// Term.
+	// LeaseExpired: the node's lease as leader ran out and cannot be renewed
+	// below Term. It completes nothing; as a follower it still supports
+	// others, so it counts for its own leadership only.
 	LeaseExpired
 	// Isolated: power, network or storage of the node was cut. It lasts
 	// only while somebody holds it.
@@ -72,8 +76,8 @@ type Testimony struct {
 	// Held blocks last only while somebody keeps them in force. Isolated is
 	// always held.
 	Held bool `json:"held,omitempty"`
-	// Read is the node's position, taken after the block took effect; nil
-	// when it was not read. A pointer to the zero Position says: empty log.
+	// Read is the node's position, taken after its block took effect, or
+	// begun after Round.Revoked had returned nil; nil when it was not read. A pointer to the zero Position says: empty log.
 	Read *Position `json:"read,omitempty"`
 	// Markers are the rulesets that the node's log shows, at least the last
 	// two, oldest first.
@@ -103,6 +107,16 @@ type Marker struct {
 	// Over are the rulesets that stay in force beside Ruleset until this
 	// marker is complete under all of them.
 	Over []Ruleset `json:"over,omitempty"`
+}
+
+// clone returns m with storage of its own.
+func (m Marker) clone() Marker {
+	m.Ruleset = m.Ruleset.clone()
+	m.Over = slices.Clone(m.Over)
+	for i := range m.Over {
+		m.Over[i] = m.Over[i].clone()
+	}
+	return m
 }
 
 // Leadership returns whose marker it is.

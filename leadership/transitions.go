@@ -6,7 +6,8 @@ import (
 )
 
 // Create returns the first record of a cluster. It returns a
-// *TransitionError when a record exists already, or an argument is empty.
+// *TransitionError when a record exists already, the cluster has no name, the
+// mode is unknown, or rs is given and cannot be used.
 func (r Record) Create(cluster string, mode Mode, rs Ruleset) (Record, error) {
 	const step = "create the record"
 	switch {
@@ -18,8 +19,7 @@ func (r Record) Create(cluster string, mode Mode, rs Ruleset) (Record, error) {
 	if mode == "" {
 		mode = Full
 	}
-	next := Record{Cluster: cluster, Mode: mode, Ruleset: rs.clone()}
-	return next, next.Validate()
+	return r.checked(Record{Cluster: cluster, Mode: mode, Ruleset: rs.clone()})
 }
 
 // Begin announces an attempt: Fence becomes i.Term and the intent is recorded
@@ -46,7 +46,15 @@ func (r Record) Begin(i Intent, force bool) (Record, error) {
 	}
 	n := r.clone()
 	n.Fence, n.Intent = i.Term, i
-	return n, n.Validate()
+	return r.checked(n)
+}
+
+// checked returns next if it is valid, else r as it is.
+func (r Record) checked(next Record) (Record, error) {
+	if err := next.Validate(); err != nil {
+		return r, err
+	}
+	return next, nil
 }
 
 // Advance moves the intent of term t to Holding. A router that loads the
@@ -96,8 +104,8 @@ func (r Record) Activate(in *Installed) (Record, error) {
 		return r, &TransitionError{"activate " + l.String(), "term " + r.Active.Term.String() + " is active already"}
 	}
 	n := r.clone()
-	n.Fence, n.Active, n.Ruleset = l.Term, l, in.Marker().Ruleset.clone()
-	return n, n.Validate()
+	n.Fence, n.Active, n.Ruleset = l.Term, l, in.Marker().Ruleset
+	return r.checked(n)
 }
 
 // Route sends clients to the active leadership l at addr, and ends its
@@ -136,6 +144,9 @@ func (r Record) Hold(h Isolation) (Record, error) {
 	if err := h.Node.Validate(); err != nil {
 		return r, err
 	}
+	if err := h.Term.Validate(); err != nil {
+		return r, err
+	}
 	if h.Term.Less(r.Fence) {
 		return r, &SupersededError{Term: h.Term, By: r.Fence}
 	}
@@ -145,8 +156,8 @@ func (r Record) Hold(h Isolation) (Record, error) {
 }
 
 // Release removes the hold on a node that was converted. The testimony must
-// be a stable promise of that node at or above the newest established term;
-// else it is a *TransitionError, since a node let go without it is a second
+// be a stable promise of that node at or above the newest established term and
+// the term it was isolated for, whose attempt may be counting on it still; else it is a *TransitionError, since a node let go without it is a second
 // leader as soon as one follower never heard of the new term.
 func (r Record) Release(t Testimony) (Record, error) {
 	step := "release " + string(t.Node)
@@ -155,6 +166,11 @@ func (r Record) Release(t Testimony) (Record, error) {
 	}
 	if t.Term.Less(r.Active.Term) {
 		return r, &TransitionError{step, fmt.Sprintf("it promised %s, below the active term %s", t.Term, r.Active.Term)}
+	}
+	for _, h := range r.Held {
+		if h.Node == t.Node && t.Term.Less(h.Term) {
+			return r, &TransitionError{step, fmt.Sprintf("it promised %s, below the term %s that isolated it", t.Term, h.Term)}
+		}
 	}
 	n := r.clone()
 	n.Held = slices.DeleteFunc(n.Held, func(o Isolation) bool { return o.Node == t.Node })

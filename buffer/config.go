@@ -1,0 +1,179 @@
+package buffer
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// Overflow says what gives way when a request must be held and a cap is
+// reached.
+type Overflow uint8
+
+const (
+	// RejectNew refuses the request that arrives. The default: those who
+	// waited longest keep their places.
+	RejectNew Overflow = iota
+	// EvictOldest fails the request that has waited longest in the same lane,
+	// and admits the one that arrives. When the lane has nothing queued, or
+	// not enough, the arrival is rejected: lanes never evict from each other.
+	EvictOldest
+)
+
+// String returns "reject-new" or "evict-oldest".
+func (o Overflow) String() string {
+	if o == EvictOldest {
+		return "evict-oldest"
+	}
+	return "reject-new"
+}
+
+// Flush paces the release of held requests. A new leader starts with cold
+// caches and empty pools; a queue released at once is the first thing that
+// can take it down.
+type Flush struct {
+	// Start is how many released requests may run at once when a flush
+	// begins. 0 means 4, or Max when that is less.
+	Start int
+	// Max is how many may run at once at most. 0 means 64, or Start when that
+	// is more. A request keeps its slot until its function returns.
+	Max int
+	// Every is how long a flush stays at one width when its requests neither
+	// finish nor are refused; then the width doubles, as it does after each
+	// full width of requests that the leader answered. 0 means 10ms.
+	Every time.Duration
+
+	_ struct{}
+}
+
+// Hooks are called synchronously in the goroutine of some caller, with no lock
+// held. They must not block, and may call Stats and Snapshot. Any may be nil.
+type Hooks struct {
+	// State is called after a lane changed its state or its leadership. Calls
+	// of several goroutines may arrive out of order: Snapshot has the last
+	// word.
+	State func(lane string, s State, l leadership.Leadership)
+	// Waited is called once per end of a wait: err is nil for a request that
+	// was released, else the error its caller gets. It is the place for a
+	// wait histogram.
+	Waited func(lane string, waited time.Duration, err error)
+	// Registry is called by Follow when the registry stops answering, with
+	// the error, and with nil when it answers again.
+	Registry func(err error)
+
+	_ struct{}
+}
+
+// Config bounds a Buffer. The zero value is usable and means the defaults
+// stated at each field. New refuses negative values and values that
+// contradict each other.
+type Config struct {
+	// MaxHeld caps how many requests are held over all lanes, those that are
+	// released and not yet answered included. 0 means 10000.
+	MaxHeld int
+	// MaxBytes caps the sum of Request.Bytes over all lanes. 0 means 64 MiB.
+	MaxBytes int64
+	// LaneHeld and LaneBytes are the same for each single lane. 0 means no
+	// other cap than MaxHeld and MaxBytes.
+	LaneHeld  int
+	LaneBytes int64
+	// MaxAge caps how long one request is held, in every state, flushing
+	// included. 0 means 10s, or MaxOutage when that is less.
+	MaxAge time.Duration
+	// MaxOutage caps how long a lane holds, counted from its first hold and
+	// not reset by a new term but only by a request that a leader answered.
+	// When it is reached every held request fails with an *OutageError, and
+	// from then on one request at a time is let through as a probe and the
+	// others fail at once. 0 means 20s, or MaxAge when that is more.
+	MaxOutage time.Duration
+	// MinService is the least time a request is worth starting with: one
+	// whose context ends sooner is refused, on arrival and at its turn. 0
+	// refuses only those whose deadline has passed.
+	MinService time.Duration
+	// ExpectedOutage, when set, refuses a request on arrival when its deadline
+	// comes before the outage would be over if it lasted this long. 0 means
+	// that nothing is expected.
+	ExpectedOutage time.Duration
+	// ProbeTimeout is how long a probe may stay unanswered before the next
+	// request is let through as another. 0 means 1s.
+	ProbeTimeout time.Duration
+	// Overflow says what gives way at a cap.
+	Overflow Overflow
+	// Flush paces releases.
+	Flush Flush
+	// Classify says what an error of a request function proves. It is asked
+	// first; Unclassified leaves the error to the rules of the function
+	// Classify of this package. nil leaves all of them.
+	Classify func(err error) Class
+	// Hooks observe the buffer.
+	Hooks Hooks
+
+	_ struct{}
+}
+
+// withDefaults returns c with defaults filled in, or a *ConfigError.
+func (c Config) withDefaults() (Config, error) {
+	for _, f := range []struct {
+		name string
+		v    int64
+	}{
+		{"MaxHeld", int64(c.MaxHeld)}, {"MaxBytes", c.MaxBytes},
+		{"LaneHeld", int64(c.LaneHeld)}, {"LaneBytes", c.LaneBytes},
+		{"MaxAge", int64(c.MaxAge)}, {"MaxOutage", int64(c.MaxOutage)},
+		{"MinService", int64(c.MinService)}, {"ExpectedOutage", int64(c.ExpectedOutage)},
+		{"ProbeTimeout", int64(c.ProbeTimeout)},
+		{"Flush.Start", int64(c.Flush.Start)}, {"Flush.Max", int64(c.Flush.Max)}, {"Flush.Every", int64(c.Flush.Every)},
+	} {
+		if f.v < 0 {
+			return c, &ConfigError{Field: f.name, Reason: "is negative"}
+		}
+	}
+	if c.Overflow > EvictOldest {
+		return c, &ConfigError{Field: "Overflow", Reason: fmt.Sprintf("unknown value %d", c.Overflow)}
+	}
+	def(&c.MaxHeld, 10_000)
+	def(&c.MaxBytes, 64<<20)
+	def(&c.LaneHeld, c.MaxHeld)
+	def(&c.LaneBytes, c.MaxBytes)
+	switch {
+	case c.MaxAge == 0 && c.MaxOutage == 0:
+		c.MaxAge, c.MaxOutage = 10*time.Second, 20*time.Second
+	case c.MaxAge == 0:
+		c.MaxAge = min(10*time.Second, c.MaxOutage)
+	case c.MaxOutage == 0:
+		c.MaxOutage = max(20*time.Second, c.MaxAge)
+	}
+	switch {
+	case c.Flush.Start == 0 && c.Flush.Max == 0:
+		c.Flush.Start, c.Flush.Max = 4, 64
+	case c.Flush.Start == 0:
+		c.Flush.Start = min(4, c.Flush.Max)
+	case c.Flush.Max == 0:
+		c.Flush.Max = max(64, c.Flush.Start)
+	}
+	def(&c.Flush.Every, 10*time.Millisecond)
+	def(&c.ProbeTimeout, time.Second)
+	switch {
+	case c.LaneHeld > c.MaxHeld:
+		return c, &ConfigError{"LaneHeld", fmt.Sprintf("%d is above MaxHeld %d: no lane could reach it", c.LaneHeld, c.MaxHeld)}
+	case c.LaneBytes > c.MaxBytes:
+		return c, &ConfigError{"LaneBytes", fmt.Sprintf("%d is above MaxBytes %d: no lane could reach it", c.LaneBytes, c.MaxBytes)}
+	case c.MaxAge > c.MaxOutage:
+		return c, &ConfigError{"MaxAge", fmt.Sprintf("%s is above MaxOutage %s: no request could wait that long", c.MaxAge, c.MaxOutage)}
+	case c.MinService >= c.MaxAge:
+		return c, &ConfigError{"MinService", fmt.Sprintf("%s is not below MaxAge %s", c.MinService, c.MaxAge)}
+	case c.ExpectedOutage > c.MaxOutage:
+		return c, &ConfigError{"ExpectedOutage", fmt.Sprintf("%s is above MaxOutage %s: every hold would be hopeless", c.ExpectedOutage, c.MaxOutage)}
+	case c.Flush.Start > c.Flush.Max:
+		return c, &ConfigError{"Flush.Start", fmt.Sprintf("%d is above Flush.Max %d", c.Flush.Start, c.Flush.Max)}
+	}
+	return c, nil
+}
+
+// def sets a zero value to its default.
+func def[T int | int64 | time.Duration](v *T, d T) {
+	if *v == 0 {
+		*v = d
+	}
+}

@@ -1,0 +1,97 @@
+// Package buffer holds requests while a leader is being changed and releases
+// them, in order, to the leader that follows: a planned change costs latency,
+// not errors.
+//
+//	b, err := buffer.New(buffer.Config{MaxHeld: 5000, MaxAge: 5 * time.Second})
+//	orders := b.Lane("orders") // resolve once, keep
+//	go b.Follow(ctx, registry, orders)
+//
+//	err = orders.Do(ctx, buffer.Request{Bytes: 512, Idempotent: false},
+//		func(ctx context.Context, to leadership.Leadership, addr string) error {
+//			conn, err := dial(ctx, addr)
+//			if err != nil {
+//				return buffer.NotSent(err) // nothing left: try again
+//			}
+//			return conn.Send(ctx, to.Term, request) // *leadership.Refusal: held
+//		})
+//
+// # Guarantees
+//
+//   - A request function runs again only on proof that its last run had no
+//     effect, or when its request is idempotent (G9).
+//   - Requests that are held start in the order they arrived, across the
+//     flush: whoever arrives while it goes on queues behind. One that the
+//     leader refuses again goes back to its exact place with its original
+//     age, before its slot is given to the next.
+//   - A failure reported for an older leadership never starts a hold, and
+//     neither does a failed dial.
+//   - Every hold ends: by a leader that answers, by the request's context, by
+//     MaxAge, or by MaxOutage. While a lane holds, one request at a time is
+//     let through as a probe, so that nobody has to un-hold a lane: not a
+//     coordinator that died, not a registry that is down (G5, G7).
+//   - Every call ends with its context, and no goroutine is started: callers
+//     wait, and one of them watches the lane's timer (G8).
+//   - An error about a held request satisfies leadership.NotExecuted unless
+//     an idempotent request was tried and lost; then it wraps
+//     leadership.ErrUnknownOutcome (G9).
+//
+// # What it does not guarantee
+//
+//   - A request in flight when its leader dies is of unknown outcome, and its
+//     caller is told so. Only the leader could know.
+//   - No order between requests that are not held, nor between those and the
+//     ones that are: a request that was passed, refused and then held has its
+//     place from the moment of its refusal, and a flush to a new leader does
+//     not wait for answers that an old one may never give.
+//   - A request under way is not cut short. While a flush goes on, a request
+//     keeps its slot until its function returns; Flush.Max should exceed the
+//     number of long units that may be under way.
+//   - A server that checks no terms cannot refuse: its error codes prove
+//     nothing. In front of one, let the function ask first, by a statement of
+//     its own, and return NotSent or a *leadership.Refusal when the answer
+//     says that the server does not lead.
+//
+// # Assumptions
+//
+// Terms are unique to an attempt and nodes check them, so a probe is always
+// safe. Registry versions only rise. Clocks are monotonic; they need not agree
+// between machines.
+//
+// # State model
+//
+// Versions of the registry's record order observations; terms key requests. An
+// undo that puts the same leader back is a new term, and therefore no special
+// case. What to do is decided by leadership.Record.Decide, for the record with
+// what was learned from responses put in.
+//
+//	           refusal of a unit, announcement            refusal of all
+//	Serving ------------------------------> HoldUnits -----------------> HoldAll
+//	   ^                                        |                           |
+//	   |            Decide: hold                |                           |
+//	   |          +--------------- waiting <----+---------------------------+
+//	   |          |                   ^  |
+//	   |          v  HoldFor passed   |  | newer leadership routed
+//	   |        probe ----------------+  |
+//	   |          |   refused: put back  |
+//	   |  answered|                      v
+//	   +------- flush: Start at once, doubling to Max
+//	queue empty   \------------> waiting, when refused again: put back
+//
+// A refusal tells of the future: Until above the served term, and the lane
+// holds for that term; equal to it or zero, and the same leader will take
+// requests again after RetryAfter, which the head of the queue finds out. A
+// refusal that was on its way while the lane resumed is re-routed at once.
+//
+// # Failure handling
+//
+//	error                executed?   when
+//	*OverflowError       no          no room, or evicted
+//	*AgeError            no          held for MaxAge
+//	*OutageError         no          no leader answered for MaxOutage
+//	*CanceledError       no          context ended while held, or would too soon
+//	*ClosedError         no          Close
+//	*RequestError        no          nil function, negative size
+//	any other            as it says  what the request function returned
+//
+// "No" becomes "unknown" for an idempotent request of which a try was lost.
+package buffer

@@ -1,0 +1,315 @@
+package buffer
+
+import (
+	"math"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+const (
+	minBackoff = time.Millisecond
+	maxBackoff = 20 * time.Millisecond
+)
+
+// backoff doubles from 1ms to 20ms.
+func backoff(tries uint32) time.Duration {
+	if tries > 4 {
+		return maxBackoff
+	}
+	return min(minBackoff<<tries, maxBackoff)
+}
+
+// effective is the record with what was learned from responses put in. A
+// leadership that answers is both active and routed, whatever the registry
+// shows yet; an intent that a probe showed to be over is none.
+func (l *Lane) effective() (leadership.Record, string) {
+	r, addr := l.rec, l.rec.Addr
+	if r.Routed.Term.Less(r.Active.Term) {
+		addr = "" // nobody recorded where the active leader is yet
+	}
+	if top := leadership.MaxTerm(r.Active.Term, r.Routed.Term); top.Less(l.learned.Term) {
+		r.Active, r.Routed, addr = l.learned, l.learned, l.learnedAddr
+	} else if top == l.learned.Term && !top.IsZero() {
+		if addr == "" {
+			addr = l.learnedAddr
+		}
+		r.Routed = l.learned
+	}
+	if r.Intent.Term.Compare(l.cleared) <= 0 {
+		r.Intent = leadership.Intent{}
+	}
+	return r, addr
+}
+
+// evaluate takes in a changed record or a learned leadership.
+func (l *Lane) evaluate(now time.Duration, fx *effects) {
+	if l.mode == Closed {
+		return
+	}
+	l.decided = false
+	r, addr := l.effective()
+	to := r.Routed
+	if to.Term.Less(r.Active.Term) {
+		to = r.Active
+	}
+	raised := l.cur.Term.Less(to.Term)
+	moved := raised || l.cur == to && l.addr != addr
+	if raised {
+		// What was known of the older leadership is void: its refusals, its
+		// requests in flight, the probe that may hang there.
+		l.cur = to
+		l.paused, l.probe, l.running, l.tries, l.nextProbe = false, nil, 0, 0, 0
+		l.flushing = false
+		if l.refused.Compare(to.Term) <= 0 {
+			l.refused = leadership.Term{}
+		}
+		if l.hint.Term.Compare(to.Term) <= 0 {
+			l.hint = leadership.Leadership{}
+		}
+	}
+	if moved {
+		l.addr = addr
+		l.publish(fx)
+		for l.retry.head != nil {
+			l.settle(l.retry.head, reroute, fx)
+		}
+	}
+	if r.Intent.Phase == leadership.Holding && r.Routed.Term.Less(r.Intent.Term) {
+		if l.announced.Less(r.Intent.Term) {
+			l.announced, l.announce = r.Intent.Term, now
+			l.flushing = false
+			l.hold(now, HoldUnits, fx)
+		}
+	}
+	l.step(now, fx)
+}
+
+// hold makes the lane hold at least what mode says.
+func (l *Lane) hold(now time.Duration, mode State, fx *effects) {
+	if l.mode == Serving {
+		l.heldAt = now
+	}
+	l.decided = false
+	if !l.outageOn {
+		l.outageOn, l.outageAt = true, now
+	}
+	if l.mode < mode {
+		l.setMode(mode, fx)
+	}
+}
+
+// decide asks the one function that all routers ask, and keeps its answer
+// until its time is over or something it depends on changes.
+func (l *Lane) decide(now time.Duration) (v leadership.Verdict, again time.Duration) {
+	if !l.decided || now >= l.askAgain {
+		l.ask(now)
+	}
+	return l.verdict, l.askAgain
+}
+
+// ask is kept out of line: a Record is large, and goroutines that queue should
+// not have to grow their stacks for it.
+//
+//go:noinline
+func (l *Lane) ask(now time.Duration) {
+	r, _ := l.effective()
+	since := now - l.heldAt
+	if r.Intent.Phase == leadership.Holding && r.Intent.Term == l.announced && r.Routed.Term.Less(r.Intent.Term) {
+		since = now - l.announce
+	}
+	d := r.Decide(since, l.refused)
+	l.decided, l.verdict, l.askAgain, l.probePace = true, d.Verdict, math.MaxInt64, d.Wait
+	if d.Verdict == leadership.Hold {
+		l.askAgain = now + max(d.Wait, minBackoff)
+	}
+}
+
+// step does what is due in a holding lane: fails who waited too long, lets a
+// probe through, goes on with a flush, and ends the hold when the queue is
+// empty. Everything that changes the lane ends here, and so does its timer.
+func (l *Lane) step(now time.Duration, fx *effects) {
+	if l.mode == Serving || l.mode == Closed {
+		l.disarm()
+		return
+	}
+	cfg := &l.b.cfg
+	for h := l.q.head; h != nil && now-h.arrived >= cfg.MaxAge; h = l.q.head {
+		l.settle(h, failAge, fx) // arrival order is age order
+	}
+	if l.outageOn && now-l.outageAt >= cfg.MaxOutage {
+		l.open = true
+	}
+	next := time.Duration(math.MaxInt64)
+	verdict, again := l.decide(now)
+	switch {
+	case verdict == leadership.Hold:
+		l.flushing = false
+		next = again
+	case verdict == leadership.Probe || l.paused:
+		l.flushing = false
+		next = l.tryProbe(now, fx)
+	default:
+		l.flush(now, fx)
+		if l.q.head == nil {
+			// In the same critical section as the last release: who arrives
+			// from here on finds nobody to queue behind.
+			l.flushing, l.open = false, false
+			// The outage is over when one of those that were released is
+			// answered: a leader that refuses them all has ended nothing.
+			l.outageOn = l.outageOn && l.running > 0
+			l.setMode(Serving, fx)
+			l.disarm()
+			return
+		}
+		next = l.rampAt
+	}
+	if l.open {
+		for l.q.head != nil {
+			l.q.head.outage = now - l.outageAt
+			l.settle(l.q.head, failOutage, fx)
+		}
+	}
+	l.arm(now, next, fx)
+}
+
+// tryProbe lets the head of the queue through, unless a probe is out or the
+// next is not due, and returns when to look again.
+func (l *Lane) tryProbe(now time.Duration, fx *effects) time.Duration {
+	if l.probe != nil && now < l.probeAt+l.b.cfg.ProbeTimeout {
+		return l.probeAt + l.b.cfg.ProbeTimeout
+	}
+	if now < l.nextProbe {
+		return l.nextProbe
+	}
+	w := l.pick(now, fx)
+	if w == nil {
+		return math.MaxInt64
+	}
+	v := l.view.Load()
+	if !l.hint.IsZero() && l.cur.Term.Less(l.hint.Term) {
+		// Both are asked in turn: the hint may be all there is while the
+		// registry is down, and may be wrong when a change was given up.
+		if l.hintTurn = !l.hintTurn; l.hintTurn {
+			v = &view{lead: l.hint, mode: l.mode, epoch: v.epoch}
+		}
+	}
+	l.probe, l.probeAt, l.probeWait = w, now, l.probePace
+	l.probeSeen, l.probeKnew = l.announced, l.refused
+	l.release(w, v, roleProbe, fx)
+	return now + l.b.cfg.ProbeTimeout
+}
+
+// flush releases from the head as far as the width allows.
+func (l *Lane) flush(now time.Duration, fx *effects) {
+	f := &l.b.cfg.Flush
+	if !l.flushing {
+		l.flushing = true
+		l.width, l.answered, l.rampAt = f.Start, 0, now+f.Every
+		l.publish(fx)
+		l.resumed = l.view.Load().epoch
+	}
+	for now >= l.rampAt {
+		l.widen(now)
+	}
+	for l.running < l.width {
+		w := l.pick(now, fx)
+		if w == nil {
+			return
+		}
+		l.running++
+		l.peak = max(l.peak, l.running)
+		l.n.Flushed++
+		l.release(w, l.view.Load(), roleFlush, fx)
+	}
+}
+
+func (l *Lane) widen(now time.Duration) {
+	l.width = min(2*l.width, l.b.cfg.Flush.Max)
+	l.answered, l.rampAt = 0, now+l.b.cfg.Flush.Every
+}
+
+// pick returns the head of the queue, failing those whose deadline is too near
+// for them to be worth a turn.
+func (l *Lane) pick(now time.Duration, fx *effects) *waiter {
+	for w := l.q.head; w != nil; w = l.q.head {
+		if w.deadline == 0 || w.deadline > now+l.b.cfg.MinService {
+			return w
+		}
+		l.settle(w, failDeadline, fx)
+	}
+	return nil
+}
+
+// release lets w run. It keeps its part of the caps, so that there is always
+// room to put it back.
+func (l *Lane) release(w *waiter, v *view, r role, fx *effects) {
+	w.v, w.role = v, r
+	l.settle(w, run, fx)
+}
+
+// settle takes w out of its list and tells its goroutine why.
+func (l *Lane) settle(w *waiter, v verdict, fx *effects) {
+	w.list.remove(w)
+	if l.driver == w {
+		l.driver = nil
+		w.driving.Store(false)
+	}
+	if v > reroute {
+		l.forget(w)
+		l.tally(v)
+	}
+	fx.decide(w, v)
+}
+
+// forget gives back w's part of the caps.
+func (l *Lane) forget(w *waiter) {
+	l.count--
+	l.bytes -= w.bytes
+	l.b.held.Add(-1)
+	l.b.bytes.Add(-w.bytes)
+}
+
+// arm sets the timer for the next thing to do, and finds somebody who is
+// waiting anyway to watch it. The last in the queue is chosen: it is the one
+// that will stay longest.
+func (l *Lane) arm(now, next time.Duration, fx *effects) {
+	if l.q.head == nil {
+		l.disarm()
+		return
+	}
+	next = min(next, l.q.head.arrived+l.b.cfg.MaxAge)
+	if l.outageOn {
+		next = min(next, l.outageAt+l.b.cfg.MaxOutage)
+	}
+	if l.armed != next {
+		l.armed = next
+		if l.timer == nil {
+			l.timer = time.NewTimer(max(next-now, 0))
+		} else {
+			l.timer.Reset(max(next-now, 0))
+		}
+	}
+	if l.driver == nil {
+		l.driver = l.q.tail
+		l.driver.driving.Store(true)
+		fx.driver = l.driver
+	}
+}
+
+func (l *Lane) disarm() {
+	if l.armed != 0 {
+		l.armed = 0
+		l.timer.Stop()
+	}
+}
+
+// tick is called by whoever took a tick of the timer.
+func (l *Lane) tick() {
+	var fx effects
+	l.mu.Lock()
+	l.armed = 0
+	l.step(l.b.now(), &fx)
+	l.mu.Unlock()
+	fx.apply(l)
+}

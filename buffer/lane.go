@@ -1,0 +1,216 @@
+package buffer
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// Lane is the queue of one key: of one cluster, whose leader changes
+// independently of all others. All methods are safe for concurrent use.
+type Lane struct {
+	view   atomic.Pointer[view]
+	leaked atomic.Uint64
+
+	b    *Buffer
+	key  string
+	pool sync.Pool // of *waiter; per lane, so that channels stay in their synctest bubble
+
+	// mu guards all below. It is taken by callers of Do off the fast path, by
+	// Observe, Learn, Close and Snapshot, and never held across a channel
+	// operation, a hook or a request function.
+	mu  sync.Mutex
+	rec leadership.Record // newest by Version, its slices dropped
+
+	cur         leadership.Leadership // whom to send to: highest term known
+	addr        string
+	learned     leadership.Leadership // from responses
+	learnedAddr string
+
+	mode    State
+	resumed uint64 // epoch of the view under which releasing last began
+
+	// The hold.
+	heldAt    time.Duration   // since when, for Decide, when refused
+	announced leadership.Term // intent this lane holds for, and
+	announce  time.Duration   // since when
+	cleared   leadership.Term // intent that a probe showed to be over
+	refused   leadership.Term // highest Until of any refusal
+	hint      leadership.Leadership
+	outageOn  bool
+	outageAt  time.Duration // first hold since a leader last answered
+	open      bool          // the outage cap was reached
+
+	// What Record.Decide said, see decide.
+	decided   bool
+	verdict   leadership.Verdict
+	askAgain  time.Duration
+	probePace time.Duration
+
+	// The half-open probe.
+	paused    bool // the leader refuses at its own term: probe, do not flush
+	probe     *waiter
+	probeAt   time.Duration
+	probeWait time.Duration
+	probeSeen leadership.Term // announced when it was released
+	probeKnew leadership.Term // refused when it was released
+	nextProbe time.Duration
+	tries     uint32
+	hintTurn  bool
+	flushing  bool
+	width     int
+	running   int // released by flush at the current term, not answered
+	answered  int // of the current width
+	rampAt    time.Duration
+	peak      int
+	seq       uint64
+	q         list // waits for its turn
+	retry     list // backs off after a failed dial
+	driver    *waiter
+	timer     *time.Timer
+	armed     time.Duration // what timer is set to, 0 for not
+	count     int           // held, by the caps' measure
+	bytes     int64
+	n         Counters
+}
+
+func newLane(b *Buffer, key string, closed bool) *Lane {
+	l := &Lane{b: b, key: key, mode: HoldAll}
+	if closed {
+		l.mode = Closed
+	}
+	l.pool.New = func() any { return &waiter{ch: make(chan struct{}, 1)} }
+	l.view.Store(&view{mode: l.mode})
+	return l
+}
+
+// Key returns the lane's key.
+func (l *Lane) Key() string { return l.key }
+
+// Pass returns whom to send to, and whether everything may be sent at once. It
+// costs one atomic load and the copy of a Leadership. A caller that gets false,
+// or whose request is then refused, goes through Do.
+func (l *Lane) Pass() (leadership.Leadership, bool) {
+	v := l.view.Load()
+	return v.lead, v.mode == Serving
+}
+
+// Ready is the second result of Pass alone: one atomic load.
+func (l *Lane) Ready() bool { return l.view.Load().mode == Serving }
+
+// Do runs fn against the current leadership to at addr, and returns its error.
+// addr may be empty when only the leader's name is known. fn runs in the
+// caller's goroutine, with ctx as it is given, and once more for each proof
+// that the last run had no effect:
+//
+//   - an error that proves non-execution (see Classify) is not returned; the
+//     request is sent to the newer leadership if one is known, else held until
+//     a leader takes it, in the order of arrival;
+//   - NotSent is tried again with back-off;
+//   - anything else is returned as it is, unless it is MaybeExecuted and
+//     req.Idempotent is set.
+//
+// It ends with a *RequestError, *OverflowError, *OutageError, *AgeError,
+// *CanceledError or *ClosedError when the request cannot be held (any longer);
+// all of them satisfy leadership.NotExecuted, unless an idempotent request was
+// tried and lost. When ctx ends while the request is held, it returns at once
+// and the request is forgotten; while fn runs, that is fn's to notice.
+func (l *Lane) Do(ctx context.Context, req Request, fn func(ctx context.Context, to leadership.Leadership, addr string) error) error {
+	if fn == nil || req.Bytes < 0 {
+		return l.badRequest(req)
+	}
+	v := l.view.Load()
+	if !v.passes(req.Unit) {
+		return l.slow(ctx, req, fn, nil, nil)
+	}
+	err := fn(ctx, v.lead, v.addr)
+	if err == nil {
+		return nil
+	}
+	return l.slow(ctx, req, fn, v, err)
+}
+
+func (l *Lane) badRequest(req Request) error {
+	if req.Bytes < 0 {
+		return &RequestError{l.key, "Bytes is negative"}
+	}
+	return &RequestError{l.key, "the request function is nil"}
+}
+
+// Observe tells the lane of a registry record. Observations are levels: any
+// may be lost, doubled or late. Their versions order them, and a record that
+// is not newer than the last is ignored, as is the zero Record.
+func (l *Lane) Observe(rec leadership.Record) {
+	var fx effects
+	l.mu.Lock()
+	if rec.Version > l.rec.Version {
+		rec.Held, rec.Barred, rec.Ruleset = nil, nil, leadership.Ruleset{}
+		l.rec = rec
+		l.evaluate(l.b.now(), &fx)
+	} else {
+		l.n.Stale++
+	}
+	l.mu.Unlock()
+	fx.apply(l)
+}
+
+// Learn tells the lane of a leadership that answered a request as such; addr
+// may be empty. The highest term wins; the zero Leadership is ignored. Routers
+// call it with what responses carry, so that they find the leader while the
+// registry is unreachable.
+func (l *Lane) Learn(lead leadership.Leadership, addr string) {
+	if v := l.view.Load(); lead.Term.Less(v.lead.Term) || lead.Term == v.lead.Term && (addr == "" || v.addr != "") {
+		return
+	}
+	var fx effects
+	l.mu.Lock()
+	l.learn(lead, addr)
+	l.evaluate(l.b.now(), &fx)
+	l.mu.Unlock()
+	fx.apply(l)
+}
+
+func (l *Lane) learn(lead leadership.Leadership, addr string) {
+	switch c := lead.Term.Compare(l.learned.Term); {
+	case lead.Leader == "" || c < 0:
+	case c > 0:
+		l.learned, l.learnedAddr = lead, addr
+	case l.learnedAddr == "" && lead == l.learned:
+		l.learnedAddr = addr
+	}
+}
+
+func (l *Lane) close() {
+	var fx effects
+	l.mu.Lock()
+	if l.mode != Closed {
+		l.setMode(Closed, &fx)
+		for l.q.head != nil {
+			l.settle(l.q.head, failClosed, &fx)
+		}
+		for l.retry.head != nil {
+			l.settle(l.retry.head, failClosed, &fx)
+		}
+		l.disarm()
+	}
+	l.mu.Unlock()
+	fx.apply(l)
+}
+
+// publish replaces the view by one of the current mode and leadership.
+func (l *Lane) publish(fx *effects) {
+	old := l.view.Load()
+	v := &view{lead: l.cur, addr: l.addr, mode: l.mode, epoch: old.epoch + 1}
+	l.view.Store(v)
+	if old.lead != v.lead || old.mode != v.mode {
+		fx.changed, fx.state, fx.view = true, v.mode, v
+	}
+}
+
+func (l *Lane) setMode(m State, fx *effects) {
+	l.mode = m
+	l.publish(fx)
+}

@@ -1,0 +1,38 @@
+// Package leadershiptest checks what others implement for package leadership:
+// durability policies and registries.
+//
+//	func TestMyPolicy(t *testing.T) {
+//		leadershiptest.Policy(t, MyPolicy(), myCatalog(), myNodes()...)
+//	}
+//
+//	func TestMyRegistry(t *testing.T) {
+//		leadershiptest.Registry(t, func(t *testing.T) leadership.Registry {
+//			return openEmptyRegistry(t)
+//		})
+//	}
+//
+// # Guarantees
+//
+// A failure names the rule that is broken and the smallest input that was found
+// to break it. There are no false alarms: every rule that is checked is part of
+// the documented contract.
+//
+// # What it does not guarantee
+//
+// Policies are enumerated over small cohorts only. Registries are not checked
+// for durability: kill the process or cut the power in a test of your own.
+//
+// # Assumptions
+//
+// Each call of the open function returns an empty registry that nobody else
+// uses. A registry answers within seconds.
+//
+// # State model
+//
+//	open -> empty (version 0) -> Swap(0) -> record -> Swap(v) -> record ... -> Close
+//
+// # Failure handling
+//
+// Every goroutine that a check starts has ended when the check returns, also
+// when it fails.
+package leadershiptest

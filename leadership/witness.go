@@ -1,0 +1,181 @@
+package leadership
+
+import (
+	"slices"
+	"time"
+)
+
+// witness is what is known of one node in this round.
+type witness struct {
+	heard       bool // the node has said which incarnation it is
+	incarnation string
+	past        []string      // incarnations that another one replaced in this round
+	kind        TestimonyKind // Statement: not blocked
+	held        bool
+	position    Position
+	belowFloor  bool
+	markers     []Sighting
+	lease       time.Duration
+	led         Term
+}
+
+// strength orders blocks: a stronger one takes the place of a weaker one,
+// never the reverse. Only the strongest lets a node take part in the new term.
+func strength(k TestimonyKind, held bool) int {
+	switch {
+	case k.stable() && !held:
+		return 4
+	case k == Certified:
+		return 3
+	case k.stable(), k == Isolated:
+		return 2
+	case k == LeaseExpired:
+		return 1
+	}
+	return 0
+}
+
+// outside reports whether testimony of this kind is made about a node and not
+// by it: who cuts a node's power or waits out its lease need not know its
+// incarnation, and has not heard from it.
+func (k TestimonyKind) outside() bool { return k == Isolated || k == LeaseExpired }
+
+func (r *Round) count(m Member, t Testimony) error {
+	if err := r.identify(m, t); err != nil {
+		return err
+	}
+	w := &r.seen[m]
+	if !t.Kind.outside() {
+		r.answered = r.answered.With(m)
+		if w.kind == Certified {
+			// What answers is not gone, and must be read like any other.
+			r.block(m, Statement, false)
+			r.loss, r.own = r.loss.Without(m), r.own.Without(m)
+			r.settle()
+		}
+	}
+	if strength(t.Kind, t.Held) > strength(w.kind, w.held) {
+		r.block(m, t.Kind, t.Held || t.Kind == Isolated)
+	}
+	w.lease = max(w.lease, t.LeaseLeft)
+	w.led = MaxTerm(w.led, t.Led)
+	if len(t.Markers) > 0 {
+		// A node that blocks fast and reads slowly may show its markers with
+		// the one or with the other.
+		w.markers = slices.Clone(t.Markers)
+	}
+	if t.BelowFloor {
+		w.belowFloor = true
+		r.read, r.own = r.read.Without(m), r.own.Without(m)
+	}
+	if t.Read == nil {
+		return nil
+	}
+	own := r.blocked.Minus(r.leased).Has(m)
+	if !own && r.Revoked() != nil {
+		return &ReadBeforeBlockError{Node: t.Node}
+	}
+	w.position, w.belowFloor = *t.Read, t.BelowFloor
+	if t.BelowFloor {
+		return nil
+	}
+	if r.proposal != nil {
+		r.proposal.hear(t.Node, w.position) // a late answer tells who may follow
+	}
+	r.read, r.own = r.read.With(m), r.own.Without(m)
+	if own {
+		r.own = r.own.With(m)
+	}
+	return nil
+}
+
+// block notes how a node is blocked; Statement takes the block away.
+func (r *Round) block(m Member, k TestimonyKind, held bool) {
+	r.seen[m].kind, r.seen[m].held = k, held
+	r.blocked, r.leased = r.blocked.Without(m), r.leased.Without(m)
+	if k.blocks() {
+		r.blocked = r.blocked.With(m)
+	}
+	if k == LeaseExpired {
+		r.leased = r.leased.With(m)
+	}
+}
+
+// identify voids all that an earlier incarnation of the node said: another
+// storage, or a restart that undid a held block. A late message of the
+// incarnation that was replaced must not bring its block back, and when one
+// arrives it is no longer certain which of the two came last.
+func (r *Round) identify(m Member, t Testimony) error {
+	w := &r.seen[m]
+	switch {
+	case t.Kind.outside() && t.Incarnation == "":
+		return nil
+	case slices.Contains(w.past, t.Incarnation):
+		err := &IncarnationError{Node: t.Node, Want: w.incarnation, Got: t.Incarnation}
+		r.void(m)
+		return err
+	case w.heard && w.incarnation != t.Incarnation:
+		r.void(m)
+	}
+	w.heard, w.incarnation = true, t.Incarnation
+	return nil
+}
+
+// void forgets what a node's current incarnation said. A person's word that
+// the node is gone stands until the node itself speaks.
+func (r *Round) void(m Member) {
+	w := &r.seen[m]
+	past := w.past
+	if w.heard {
+		past = append(past, w.incarnation)
+	}
+	kind := Statement
+	if w.kind == Certified {
+		kind = Certified
+	}
+	*w = witness{past: past}
+	r.block(m, kind, false)
+	r.read, r.own = r.read.Without(m), r.own.Without(m)
+	r.settle()
+}
+
+// settle drops the reads that counted only because revocation held, once it
+// does not: a ruleset that came in force, or a block that was voided, shows
+// that it did not hold when they were taken, and a request may have been
+// completed since.
+func (r *Round) settle() {
+	if r.read == r.own {
+		return
+	}
+	if _, _, ok := r.uncovered(r.blocked, r.leased); ok {
+		r.read &= r.own
+	}
+}
+
+// Waive enters a person's statement that nodes are gone as certified
+// testimony. It returns a *WaiverError, *UnknownNodeError, ErrNotMinted, or a
+// *WaiverError for a node that has itself testified in this round: what
+// answers is not gone. A node that answers later stops counting as gone.
+func (r *Round) Waive(w Waiver) error {
+	if !r.minted() {
+		return ErrNotMinted
+	}
+	if err := w.Validate(); err != nil {
+		return err
+	}
+	gone, err := r.cohort.Set(w.Gone...)
+	if err != nil {
+		return err
+	}
+	if here := gone & r.answered; here != 0 {
+		return &WaiverError{"node " + string(r.cohort.Node(here.first()).ID) + " has answered: it is not gone"}
+	}
+	for m := range gone.All() {
+		r.block(m, Certified, false)
+	}
+	if w.Loss {
+		r.loss |= gone
+	}
+	r.waivers = append(r.waivers, w)
+	return nil
+}
