@@ -33,6 +33,8 @@ type cluster struct {
 	refused  map[int]bool
 	unknown  map[int]bool
 	leases   map[leadership.NodeID]leaseEnd
+	promised map[leadership.Term]bool // by any node, ever
+	reports  []*reparent.Report
 }
 
 // leaseEnd is when a leader's lease runs out, and below which term.
@@ -58,7 +60,7 @@ func newCluster(s *sim, tr []traits, policy leadership.Policy) *cluster {
 	c := &cluster{
 		s: s, nodes: map[leadership.NodeID]*node{}, reg: &leadership.MemoryRegistry{}, regP: s.proc("registry"),
 		floors: map[leadership.NodeID]leadership.Term{}, acked: map[int]bool{}, refused: map[int]bool{}, unknown: map[int]bool{},
-		leases: map[leadership.NodeID]leaseEnd{},
+		leases: map[leadership.NodeID]leaseEnd{}, promised: map[leadership.Term]bool{},
 	}
 	var members []leadership.Node
 	for i, t := range tr {
@@ -215,10 +217,36 @@ func (c *cluster) write(ctx context.Context, p *proc, id leadership.NodeID) erro
 	return err
 }
 
+// truthful checks what coordinators said of their changes against what became
+// of them.
+func (c *cluster) truthful() error {
+	granted := map[leadership.Term]bool{}
+	for _, g := range c.grants {
+		granted[g.Term] = true
+	}
+	for _, r := range c.reports {
+		switch {
+		case r.Outcome == reparent.NotStarted && c.promised[r.Term]:
+			return fmt.Errorf("G9: reported as not started, and a node promised %s:\n%s", r.Term, r)
+		case r.Outcome == reparent.Done && !granted[r.Term]:
+			return fmt.Errorf("G9: reported as done, and %s was never granted:\n%s", r.Term, r)
+		case r.Outcome == reparent.Restored && (r.Undo == nil || !granted[r.Undo.Term]):
+			return fmt.Errorf("G9: reported as restored, and nobody was:\n%s", r)
+		case r.Outcome != reparent.Done && r.Outcome != reparent.Incomplete && r.Outcome != reparent.Unknown && granted[r.Term] && r.Failed != reparent.StepGrant:
+			return fmt.Errorf("G9: %s was granted, and is reported as %s:\n%s", r.Term, r.Outcome, r)
+		case (r.Err == nil) != (r.Outcome == reparent.Done):
+			return fmt.Errorf("G9: outcome %s with error %v", r.Outcome, r.Err)
+		case leadership.NotExecuted(r.Err) && c.promised[r.Term] && r.Outcome == reparent.NotStarted:
+			return fmt.Errorf("G9: %v proves that nothing happened, and it did", r.Err)
+		}
+	}
+	return nil
+}
+
 // verify checks what clients were told against the log that a leader has.
 func (c *cluster) verify(leader leadership.NodeID) error {
-	if c.err != nil {
-		return c.err
+	if err := errors.Join(c.err, c.truthful()); err != nil {
+		return err
 	}
 	at := map[int]int{}
 	for _, e := range c.nodes[leader].log {

@@ -63,6 +63,9 @@ func (m *memStore) Save(ctx context.Context, st acceptor.State) error {
 			return
 		}
 		m.rec, m.have = st, true
+		m.n.c.s.mu.Lock()
+		m.n.c.promised[st.Promised] = true
+		m.n.c.s.mu.Unlock()
 	})
 }
 
