@@ -246,7 +246,8 @@ func TestG10_BadRoundsAndTermsAreRefused(t *testing.T) {
 	if len(r.Blocked()) != 0 {
 		t.Error("a testimony that was refused was counted")
 	}
-	barred, err := NewRound(RoundConfig{Term: term(2, "c"), Rulesets: []Ruleset{rs}, Barred: func(id NodeID, _ string) string {
+	barred, err := NewRound(RoundConfig{Term: term(2, "c"), Rulesets: []Ruleset{rs}, Barred: func(at Testimony) string {
+		id := at.Node
 		if id == "n0" {
 			return "gone"
 		}

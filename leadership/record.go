@@ -86,9 +86,12 @@ type Isolation struct {
 	By   string `json:"by,omitempty"`
 }
 
-// Bar keeps a node's storage incarnation from ever counting again: it was
-// declared gone by a waiver. An empty Incarnation bars the node whatever it
-// says of itself, until it is lifted.
+// Bar keeps what a node's storage says from counting: the node was declared gone
+// by a waiver, and whatever it holds is older than that. It ends by itself, for
+// one testimony after the other, once the node's log shows the marker of a
+// leadership at or above Term: such a log contains everything that was selected
+// without the node, whether the old storage came back or an empty one was filled.
+// An empty Incarnation bars every incarnation.
 type Bar struct {
 	Node        NodeID `json:"node"`
 	Incarnation string `json:"incarnation,omitempty"`
@@ -166,11 +169,11 @@ func (r Record) Validate() error {
 	return nil
 }
 
-// IsBarred returns why the record bars this incarnation of the node, or "".
-func (r Record) IsBarred(id NodeID, incarnation string) string {
+// IsBarred returns why the record bars what a node says, or "".
+func (r Record) IsBarred(t Testimony) string {
 	for _, b := range r.Barred {
-		if b.Node == id && (b.Incarnation == "" || b.Incarnation == incarnation) {
-			return fmt.Sprintf("declared gone by %s at term %s: %s", b.By, b.Term, b.Reason)
+		if b.Node == t.Node && (b.Incarnation == "" || b.Incarnation == t.Incarnation) && t.accepted().Less(b.Term) {
+			return fmt.Sprintf("declared gone by %s at term %s: %s; it counts again once it has followed a leader of that term or a later one", b.By, b.Term, b.Reason)
 		}
 	}
 	return ""

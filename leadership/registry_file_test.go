@@ -151,7 +151,6 @@ func TestFileRegistrySurvivesKilledWriters(t *testing.T) {
 		if r.Version < version || r.Version < last || r.Fence.Num != r.Version-1 {
 			t.Fatalf("after the kill: version %d, fence %s; confirmed was %d, seen %d", r.Version, r.Fence, version, last)
 		}
-		last = r.Version
 		// The lock of the dead is free.
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		r, err = Update(ctx, reg, func(r Record) (Record, error) { return beginNext(r, "parent") })

@@ -20,9 +20,9 @@ type RoundConfig struct {
 	// anything before it is recorded as active. Nil: every eligible member
 	// of every ruleset in force is a potential leader.
 	Known *Leadership
-	// Barred says why an incarnation of a node counts for nothing, "" when
-	// it does. Nil bars nobody.
-	Barred func(id NodeID, incarnation string) string
+	// Barred says why a testimony counts for nothing, "" when it does, as
+	// Record.IsBarred. Nil bars nobody.
+	Barred func(t Testimony) string
 }
 
 // Round collects testimony for one attempt and decides, by one predicate, what
@@ -36,7 +36,7 @@ type Round struct {
 	term    Term
 	catalog *Catalog
 	known   *Leadership
-	barred  func(NodeID, string) string
+	barred  func(Testimony) string
 
 	cohort  *Cohort // the bit space; grows with the rulesets
 	rules   []*Rules
@@ -182,7 +182,7 @@ func (r *Round) Add(t Testimony) error {
 		return &WaiverError{"certified testimony comes from Waive only"}
 	}
 	if r.barred != nil {
-		if why := r.barred(t.Node, t.Incarnation); why != "" {
+		if why := r.barred(t); why != "" {
 			return &BarredError{Node: t.Node, Reason: why}
 		}
 	}

@@ -96,6 +96,18 @@ type Testimony struct {
 	Mechanism string `json:"mechanism,omitempty"`
 }
 
+// accepted returns the highest term that the testimony shows in the node's log.
+func (t Testimony) accepted() Term {
+	var at Term
+	if t.Read != nil {
+		at = t.Read.Term
+	}
+	for _, s := range t.Markers {
+		at = MaxTerm(at, s.Marker.Term)
+	}
+	return at
+}
+
 // Marker is the first entry of a leadership in its log. An entry of an earlier
 // term counts as durable only when a marker after it does, so the marker is
 // what makes the inherited log the leader's own.

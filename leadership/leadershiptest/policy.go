@@ -93,7 +93,7 @@ func newSubject(p leadership.Policy, cat *leadership.Catalog, nodes []leadership
 		return nil, err
 	}
 	if rule == nil {
-		return nil, errors.New("Compile returned neither a rule nor an error")
+		return nil, errors.New("it compiled to neither a rule nor an error")
 	}
 	rs := leadership.Ruleset{Version: 1, Members: nodes, Policy: p.Spec()}
 	rules, err := rs.Compile(cat)
@@ -185,7 +185,7 @@ func (s *subject) pure() error {
 
 func (s *subject) spec() error {
 	if a, b := s.policy.Spec(), s.policy.Spec(); a != b || a == "" {
-		return fmt.Errorf("Spec is %q and then %q", a, b)
+		return fmt.Errorf("the spec is %q and then %q", a, b)
 	}
 	p, err := s.cat.ParsePolicy(s.policy.Spec())
 	if err != nil {
