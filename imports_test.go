@@ -20,8 +20,9 @@ const module = "github.com/tenure-go/tenure"
 // and that package. What is not listed has no rule yet and fails.
 var mayImport = map[string][]string{
 	".":                         {},
-	"leadership":                {},
-	"leadership/acceptor":       {"leadership"},
+	"internal/durable":          {},
+	"leadership":                {"internal/durable"},
+	"leadership/acceptor":       {"leadership", "internal/durable"},
 	"leadership/leadershiptest": {"leadership", "leadership/acceptor"},
 	"revoke":                    {"leadership"},
 	"establish":                 {"leadership"},

@@ -257,8 +257,8 @@ func TestG10_BadRoundsAndTermsAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantAs[*BarredError](t, barred.Add(promise(barred, "n0", at(1))))
-	if len(barred.Blocked()) != 0 {
-		t.Error("a barred node was counted")
+	if len(barred.Blocked()) != 1 || len(barred.Reads()) != 0 {
+		t.Error("a barred node's promise counts, and its log does not")
 	}
 	rs.Members[2].Ineligible = true
 	r = newRound(t, term(2, "c"), rs)

@@ -6,13 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync/atomic"
 	"time"
+
+	"github.com/tenure-go/tenure/internal/durable"
 )
 
 // FileRegistry is a Registry in one file, shared by the processes of one
@@ -193,19 +194,14 @@ func encodeRecord(r Record) ([]byte, error) {
 		return nil, err
 	}
 	body = append(body, '\n')
-	head := fmt.Sprintf("%s%08x\n", fileMagic, crc32.ChecksumIEEE(body))
-	return append([]byte(head), body...), nil
+	return durable.Frame(fileMagic, body), nil
 }
 
 // decodeRecord is the inverse of encodeRecord and refuses everything else.
 func decodeRecord(b []byte) (Record, error) {
-	head, body, ok := bytes.Cut(b, []byte("\n"))
-	sum, magic := bytes.CutPrefix(head, []byte(fileMagic))
-	if !ok || !magic {
-		return Record{}, errors.New("it does not begin as a registry file")
-	}
-	if string(sum) != fmt.Sprintf("%08x", crc32.ChecksumIEEE(body)) {
-		return Record{}, errors.New("its checksum does not match: it is torn or was edited")
+	body, err := durable.Unframe(fileMagic, b)
+	if err != nil {
+		return Record{}, err
 	}
 	var r Record
 	d := json.NewDecoder(bytes.NewReader(body))
@@ -230,39 +226,10 @@ func (f *FileRegistry) write(r Record) error {
 	if err != nil {
 		return err
 	}
-	// We hold the lock, so one name is enough, and what a killed writer left
-	// under it is overwritten and does not pile up.
-	tmp, err := os.OpenFile(f.path+".tmp", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
+	// We hold the lock, as Replace asks.
+	maybe, err := durable.Replace(f.path, b)
+	if maybe {
+		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 	}
-	defer os.Remove(tmp.Name()) // gone after the rename; then this does nothing
-	if _, err := tmp.Write(b); err != nil {
-		tmp.Close()
-		return err
-	}
-	if err := tmp.Sync(); err != nil {
-		tmp.Close()
-		return err
-	}
-	if err := tmp.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), f.path); err != nil {
-		return fmt.Errorf("%w: rename: %w", ErrUnknownOutcome, err)
-	}
-	if err := syncDir(filepath.Dir(f.path)); err != nil {
-		return fmt.Errorf("%w: fsync of the directory: %w", ErrUnknownOutcome, err)
-	}
-	return nil
-}
-
-// syncDir makes a rename in dir survive a power cut.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return err
 }

@@ -80,58 +80,6 @@ func NewRound(c RoundConfig) (*Round, error) {
 	return r, nil
 }
 
-// force puts a ruleset in force, unless it is already or a later one is known
-// to be complete.
-func (r *Round) force(rs Ruleset) error {
-	if rs.Version < r.decided || rs.Version == r.decided && r.decided > 0 {
-		return nil // earlier than, or another draft beside, one that is complete
-	}
-	return r.enter(rs)
-}
-
-// enter puts a ruleset in force unless it is already.
-func (r *Round) enter(rs Ruleset) error {
-	for _, have := range r.rules {
-		if have.Ruleset.Equal(rs) {
-			return nil
-		}
-	}
-	c, err := r.cohort.cover(rs.Members)
-	if err != nil {
-		return err
-	}
-	compiled, err := rs.CompileIn(c, r.catalog)
-	if err != nil {
-		return err
-	}
-	r.cohort = c
-	r.rules = append(r.rules, compiled)
-	return nil
-}
-
-// decide notes that a ruleset is known to be complete. It became durable under
-// the one before it, so leaderships under an earlier ruleset, and other drafts
-// of the same version, are dead.
-func (r *Round) decide(rs Ruleset) error {
-	if rs.Version < r.decided {
-		return nil
-	}
-	if err := r.enter(rs); err != nil {
-		return err
-	}
-	if rs.Version == r.decided {
-		// Two complete rulesets of one version cannot be. Should a node say
-		// so all the same, both stay in force.
-		return nil
-	}
-	r.decided = rs.Version
-	r.rules = slices.DeleteFunc(r.rules, func(have *Rules) bool {
-		v := have.Ruleset.Version
-		return v < r.decided || v == r.decided && !have.Ruleset.Equal(rs)
-	})
-	return nil
-}
-
 // Term returns the term of the attempt.
 func (r *Round) Term() Term { return r.term }
 
@@ -151,7 +99,7 @@ func (r *Round) Rulesets() []Ruleset {
 //	*StaleTermError        the testimony is of an older attempt; it was ignored
 //	*UnknownNodeError      the node is in no ruleset; only its markers were used
 //	*ReadBeforeBlockError  the read was ignored, a block in it was counted
-//	*BarredError           the record bars this incarnation; it was ignored
+//	*BarredError           the record bars what its log says; the read was ignored, a block in it was counted
 //	*IncarnationError      the incarnation was replaced earlier in this round; which of the two is the
 //	                       node cannot be told, so neither counts any more in this round
 //	*PolicyError           a marker shows a ruleset that cannot be compiled; the testimony was ignored
@@ -181,9 +129,15 @@ func (r *Round) Add(t Testimony) error {
 	case t.Kind == Certified:
 		return &WaiverError{"certified testimony comes from Waive only"}
 	}
+	var barred error
 	if r.barred != nil {
 		if why := r.barred(t); why != "" {
-			return &BarredError{Node: t.Node, Reason: why}
+			// Its promise binds it from now on, whatever its storage went
+			// through; what its log says of the past is what is in doubt.
+			if t.Read != nil {
+				barred = &BarredError{Node: t.Node, Reason: why}
+			}
+			t.Read, t.Markers = nil, nil
 		}
 	}
 	if r.known != nil && r.known.Term.Less(t.Led) {
@@ -200,28 +154,10 @@ func (r *Round) Add(t Testimony) error {
 	if !ok {
 		return &UnknownNodeError{Node: t.Node}
 	}
-	return r.count(m, t)
-}
-
-// sight lets the rulesets in force grow (or shrink) by what a log shows.
-func (r *Round) sight(ss []Sighting) error {
-	for _, s := range ss {
-		if s.Marker.Ruleset.IsZero() {
-			continue
-		}
-		if s.Decided {
-			if err := r.decide(s.Marker.Ruleset); err != nil {
-				return err
-			}
-			continue
-		}
-		for _, rs := range append([]Ruleset{s.Marker.Ruleset}, s.Marker.Over...) {
-			if err := r.force(rs); err != nil {
-				return err
-			}
-		}
+	if err := r.count(m, t); err != nil {
+		return err
 	}
-	return nil
+	return barred
 }
 
 // minted reports whether NewRound made the round. A zero Round has no ruleset

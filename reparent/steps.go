@@ -148,6 +148,9 @@ func (a *attempt) prepare(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("reparent: status of the leader %s: %w", a.from, err)
 	}
+	if s.Position.IsZero() {
+		return nil // there is nothing to catch up with
+	}
 	if err := n.Candidate.CatchUp(ctx, a.term, a.from, s.Position); err != nil {
 		return &establish.NodeError{Node: a.change.To, Op: "catch up", Err: err}
 	}
@@ -195,7 +198,11 @@ func (a *attempt) install(ctx, mctx context.Context, p *leadership.Proposal) (*l
 			done = true
 		case <-a.news:
 		case <-ctx.Done():
-			return nil, errors.Join(context.Cause(ctx), err)
+			// What the nodes have answered decides whether there is anything
+			// to undo: an attempt that was outrun touches nothing more.
+			a.cancel()
+			failed = <-ended
+			return nil, errors.Join(context.Cause(ctx), superseded(a.term, failed), err)
 		}
 	}
 }

@@ -6,19 +6,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash/crc32"
 	"io/fs"
 	"os"
 	"path/filepath"
 
+	"github.com/tenure-go/tenure/internal/durable"
 	"github.com/tenure-go/tenure/leadership"
 )
 
-// The names of the record and of its next version inside the directory.
-const (
-	fileName = "acceptor"
-	tempName = "acceptor.tmp"
-)
+// fileName is the record's inside the directory.
+const fileName = "acceptor"
 
 // fileMagic begins the file; the checksum of the rest follows it.
 const fileMagic = "tenure-acceptor-1 "
@@ -120,43 +117,12 @@ func (f *FileStore) read() (State, bool, error) {
 	return s, true, nil
 }
 
-// write puts the record in place. The order is what makes it atomic: the new
-// content is on disk before the name points to it, and the name is on disk
-// before the caller hears of it.
 func (f *FileStore) write(b []byte) error {
-	temp := filepath.Join(f.dir, tempName)
-	if err := writeSync(temp, b); err != nil {
-		return err
+	maybe, err := durable.Replace(f.Path(), b)
+	if maybe {
+		return fmt.Errorf("%w: %w", leadership.ErrUnknownOutcome, err)
 	}
-	if err := os.Rename(temp, f.Path()); err != nil {
-		return fmt.Errorf("%w: rename: %w", leadership.ErrUnknownOutcome, err)
-	}
-	if err := syncDir(f.dir); err != nil {
-		return fmt.Errorf("%w: fsync of the directory: %w", leadership.ErrUnknownOutcome, err)
-	}
-	return nil
-}
-
-func writeSync(path string, b []byte) error {
-	w, err := os.OpenFile(path, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	if _, err := w.Write(b); err != nil {
-		return errors.Join(err, w.Close())
-	}
-	if err := w.Sync(); err != nil {
-		return errors.Join(err, w.Close())
-	}
-	return w.Close()
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return err
 }
 
 func encode(s State) ([]byte, error) {
@@ -165,19 +131,14 @@ func encode(s State) ([]byte, error) {
 		return nil, err
 	}
 	body = append(body, '\n')
-	head := fmt.Sprintf("%s%08x\n", fileMagic, crc32.ChecksumIEEE(body))
-	return append([]byte(head), body...), nil
+	return durable.Frame(fileMagic, body), nil
 }
 
 // decode takes only the exact bytes that encode makes of the State it returns.
 func decode(b []byte) (State, error) {
-	head, body, ok := bytes.Cut(b, []byte("\n"))
-	sum, magic := bytes.CutPrefix(head, []byte(fileMagic))
-	if !ok || !magic {
-		return State{}, errors.New("it does not begin as an acceptor's record")
-	}
-	if want := fmt.Sprintf("%08x", crc32.ChecksumIEEE(body)); string(sum) != want {
-		return State{}, errors.New("its checksum does not match: it is torn or was edited")
+	body, err := durable.Unframe(fileMagic, b)
+	if err != nil {
+		return State{}, err
 	}
 	var s State
 	if err := json.Unmarshal(body, &s); err != nil {

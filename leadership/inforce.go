@@ -1,0 +1,80 @@
+package leadership
+
+import "slices"
+
+// The rulesets in force are those under which a leadership below the round's
+// term could still complete something. They grow while logs are read, and shrink
+// when one is known to be complete.
+
+// force puts a ruleset in force, unless it is already or a later one is known
+// to be complete.
+func (r *Round) force(rs Ruleset) error {
+	if rs.Version < r.decided || rs.Version == r.decided && r.decided > 0 {
+		return nil // earlier than, or another draft beside, one that is complete
+	}
+	return r.enter(rs)
+}
+
+// enter puts a ruleset in force unless it is already.
+func (r *Round) enter(rs Ruleset) error {
+	for _, have := range r.rules {
+		if have.Ruleset.Equal(rs) {
+			return nil
+		}
+	}
+	c, err := r.cohort.cover(rs.Members)
+	if err != nil {
+		return err
+	}
+	compiled, err := rs.CompileIn(c, r.catalog)
+	if err != nil {
+		return err
+	}
+	r.cohort = c
+	r.rules = append(r.rules, compiled)
+	return nil
+}
+
+// decide notes that a ruleset is known to be complete. It became durable under
+// the one before it, so leaderships under an earlier ruleset, and other drafts
+// of the same version, are dead.
+func (r *Round) decide(rs Ruleset) error {
+	if rs.Version < r.decided {
+		return nil
+	}
+	if err := r.enter(rs); err != nil {
+		return err
+	}
+	if rs.Version == r.decided {
+		// Two complete rulesets of one version cannot be. Should a node say
+		// so all the same, both stay in force.
+		return nil
+	}
+	r.decided = rs.Version
+	r.rules = slices.DeleteFunc(r.rules, func(have *Rules) bool {
+		v := have.Ruleset.Version
+		return v < r.decided || v == r.decided && !have.Ruleset.Equal(rs)
+	})
+	return nil
+}
+
+// sight lets the rulesets in force grow (or shrink) by what a log shows.
+func (r *Round) sight(ss []Sighting) error {
+	for _, s := range ss {
+		if s.Marker.Ruleset.IsZero() {
+			continue
+		}
+		if s.Decided {
+			if err := r.decide(s.Marker.Ruleset); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, rs := range append([]Ruleset{s.Marker.Ruleset}, s.Marker.Over...) {
+			if err := r.force(rs); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
