@@ -40,7 +40,7 @@ type Contest struct {
 	// Zone is preferred, usually that of the leader that is replaced.
 	Zone string
 	// Ready says whether the round suffices for a node: the same test with
-	// which the proposal is minted. Required.
+	// which the proposal is minted. Required: without it nobody qualifies.
 	Ready func(leadership.NodeID) error
 }
 
@@ -92,6 +92,10 @@ func Choose(c Contest) (Choice, error) {
 		fit = append(fit, s)
 	}
 	if len(fit) == 0 {
+		if len(out.Passed) == 0 && c.Want != "" {
+			out.Passed = []Passed{{Node: c.Want, Reason: "it is not among the nodes that may lead"}}
+		}
+		sortPassed(out.Passed)
 		return Choice{}, &NoCandidateError{Passed: out.Passed}
 	}
 	slices.SortStableFunc(fit, c.compare)
@@ -100,8 +104,12 @@ func Choose(c Contest) (Choice, error) {
 	for _, s := range fit[1:] {
 		out.Passed = append(out.Passed, Passed{Node: s.Node.ID, Reason: c.lesser(s, fit[0])})
 	}
-	slices.SortFunc(out.Passed, func(a, b Passed) int { return cmp.Compare(a.Node, b.Node) })
+	sortPassed(out.Passed)
 	return out, nil
+}
+
+func sortPassed(ps []Passed) {
+	slices.SortFunc(ps, func(a, b Passed) int { return cmp.Compare(a.Node, b.Node) })
 }
 
 func (c Contest) disqualify(s Standing) string {
@@ -111,6 +119,8 @@ func (c Contest) disqualify(s Standing) string {
 		return "there is no way to establish it"
 	case s.Node.Ineligible:
 		return "it is not eligible"
+	case c.Ready == nil:
+		return "nothing says that the round suffices for it"
 	}
 	if err := c.Ready(id); err != nil {
 		return strings.TrimPrefix(err.Error(), "leadership: ")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -72,20 +73,53 @@ func (e *NeedsRepairError) Error() string {
 	return fmt.Sprintf("establish: %s is at %s, which the selected log %s does not contain: it was left out: it needs a repair and offers none", e.Node, e.At, e.Selection)
 }
 
-// retry repeats f until it succeeds, the answer is final, or ctx ends.
+// retry repeats f until it succeeds, the answer is final, or ctx ends. A call
+// that may have happened is named beside a final answer that has not: a refusal
+// of the second call says nothing of the first.
 func retry(ctx context.Context, pause time.Duration, f func() error) error {
+	var unknown error // of the first call that may have happened
+	final := func(err error) error {
+		if unknown != nil && leadership.NotExecuted(err) {
+			return fmt.Errorf("%w (after %w)", err, unknown)
+		}
+		return err
+	}
 	for {
 		err := f()
+		if err == nil {
+			return nil
+		}
 		var stale *leadership.StaleTermError
-		if err == nil || pause <= 0 || errors.As(err, &stale) || ctx.Err() != nil {
-			return err
+		if pause <= 0 || errors.As(err, &stale) || ctx.Err() != nil {
+			return final(err)
+		}
+		if unknown == nil && !leadership.NotExecuted(err) {
+			unknown = err
 		}
 		t := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
 			t.Stop()
-			return err
+			return final(err)
 		case <-t.C:
 		}
 	}
+}
+
+// partialError is the failure of a part of an establishment: other parts may
+// have been carried out.
+type partialError struct{ error }
+
+func (e partialError) Unwrap() error { return e.error }
+
+// NotExecuted reports false, whatever the part that failed proves of itself.
+func (partialError) NotExecuted() bool { return false }
+
+// isNil also finds the nil pointer of a constructor whose error was ignored.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	p := reflect.ValueOf(v)
+	return p.Kind() == reflect.Pointer && p.IsNil()
 }

@@ -37,7 +37,7 @@ func NewProposal(candidates map[leadership.NodeID]Candidate, followers map[leade
 // left out.
 func NewSource(candidates map[leadership.NodeID]Candidate, followers map[leadership.NodeID]Follower, repairers map[leadership.NodeID]Repairer, opt Options) (*Nodes, error) {
 	for id, n := range repairers {
-		if n == nil {
+		if isNil(n) {
 			return nil, &NodeError{Node: id, Op: "use", Err: ErrNilNode}
 		}
 	}
@@ -53,12 +53,12 @@ func newNodes(candidates map[leadership.NodeID]Candidate, followers map[leadersh
 		return nil, ErrNilNode
 	}
 	for id, n := range candidates {
-		if n == nil {
+		if isNil(n) {
 			return nil, &NodeError{Node: id, Op: "use", Err: ErrNilNode}
 		}
 	}
 	for id, n := range followers {
-		if n == nil {
+		if isNil(n) {
 			return nil, &NodeError{Node: id, Op: "use", Err: ErrNilNode}
 		}
 	}
@@ -87,23 +87,35 @@ func (n *Nodes) Install(ctx context.Context, p *leadership.Proposal, report func
 	followers := n.members(p)
 	errs := make([]error, len(followers)+1)
 	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// One answer that more was promised says that a newer attempt exists: to
+	// wait for nodes that cannot be reached would only keep that from the caller.
+	ask := func(i int, op string, id leadership.NodeID, f func() (leadership.Acceptance, error)) {
+		errs[i] = n.accept(ctx, op, id, report, f)
+		var stale *leadership.StaleTermError
+		if errors.As(errs[i], &stale) && p.Term().Less(stale.Promised) {
+			cancel()
+		}
+	}
 	wg.Go(func() {
-		errs[0] = n.accept(ctx, "install", p.To(), report, func() (leadership.Acceptance, error) {
-			return cand.Install(ctx, p.Marker())
-		})
+		ask(0, "install", p.To(), func() (leadership.Acceptance, error) { return cand.Install(ctx, p.Marker()) })
 	})
 	for i, id := range followers {
 		wg.Go(func() {
 			if errs[i+1] = n.mayFollow(ctx, p, id); errs[i+1] != nil {
 				return
 			}
-			errs[i+1] = n.accept(ctx, "follow", id, report, func() (leadership.Acceptance, error) {
+			ask(i+1, "follow", id, func() (leadership.Acceptance, error) {
 				return n.followers[id].Follow(ctx, p.Term(), p.To())
 			})
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return partialError{err}
+	}
+	return nil
 }
 
 func (n *Nodes) accept(ctx context.Context, op string, id leadership.NodeID, report func(leadership.Acceptance), ask func() (leadership.Acceptance, error)) error {

@@ -258,13 +258,7 @@ func (a *attempt) alive() error {
 func (a *attempt) revoke(ctx, mctx context.Context) (*leadership.Revocation, establish.Choice, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.g.cfg.Limits.Revoke)
 	defer cancel()
-	mechanism := a.change.Revoke
-	if mechanism == nil {
-		mechanism = a.g.push
-		if a.change.orderly() {
-			mechanism = a.g.planned
-		}
-	}
+	mechanism := a.mechanism()
 	var failed error
 	for {
 		targets := a.targets()
@@ -298,6 +292,28 @@ func (a *attempt) revoke(ctx, mctx context.Context) (*leadership.Revocation, est
 			return nil, establish.Choice{}, failed
 		}
 	}
+}
+
+// mechanism is the change's own, or the one that costs clients least: a leader
+// that answers is let finish what it has, except when the change is because of
+// it.
+func (a *attempt) mechanism() revoke.Revoker {
+	switch {
+	case a.change.Revoke != nil:
+		return a.change.Revoke
+	case a.change.orderly():
+		return a.g.planned
+	case a.change.Kind == leadership.KindResume && a.leads():
+		return a.g.gentle
+	}
+	return a.g.push
+}
+
+// leads reports whether the recorded leader says that it leads.
+func (a *attempt) leads() bool {
+	return slices.ContainsFunc(a.statuses, func(s leadership.Status) bool {
+		return s.Node == a.from && s.Reachable && !s.Leads.IsZero()
+	}) && a.g.nodes[a.from].StepDown != nil
 }
 
 // start runs the mechanism on its own goroutine, which end joins.

@@ -119,8 +119,10 @@ type Guard struct {
 	ids     []leadership.NodeID // sorted: the order of nodes never depends on a map
 	cfg     Config
 
-	planned, push revoke.Revoker
-	establish     establish.Establisher
+	planned   revoke.Revoker // the leader drains and steps down, or the change ends; then promises
+	gentle    revoke.Revoker // the leader is asked to, for as long as a drain may take; then promises
+	push      revoke.Revoker // promises
+	establish establish.Establisher
 
 	mu       sync.Mutex // guards what follows; taken by every call, for moments
 	last     leadership.Record
@@ -221,13 +223,17 @@ func (g *Guard) mechanisms() error {
 	if err != nil {
 		return err
 	}
-	g.push, g.planned = push, push
+	g.push, g.planned, g.gentle = push, push, push
 	if len(leaders) > 0 {
 		step, err := revoke.NewStepDown(leaders)
 		if err != nil {
 			return err
 		}
 		if g.planned, err = revoke.Then(revoke.Stage{Revoker: step, Must: true}, revoke.Stage{Revoker: push}); err != nil {
+			return err
+		}
+		bound := g.cfg.Limits.Drain + g.cfg.Limits.Status
+		if g.gentle, err = revoke.Then(revoke.Stage{Revoker: step, Bound: bound}, revoke.Stage{Revoker: push}); err != nil {
 			return err
 		}
 	}

@@ -144,7 +144,7 @@ func (a *attempt) checkRuleset() error {
 // does not need.
 func (a *attempt) look(ctx context.Context) error {
 	var enough func([]leadership.Status) bool
-	if !a.change.orderly() && a.change.Kind != leadership.KindBootstrap {
+	if a.change.unplanned() {
 		enough = func(ss []leadership.Status) bool {
 			_, _, err := a.preview(ss)
 			return err == nil

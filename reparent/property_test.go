@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -198,7 +199,7 @@ func TestTheSameSeedGivesTheSameTrace(t *testing.T) {
 				case first.hash != s.hash:
 					for i := range min(len(first.trace), len(s.trace)) {
 						if first.trace[i] != s.trace[i] {
-							t.Fatalf("seed %d: event %d was %q, and is %q", x, i, first.trace[i], s.trace[i])
+							t.Fatalf("seed %d: event %d was %q, and is %q, after\n%s", x, i, first.trace[i], s.trace[i], strings.Join(s.trace[max(0, i-25):i], "\n"))
 						}
 					}
 					t.Fatalf("seed %d: %d events, then %d", x, len(first.trace), len(s.trace))

@@ -168,6 +168,9 @@ func (c *cluster) granted(n *node, t leadership.Term) {
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
 	l := leadership.Leadership{Leader: n.id, Term: t}
+	if !c.marked(n, l) {
+		c.fail("I11: %s is granted before its marker is durable", l)
+	}
 	for _, g := range c.grants {
 		if g.Term == t && g != l {
 			c.fail("I7: %s and %s are granted the same term", g, l)
@@ -190,6 +193,18 @@ func (c *cluster) completed(n *node, l leadership.Leadership, i int, e entry) {
 	default:
 		c.done = append(c.done, done{e, l})
 	}
+}
+
+// marked reports whether the marker of l is on a durable set.
+func (c *cluster) marked(n *node, l leadership.Leadership) bool {
+	var have leadership.Set
+	for i, id := range c.ids {
+		if c.nodes[id].markerAt(l) >= 0 {
+			have = have.With(leadership.Member(i))
+		}
+	}
+	self, _ := c.rules.Cohort().Member(n.id)
+	return c.rules.Durable(self, have)
 }
 
 // write makes one client write to a node and classes the answer.

@@ -35,7 +35,6 @@ type bugs struct {
 	volatilePromise bool // the promise does not survive a restart
 	noTermCheck     bool // a follower takes entries of any term
 	earlyRead       bool // the position is read before the block
-	noOwnTerm       bool // completes without an entry of its own term
 	anyAck          bool // completes on one ack less than the policy
 	lateRefusal     bool // answers "refused" for what is in its log
 	falseAccept     bool // says that it has the marker before it has
@@ -80,16 +79,17 @@ type node struct {
 	log   []entry // durable
 
 	// Volatile.
-	accepts  atomic.Pointer[acceptor.Acceptor]
-	mu       sync.Mutex // guards all below, for moments
-	matched  map[leadership.NodeID]int
-	sending  map[leadership.NodeID]bool
-	commit   int
-	inflight int
-	drained  bool
-	until    leadership.Term
-	rules    []*leadership.Rules
-	changed  chan struct{} // closed and replaced whenever the log or commit moves
+	accepts   atomic.Pointer[acceptor.Acceptor]
+	mu        sync.Mutex      // guards all below, for moments
+	installed leadership.Term // which matched and rules are of
+	matched   map[leadership.NodeID]int
+	sending   map[leadership.NodeID]bool
+	commit    int
+	inflight  int
+	drained   bool
+	until     leadership.Term
+	rules     []*leadership.Rules
+	changed   chan struct{} // closed and replaced whenever the log or commit moves
 
 	turn chan struct{} // serialises writers of the log
 }
@@ -97,7 +97,7 @@ type node struct {
 func (n *node) boot() {
 	n.mu.Lock()
 	n.matched, n.sending = map[leadership.NodeID]int{}, map[leadership.NodeID]bool{}
-	n.commit, n.inflight, n.drained, n.rules = 0, 0, false, nil
+	n.commit, n.inflight, n.drained, n.rules, n.installed = 0, 0, false, nil, leadership.Term{}
 	n.changed = make(chan struct{})
 	n.turn = make(chan struct{}, 1)
 	n.mu.Unlock()
@@ -434,10 +434,11 @@ func (n *node) install(ctx context.Context, m leadership.Marker) (leadership.Acc
 		return leadership.Acceptance{}, err
 	}
 	n.mu.Lock()
-	if n.rules == nil || n.matched[n.id] == 0 {
-		n.matched = map[leadership.NodeID]int{n.id: len(n.log)}
+	if n.installed != m.Term {
+		n.installed, n.matched = m.Term, map[leadership.NodeID]int{n.id: len(n.log)}
+		n.sending = map[leadership.NodeID]bool{}
+		n.rules = rules
 	}
-	n.rules = rules
 	n.mu.Unlock()
 	n.push(l)
 	if n.blocking {
