@@ -111,6 +111,11 @@ func (n *node) boot() {
 	var acc *acceptor.Acceptor
 	var err error
 	if n.store.have {
+		// Open would write this itself; the scheduler, which restarts nodes,
+		// cannot wait for a disk.
+		if n.store.rec.Promised.Less(last) {
+			n.store.rec.Promised, n.store.rec.Source = last, leadership.Leadership{}
+		}
 		acc, err = acceptor.Open(context.Background(), n.store, n.id, "disk-1", acceptor.Options{LogTerm: last})
 	} else {
 		n.store.rec, n.store.have = acceptor.State{Node: n.id, Incarnation: "disk-1"}, true
@@ -325,6 +330,15 @@ func (n *node) current(t leadership.Term) error {
 	return nil
 }
 
+// bound refuses entries of a later term than the one they are copied under: an
+// accepted entry binds like a promise, and none was made.
+func (n *node) bound(t leadership.Term, log []entry) error {
+	if len(log) > 0 && t.Less(log[len(log)-1].Term) {
+		return &leadership.StaleTermError{Node: n.id, Asked: t, Promised: log[len(log)-1].Term}
+	}
+	return nil
+}
+
 func (n *node) copyFrom(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position, truncate bool) error {
 	d := n.c.nodes[donor]
 	theirs, err := rpc(ctx, n.p, d.p, "fetch", func(context.Context) ([]entry, error) { return d.entries(), nil })
@@ -342,6 +356,9 @@ func (n *node) copyFrom(ctx context.Context, t leadership.Term, donor leadership
 	}
 	defer give()
 	if err := n.current(t); err != nil || n.holds(pos) {
+		return err
+	}
+	if err := n.bound(t, theirs); err != nil {
 		return err
 	}
 	at := common(n.log, theirs)
@@ -375,6 +392,9 @@ func (n *node) repair(ctx context.Context, t leadership.Term, from leadership.No
 	}
 	defer give()
 	if err := n.current(t); err != nil {
+		return err
+	}
+	if err := n.bound(t, theirs); err != nil {
 		return err
 	}
 	// A rewind goes back further than the fork, so the floor comes first.
