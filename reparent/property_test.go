@@ -51,7 +51,7 @@ func (s *sometimes) need(t *testing.T, whats ...string) {
 // then all faults end and a fresh coordinator must bring the cluster back.
 func chaos(seed uint64, kind traits, b bugs, reached *sometimes) (s *sim, err error) {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	f := faults{random: true, drop: rng.IntN(30), dup: rng.IntN(30), crash: rng.IntN(12), sleep: rng.IntN(60), budget: 2 + rng.IntN(8)}
+	f := faults{random: true, drop: rng.IntN(30), dup: rng.IntN(30), crash: rng.IntN(12), sleep: rng.IntN(60), pause: rng.IntN(25), budget: 2 + rng.IntN(8)}
 	if seed%7 == 0 {
 		f.drop, f.dup, f.crash = 0, 0, 0
 	}
@@ -78,6 +78,7 @@ func chaos(seed uint64, kind traits, b bugs, reached *sometimes) (s *sim, err er
 		if rng.IntN(3) == 0 {
 			p.dieAt = rng.IntN(60)
 		}
+		p.pauses = true
 		g := c.guard(p, nil)
 		plan := make([]reparent.Change, changes)
 		for i := range plan {

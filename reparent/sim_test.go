@@ -43,6 +43,7 @@ type faults struct {
 	dup    int
 	crash  int
 	sleep  int
+	pause  int
 	budget int // how many drops, dups and crashes in all
 }
 
@@ -64,6 +65,7 @@ type proc struct {
 	up      bool
 	paused  bool
 	canDie  bool
+	pauses  bool
 	cut     bool // isolated: only control processes reach it, and it reaches none
 	control bool
 	boot    func() // after a restart, with only durable state
@@ -202,8 +204,23 @@ func (s *sim) deliver(e *event) {
 	e.fire()
 }
 
-// fault crashes or revives a process now and then.
+// fault crashes or revives a process now and then, or pauses one, so that it
+// acts on answers that are long out of date.
 func (s *sim) fault() bool {
+	if s.faults.pause > 0 && s.rng.IntN(1000) < s.faults.pause {
+		var can []*proc
+		for _, p := range s.procs {
+			if p.pauses && p.life.Err() == nil {
+				can = append(can, p)
+			}
+		}
+		if len(can) > 0 {
+			p := can[s.rng.IntN(len(can))]
+			p.paused = !p.paused
+			s.note(fmt.Sprintf("pause %s %v", p.name, p.paused))
+			return true
+		}
+	}
 	if s.faults.crash == 0 || s.rng.IntN(1000) >= s.faults.crash {
 		return false
 	}
