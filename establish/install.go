@@ -89,12 +89,21 @@ func (n *Nodes) Install(ctx context.Context, p *leadership.Proposal, report func
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	// One answer that more was promised says that a newer attempt exists: to
-	// wait for nodes that cannot be reached would only keep that from the caller.
+	// A node that promised more belongs to a newer attempt. Once so many do
+	// that the marker cannot become durable, to wait for nodes that cannot be
+	// reached would only keep that from the caller. One that an abandoned
+	// attempt stranded is not enough: the others can do without it.
+	var mu sync.Mutex // guards lost
+	var lost []leadership.NodeID
 	ask := func(i int, op string, id leadership.NodeID, f func() (leadership.Acceptance, error)) {
 		errs[i] = n.accept(ctx, op, id, report, f)
 		var stale *leadership.StaleTermError
-		if errors.As(errs[i], &stale) && p.Term().Less(stale.Promised) {
+		if !errors.As(errs[i], &stale) || !p.Term().Less(stale.Promised) {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if lost = append(lost, id); !p.Possible(lost...) {
 			cancel()
 		}
 	}

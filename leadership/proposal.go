@@ -167,6 +167,27 @@ func (p *Proposal) Add(a Acceptance) error {
 	return nil
 }
 
+// Possible reports whether the marker can still become durable when none of the
+// given nodes accepts it. When not, to wait for the others is of no use.
+func (p *Proposal) Possible(without ...NodeID) bool {
+	if p.minted() != nil {
+		return false
+	}
+	var out Set
+	for _, id := range without {
+		if m, ok := p.cohort.Member(id); ok {
+			out = out.With(m)
+		}
+	}
+	l, _ := p.cohort.Member(p.marker.Leader)
+	for _, rules := range p.rules {
+		if !rules.Durable(l, rules.members.Minus(out)) {
+			return false
+		}
+	}
+	return true
+}
+
 // Accepted returns the nodes whose acceptance was counted.
 func (p *Proposal) Accepted() []NodeID {
 	if p.minted() != nil {

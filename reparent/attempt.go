@@ -260,6 +260,7 @@ func (a *attempt) revoke(ctx, mctx context.Context) (*leadership.Revocation, est
 	defer cancel()
 	mechanism := a.mechanism()
 	var failed error
+	var grace <-chan time.Time
 	for {
 		targets := a.targets()
 		if len(targets) == 0 {
@@ -272,11 +273,21 @@ func (a *attempt) revoke(ctx, mctx context.Context) (*leadership.Revocation, est
 			case failed = <-ended:
 				waiting = false
 			case <-a.news:
+			case <-grace:
+				waiting = false // for nobody any more
 			case <-ctx.Done():
 				_, _, err := a.sufficient()
 				return nil, establish.Choice{}, errors.Join(context.Cause(ctx), err)
 			}
 			rev, choice, err := a.sufficient()
+			if err == nil && waiting && a.expects(choice.To) {
+				if grace == nil {
+					t := time.NewTimer(preferWait)
+					defer t.Stop()
+					grace = t.C
+				}
+				continue
+			}
 			if err == nil {
 				return rev, choice, nil
 			}
@@ -292,6 +303,28 @@ func (a *attempt) revoke(ctx, mctx context.Context) (*leadership.Revocation, est
 			return nil, establish.Choice{}, failed
 		}
 	}
+}
+
+// preferWait is how long a proof that suffices waits for the answer of a node
+// that should rather lead.
+const preferWait = 50 * time.Millisecond
+
+// expects reports whether a node that goes before to has answered the survey
+// and not yet this attempt: it may only be slower than the others.
+func (a *attempt) expects(to leadership.NodeID) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	reads := a.round.Reads()
+	for _, id := range a.prefer {
+		if id == to {
+			return false
+		}
+		up := slices.ContainsFunc(a.statuses, func(s leadership.Status) bool { return s.Node == id && s.Reachable })
+		if up && !slices.ContainsFunc(reads, func(p leadership.NodePosition) bool { return p.Node == id }) {
+			return true
+		}
+	}
+	return false
 }
 
 // mechanism is the change's own, or the one that costs clients least: a leader
