@@ -7,10 +7,8 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tenure-go/tenure/establish"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
-	"github.com/tenure-go/tenure/revoke"
 )
 
 // cluster is the ground truth of a simulated cluster, and its oracle.
@@ -232,128 +230,6 @@ func (c *cluster) write(ctx context.Context, p *proc, id leadership.NodeID) erro
 	return err
 }
 
-// truthful checks what coordinators said of their changes against what became
-// of them.
-func (c *cluster) truthful() error {
-	granted := map[leadership.Term]bool{}
-	for _, g := range c.grants {
-		granted[g.Term] = true
-	}
-	for _, r := range c.reports {
-		switch {
-		case r.Outcome == reparent.NotStarted && c.promised[r.Term]:
-			return fmt.Errorf("G9: reported as not started, and a node promised %s:\n%s", r.Term, r)
-		case r.Outcome == reparent.Done && !granted[r.Term]:
-			return fmt.Errorf("G9: reported as done, and %s was never granted:\n%s", r.Term, r)
-		case r.Outcome == reparent.Restored && (r.Undo == nil || !granted[r.Undo.Term]):
-			return fmt.Errorf("G9: reported as restored, and nobody was:\n%s", r)
-		case r.Outcome != reparent.Done && r.Outcome != reparent.Incomplete && r.Outcome != reparent.Unknown && granted[r.Term] && r.Failed != reparent.StepGrant:
-			return fmt.Errorf("G9: %s was granted, and is reported as %s:\n%s", r.Term, r.Outcome, r)
-		case (r.Err == nil) != (r.Outcome == reparent.Done):
-			return fmt.Errorf("G9: outcome %s with error %v", r.Outcome, r.Err)
-		case leadership.NotExecuted(r.Err) && c.promised[r.Term] && r.Outcome == reparent.NotStarted:
-			return fmt.Errorf("G9: %v proves that nothing happened, and it did", r.Err)
-		}
-	}
-	return nil
-}
-
-// verify checks what clients were told against the log that a leader has.
-func (c *cluster) verify(leader leadership.NodeID) error {
-	if err := errors.Join(c.err, c.truthful()); err != nil {
-		return err
-	}
-	at := map[int]int{}
-	for _, e := range c.nodes[leader].log {
-		if e.Val != 0 {
-			if at[e.Val]++; at[e.Val] > 1 {
-				return fmt.Errorf("G2: write %d is in the log twice", e.Val)
-			}
-		}
-	}
-	for v := range c.acked {
-		if at[v] == 0 {
-			return fmt.Errorf("G2: write %d was acknowledged and is lost", v)
-		}
-	}
-	for v := range c.refused {
-		if at[v] != 0 {
-			return fmt.Errorf("G9: write %d was refused as not executed and is in the log", v)
-		}
-	}
-	return nil
-}
-
-// remote is a node as a coordinator's process reaches it.
-type remote struct {
-	from *proc
-	n    *node
-}
-
-func (r remote) Status(ctx context.Context) (leadership.Status, error) {
-	return rpc(ctx, r.from, r.n.p, "status", r.n.status)
-}
-
-func (r remote) Promise(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
-	return rpc(ctx, r.from, r.n.p, "promise "+t.String(), func(ctx context.Context) (leadership.Testimony, error) { return r.n.promise(ctx, t) })
-}
-
-func (r remote) Drain(ctx context.Context, t leadership.Term, d time.Duration) (revoke.Drained, error) {
-	return rpc(ctx, r.from, r.n.p, "drain "+t.String(), func(ctx context.Context) (revoke.Drained, error) { return r.n.drain(ctx, t, d) })
-}
-
-func (r remote) StepDown(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
-	return rpc(ctx, r.from, r.n.p, "stepdown "+t.String(), func(ctx context.Context) (leadership.Testimony, error) { return r.n.stepDown(ctx, t) })
-}
-
-func (r remote) CatchUp(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position) error {
-	_, err := rpc(ctx, r.from, r.n.p, "catchup "+t.String(), func(ctx context.Context) (int, error) { return 0, r.n.catchUp(ctx, t, donor, pos) })
-	return err
-}
-
-func (r remote) Install(ctx context.Context, m leadership.Marker) (leadership.Acceptance, error) {
-	return rpc(ctx, r.from, r.n.p, "install "+m.Term.String(), func(ctx context.Context) (leadership.Acceptance, error) { return r.n.install(ctx, m) })
-}
-
-func (r remote) Grant(ctx context.Context, t leadership.Term) error {
-	_, err := rpc(ctx, r.from, r.n.p, "grant "+t.String(), func(ctx context.Context) (int, error) { return 0, r.n.grant(ctx, t) })
-	return err
-}
-
-func (r remote) Follow(ctx context.Context, t leadership.Term, leader leadership.NodeID) (leadership.Acceptance, error) {
-	return rpc(ctx, r.from, r.n.p, "follow "+t.String(), func(ctx context.Context) (leadership.Acceptance, error) { return r.n.follow(ctx, t, leader) })
-}
-
-func (r remote) Repair(ctx context.Context, t leadership.Term, from leadership.NodeID) error {
-	_, err := rpc(ctx, r.from, r.n.p, "repair "+t.String(), func(ctx context.Context) (int, error) { return 0, r.n.repair(ctx, t, from) })
-	return err
-}
-
-// slowRemote reads apart from promising.
-type slowRemote struct{ remote }
-
-func (r slowRemote) Read(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
-	return rpc(ctx, r.from, r.n.p, "read "+t.String(), func(ctx context.Context) (leadership.Testimony, error) { return r.n.readSlowly(ctx, t) })
-}
-
-// remoteRegistry is the registry as a process reaches it.
-type remoteRegistry struct {
-	from *proc
-	c    *cluster
-}
-
-func (r remoteRegistry) Load(ctx context.Context) (leadership.Record, error) {
-	return rpc(ctx, r.from, r.c.regP, "load", r.c.reg.Load)
-}
-
-func (r remoteRegistry) Swap(ctx context.Context, base uint64, next leadership.Record) (leadership.Record, error) {
-	return rpc(ctx, r.from, r.c.regP, fmt.Sprintf("swap %d", base), func(ctx context.Context) (leadership.Record, error) { return r.c.reg.Swap(ctx, base, next) })
-}
-
-func (r remoteRegistry) Wait(ctx context.Context, after uint64) (leadership.Record, error) {
-	return rpc(ctx, r.from, r.c.regP, "wait", func(ctx context.Context) (leadership.Record, error) { return r.c.reg.Wait(ctx, after) })
-}
-
 // simLimits are short: a dropped message costs one of them.
 func simLimits() reparent.Limits {
 	return reparent.Limits{
@@ -397,15 +273,6 @@ func (c *cluster) guard(p *proc, edit func(*reparent.Config)) *reparent.Guard {
 	}
 	return g
 }
-
-var (
-	_ establish.Candidate = remote{}
-	_ establish.Follower  = remote{}
-	_ establish.Repairer  = remote{}
-	_ revoke.StepDowner   = remote{}
-	_ revoke.Reader       = slowRemote{}
-	_ reparent.Statuser   = remote{}
-)
 
 // do runs f as a process and steps the simulation until it has returned.
 func (c *cluster) do(f func()) error {
