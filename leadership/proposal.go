@@ -119,7 +119,7 @@ func (p *Proposal) Position(ctx context.Context, id NodeID) (Position, error) {
 	}
 }
 
-// hear notes a position that the round counted.
+// hear notes a position that the round was told.
 func (p *Proposal) hear(id NodeID, at Position) {
 	m, ok := p.cohort.Member(id)
 	if !ok {

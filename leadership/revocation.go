@@ -144,8 +144,8 @@ func (v *Revocation) Propose(to NodeID, next *Ruleset) (*Proposal, error) {
 			p.marker.Over = append(p.marker.Over, rules.Ruleset)
 		}
 	}
-	for _, at := range reads {
-		p.hear(at.Node, at.Position)
+	for m := range r.told.All() {
+		p.hear(r.cohort.Node(m).ID, r.seen[m].position)
 	}
 	r.proposal = p
 	return p, nil

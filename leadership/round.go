@@ -48,6 +48,7 @@ type Round struct {
 	leased     Set // of blocked: blocked as leaders only, by an expired lease
 	read       Set
 	own        Set // of read: read after that node's own block
+	told       Set // whose position is known, evidence or not
 	answered   Set // has itself said something in this round
 	waivers    []Waiver
 	loss       Set // Gone with Loss: discovery does not ask for them

@@ -85,9 +85,11 @@ type Testimony struct {
 	// BelowFloor says that the node dropped entries for a repair and has not
 	// got them back: it counts as blocked, never as read or candidate.
 	BelowFloor bool `json:"belowFloor,omitempty"`
-	// LeaseLeft is the longest lease that the node has given to a lower term
-	// and that has not run out, as a duration on its own clock. A
-	// leadership of Term must not be granted earlier (see revoke.LeaseWait).
+	// LeaseLeft is what is left, on the node's own clock, until every lease
+	// that it has given to a lower term is over on the holder's. A lease of
+	// length L is over so long after the grant as revoke.LeaseWait(L, rho)
+	// says, not after L: the holder's clock may be the slow one. A leadership
+	// of Term must not be granted earlier.
 	LeaseLeft time.Duration `json:"leaseLeft,omitempty"`
 	// Led is the term that the node held a grant of when it was asked, zero
 	// when it did not lead.

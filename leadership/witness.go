@@ -76,11 +76,12 @@ func (r *Round) count(m Member, t Testimony) error {
 		return &ReadBeforeBlockError{Node: t.Node}
 	}
 	w.position, w.belowFloor = *t.Read, t.BelowFloor
-	if t.BelowFloor {
-		return nil
-	}
+	r.told = r.told.With(m)
 	if r.proposal != nil {
 		r.proposal.hear(t.Node, w.position) // a late answer tells who may follow
+	}
+	if t.BelowFloor {
+		return nil
 	}
 	r.read, r.own = r.read.With(m), r.own.Without(m)
 	if own {
@@ -135,7 +136,7 @@ func (r *Round) void(m Member) {
 	}
 	*w = witness{past: past}
 	r.block(m, kind, false)
-	r.read, r.own = r.read.Without(m), r.own.Without(m)
+	r.read, r.own, r.told = r.read.Without(m), r.own.Without(m), r.told.Without(m)
 	r.settle()
 }
 

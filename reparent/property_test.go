@@ -143,7 +143,7 @@ func everySeed(t *testing.T, first uint64, reached *sometimes) {
 		for name, kind := range map[string]traits{"log": logTraits, "mariadb": mariadbTraits, "postgres": pgTraits} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
-				for i := range *seeds {
+				for i := range *seeds / slower {
 					x := first + uint64(i)
 					if *seed != 0 && x != *seed {
 						continue
@@ -187,7 +187,7 @@ func TestG9_ReportsAndAnswersTellTheTruthUnderFaults(t *testing.T) {
 // A failing seed is worth something only when it fails again.
 func TestTheSameSeedGivesTheSameTrace(t *testing.T) {
 	t.Parallel()
-	for x := uint64(1); x <= 40; x++ {
+	for x := uint64(1); x <= 40/slower; x++ {
 		var first *sim
 		for range 3 {
 			synctest.Test(t, func(t *testing.T) {

@@ -56,11 +56,25 @@ func (a *attempt) revoke(ctx, mctx context.Context) (*leadership.Revocation, est
 		}
 		// A planned change in which the leader did not step down in order
 		// must not go on to nodes that the round has meanwhile learned of.
-		var stage *revoke.StageError
-		if errors.As(failed, &stage) && stage.Must {
+		if mustFailed(failed) {
 			return nil, establish.Choice{}, failed
 		}
 	}
+}
+
+// mustFailed reports whether any stage failed that had to succeed. It looks at
+// every part of a joined error: a soft failure before it must not hide it.
+func mustFailed(err error) bool {
+	if s, ok := err.(*revoke.StageError); ok && s.Must {
+		return true
+	}
+	switch u := err.(type) {
+	case interface{ Unwrap() error }:
+		return mustFailed(u.Unwrap())
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(u.Unwrap(), mustFailed)
+	}
+	return false
 }
 
 // preferWait is how long a proof that suffices waits for the answer of a node

@@ -2,7 +2,6 @@ package revoke
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -20,7 +19,7 @@ func Together(rs ...Revoker) (*Concurrent, error) {
 		return nil, ErrNilMechanism
 	}
 	for _, r := range rs {
-		if r == nil {
+		if isNil(r) {
 			return nil, ErrNilMechanism
 		}
 	}
@@ -38,7 +37,7 @@ func (c *Concurrent) Revoke(ctx context.Context, ask Ask, report func(leadership
 		wg.Go(func() { errs[i] = r.Revoke(ctx, ask, report) })
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return join(errs)
 }
 
 // Stage is one step of a Sequence.
@@ -65,7 +64,7 @@ func Then(stages ...Stage) (*Sequence, error) {
 		return nil, ErrNilMechanism
 	}
 	for _, s := range stages {
-		if s.Revoker == nil {
+		if isNil(s.Revoker) {
 			return nil, ErrNilMechanism
 		}
 		if s.Bound < 0 {
@@ -129,5 +128,5 @@ func (s *Sequence) Revoke(ctx context.Context, ask Ask, report func(leadership.T
 		}
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return join(errs)
 }

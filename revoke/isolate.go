@@ -2,7 +2,6 @@ package revoke
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -35,7 +34,7 @@ type Isolate struct {
 // NewIsolate returns the mechanism. nodes says whom to isolate for an Ask; nil:
 // the leader. by is who is named in the record.
 func NewIsolate(iso Isolator, reg leadership.Registry, by string, nodes func(Ask) []leadership.NodeID) (*Isolate, error) {
-	if iso == nil || reg == nil {
+	if isNil(iso) || isNil(reg) {
 		return nil, ErrNilMechanism
 	}
 	if nodes == nil {
@@ -66,7 +65,7 @@ func (i *Isolate) Revoke(ctx context.Context, ask Ask, report func(leadership.Te
 		wg.Go(func() { errs[k] = i.isolate(ctx, ask.Term, id, report) })
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return join(errs)
 }
 
 func (i *Isolate) isolate(ctx context.Context, t leadership.Term, id leadership.NodeID, report func(leadership.Testimony)) error {
@@ -78,6 +77,7 @@ func (i *Isolate) isolate(ctx context.Context, t leadership.Term, id leadership.
 	}
 	if err := i.iso.Isolate(ctx, t, id); err != nil {
 		if r, ok := refused(id, err); ok {
+			r.Mechanism = "isolate"
 			report(r)
 		}
 		return &NodeError{Node: id, Op: "isolate", Err: err}
@@ -105,7 +105,8 @@ func (e *UnconvertedError) Unwrap() error { return e.Err }
 // at or above the newest established term, taken while it was isolated. It
 // returns an *UnconvertedError otherwise, before anything is touched. The hold
 // leaves the record last: a crash in between leaves a hold on a node that is
-// free and promised, which is harmless and found by the next sweep.
+// free and promised, which is harmless and found by the next sweep. An error of
+// the registry after the node was let go is no proof that it was not.
 func (i *Isolate) Release(ctx context.Context, t leadership.Testimony) error {
 	rec, err := i.reg.Load(ctx)
 	if err != nil {
@@ -118,5 +119,8 @@ func (i *Isolate) Release(ctx context.Context, t leadership.Testimony) error {
 		return &NodeError{Node: t.Node, Op: "release", Err: err}
 	}
 	_, err = leadership.Update(ctx, i.reg, func(r leadership.Record) (leadership.Record, error) { return r.Release(t) })
-	return err
+	if err != nil {
+		return partialError{&NodeError{Node: t.Node, Op: "record the release of", Err: err}}
+	}
+	return nil
 }

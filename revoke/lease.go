@@ -14,8 +14,10 @@ type Lessor interface {
 	// Expire makes it durably impossible that a lease of leader below t is
 	// given or renewed, and returns the longest time that one given before
 	// may still run, counted on the lessor's clock from the moment it
-	// answers. A lessor that restarted and has forgotten what it gave
-	// answers with one full lease.
+	// answers: LeaseWait(L, rho) for a lease of length L, less what has
+	// passed since it was given. L less what has passed is too short: the
+	// leader's clock may be slower than the lessor's. A lessor that restarted
+	// and has forgotten what it gave answers with one full LeaseWait(L, rho).
 	Expire(ctx context.Context, t leadership.Term, leader leadership.NodeID) (left time.Duration, err error)
 }
 
@@ -38,7 +40,7 @@ func (e *RateError) Error() string {
 // involved, as a fraction: 0.01 for one percent. It returns ErrNilMechanism or
 // a *RateError.
 func NewLease(lessor Lessor, rho float64) (*Lease, error) {
-	if lessor == nil {
+	if isNil(lessor) {
 		return nil, ErrNilMechanism
 	}
 	if _, err := LeaseWait(0, rho); err != nil {
@@ -47,19 +49,29 @@ func NewLease(lessor Lessor, rho float64) (*Lease, error) {
 	return &Lease{lessor: lessor, rho: rho}, nil
 }
 
-// LeaseWait returns how long to wait, on one's own clock, so that a lease with
-// left to run on another's is over on the leader's: left * (1+rho)/(1-rho).
-// The leader, counting from when it sent the renewal, stops no later than
-// left/(1-rho) in real time; we, counting on, have waited at least
-// W/(1+rho). It returns a *RateError.
+// LeaseWait returns how long to count on one clock so that left has passed on
+// another, when the rate error of both is at most rho: left * (1+rho)/(1-rho),
+// rounded up, at most the longest Duration. The other clock needs up to
+// left/(1-rho) of real time for it, and ours shows W after no less than
+// W/(1+rho). It returns a *RateError. left at or below 0 is over: 0.
+//
+// It is needed twice. Who grants a lease of length L counts LeaseWait(L, rho)
+// from the grant before it calls the lease over, since its own clock may be the
+// fast one and the leader's the slow one; what is left of that is what it
+// answers. Who waits for the answer scales it again, for its own clock.
 func LeaseWait(left time.Duration, rho float64) (time.Duration, error) {
 	if math.IsNaN(rho) || rho < 0 || rho >= 1 {
 		return 0, &RateError{Rho: rho}
 	}
-	if left <= 0 {
+	switch {
+	case left <= 0:
 		return 0, nil
+	case rho == 0:
+		return left, nil
 	}
-	w := math.Ceil(float64(left) * (1 + rho) / (1 - rho))
+	// A few units in the last place upwards: rounding must never be what
+	// ends the wait too early.
+	w := math.Ceil(float64(left) * (1 + rho) / (1 - rho) * (1 + 1e-15))
 	if w >= math.MaxInt64 {
 		return math.MaxInt64, nil
 	}
@@ -79,6 +91,7 @@ func (l *Lease) Revoke(ctx context.Context, ask Ask, report func(leadership.Test
 	left, err := l.lessor.Expire(ctx, ask.Term, ask.Leader)
 	if err != nil {
 		if r, ok := refused(ask.Leader, err); ok {
+			r.Mechanism = "lease"
 			report(r)
 		}
 		return &NodeError{Node: ask.Leader, Op: "expire the lease of", Err: err}

@@ -2,7 +2,6 @@ package revoke
 
 import (
 	"context"
-	"errors"
 	"maps"
 	"sync"
 
@@ -46,16 +45,15 @@ func newPush(name string, nodes map[leadership.NodeID]Promiser, skipLeader bool,
 	return &Push{name: name, nodes: maps.Clone(nodes), skipLeader: skipLeader, opt: opt}, nil
 }
 
-func checkNodes[N comparable](nodes map[leadership.NodeID]N) error {
+func checkNodes[N any](nodes map[leadership.NodeID]N) error {
 	if len(nodes) == 0 {
 		return &TargetError{Reason: "the mechanism has no nodes"}
 	}
-	var none N
 	for id, n := range nodes {
 		if err := id.Validate(); err != nil {
 			return err
 		}
-		if n == none {
+		if isNil(n) {
 			return &NodeError{Node: id, Op: "use", Err: ErrNilMechanism}
 		}
 	}
@@ -82,7 +80,7 @@ func (p *Push) Revoke(ctx context.Context, ask Ask, report func(leadership.Testi
 		wg.Go(func() { errs[i] = p.ask(ctx, ask.Term, id, n, report) })
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return join(errs)
 }
 
 // ask gets a node's promise and, where it is read apart, its position: two
@@ -100,7 +98,7 @@ func (p *Push) ask(ctx context.Context, t leadership.Term, id leadership.NodeID,
 		}
 		return &NodeError{Node: id, Op: "promise", Err: err}
 	}
-	if err := say(&got, id, t, p.name); err != nil {
+	if err := say(&got, id, t, "promise", p.name); err != nil {
 		return err
 	}
 	report(got)
@@ -114,11 +112,13 @@ func (p *Push) ask(ctx context.Context, t leadership.Term, id leadership.NodeID,
 	})
 	if err != nil {
 		if r, ok := refused(id, err); ok {
+			r.Mechanism = p.name
 			report(r)
 		}
-		return &NodeError{Node: id, Op: "read", Err: err}
+		// The node has promised: that it refuses the read proves nothing.
+		return partialError{&NodeError{Node: id, Op: "read", Err: err}}
 	}
-	if err := say(&got, id, t, p.name); err != nil {
+	if err := say(&got, id, t, "read", p.name); err != nil {
 		return err
 	}
 	report(got)
@@ -127,12 +127,12 @@ func (p *Push) ask(ctx context.Context, t leadership.Term, id leadership.NodeID,
 
 // say labels a testimony, and refuses one that is about another node or term:
 // an adapter that mixes up its connections must not be able to prove anything.
-func say(t *leadership.Testimony, id leadership.NodeID, term leadership.Term, mechanism string) error {
+func say(t *leadership.Testimony, id leadership.NodeID, term leadership.Term, op, mechanism string) error {
 	if t.Node != id {
-		return &NodeError{Node: id, Op: "promise", Err: &leadership.UnknownNodeError{Node: t.Node}}
+		return &NodeError{Node: id, Op: op, Err: &leadership.UnknownNodeError{Node: t.Node}}
 	}
 	if t.Term != term {
-		return &NodeError{Node: id, Op: "promise", Err: &leadership.StaleTermError{Node: id, Asked: term, Promised: t.Term}}
+		return partialError{&NodeError{Node: id, Op: op, Err: &leadership.StaleTermError{Node: id, Asked: term, Promised: t.Term}}}
 	}
 	t.Mechanism = mechanism
 	return nil

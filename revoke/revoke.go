@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -101,7 +103,7 @@ func (e *TargetError) Error() string {
 // NodeError is what asking one node came to.
 type NodeError struct {
 	Node leadership.NodeID
-	Op   string // "promise", "read", "drain", "step down", "isolate", "expire"
+	Op   string // "promise", "read", "drain", "step down", "isolate", "release", ...
 	Err  error
 }
 
@@ -110,18 +112,55 @@ func (e *NodeError) Error() string { return fmt.Sprintf("revoke: %s at %s: %v", 
 // Unwrap returns the node's own error.
 func (e *NodeError) Unwrap() error { return e.Err }
 
-// retry repeats f until it succeeds, the answer is final, or ctx ends.
+// retry repeats f until it succeeds, the answer is final, or ctx ends. A call
+// that may have happened is named beside a final answer that has not: a refusal
+// of the second call says nothing of the first.
 func retry(ctx context.Context, pause time.Duration, f func() error) error {
+	var unknown error // of the first call that may have happened
 	for {
 		err := f()
+		if err == nil {
+			return nil
+		}
 		var stale *leadership.StaleTermError
-		if err == nil || pause <= 0 || errors.As(err, &stale) || ctx.Err() != nil {
+		if pause <= 0 || errors.As(err, &stale) || ctx.Err() != nil || !sleep(ctx, pause) {
+			if unknown != nil && leadership.NotExecuted(err) {
+				return fmt.Errorf("%w (after %w)", err, unknown)
+			}
 			return err
 		}
-		if !sleep(ctx, pause) {
-			return err
+		if unknown == nil && !leadership.NotExecuted(err) {
+			unknown = err
 		}
 	}
+}
+
+// join joins what asking several nodes came to. A refusal by one is no proof
+// that the whole did nothing when another may have done its part.
+func join(errs []error) error {
+	err := errors.Join(errs...)
+	if err != nil && slices.ContainsFunc(errs, func(e error) bool { return e == nil }) {
+		return partialError{err}
+	}
+	return err
+}
+
+// partialError is the failure of a part, after or beside which another part was
+// carried out.
+type partialError struct{ error }
+
+func (e partialError) Unwrap() error { return e.error }
+
+// NotExecuted reports false, whatever the part that failed proves of itself.
+func (partialError) NotExecuted() bool { return false }
+
+// isNil also finds the nil pointer of a constructor whose error was ignored.
+func isNil(v any) bool {
+	if v == nil {
+		return true
+	}
+	p := reflect.ValueOf(v)
+	return p.Kind() == reflect.Pointer && p.IsNil()
 }
 
 // sleep waits on the monotonic clock; false when ctx ended first.

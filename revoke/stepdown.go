@@ -44,11 +44,14 @@ func (s *StepDown) Revoke(ctx context.Context, ask Ask, report func(leadership.T
 	if ask.Drained != nil {
 		ask.Drained(id, d)
 	}
+	if ctx.Err() != nil {
+		return &NodeError{Node: id, Op: "step down", Err: context.Cause(ctx)}
+	}
 	t, err := n.StepDown(ctx, ask.Term)
 	if err != nil {
-		return s.failed(id, "step down", err, report)
+		return partialError{s.failed(id, "step down", err, report)} // it has drained
 	}
-	if err := say(&t, id, ask.Term, "step-down"); err != nil {
+	if err := say(&t, id, ask.Term, "step down", "step-down"); err != nil {
 		return err
 	}
 	report(t)

@@ -1,0 +1,51 @@
+# A convenience: "go test ./..." alone is enough to work on the library.
+
+GO            ?= go
+DURATION      ?= 10
+FUZZTIME      ?= 15s
+BENCHTIME     ?= 300ms
+STATICCHECK   ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+SEEDS_PER_MIN := 1500
+
+.PHONY: test race bench lint fuzz soak quickstart
+
+# Everything that must hold before a commit. No engine, no network beyond the
+# module proxy, about a minute on two cores.
+test:
+	$(GO) vet ./...
+	$(GO) test ./...
+
+# The same under the race detector, which needs a C compiler. Left out are walks
+# through every interleaving, which run one goroutine at a time; the simulation of
+# package reparent draws fewer seeds, since the detector costs it a factor of ten.
+race:
+	$(GO) test -race -timeout 10m -skip '^TestEveryInterleaving' $$($(GO) list ./... | grep -v /reparent$$)
+	$(GO) test -race -timeout 10m -skip '^TestTheSimulationFindsEveryRule' ./reparent -args -seeds 30
+
+# Time and allocations of the paths that requests take, beside what they would
+# cost otherwise. Compare rows of one run; figures of two machines do not compare.
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./leadership ./leadership/acceptor ./lameduck ./buffer
+
+lint:
+	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(STATICCHECK) ./...
+
+# Every fuzz target for FUZZTIME.
+fuzz:
+	@set -e; for file in $$(grep -rl '^func Fuzz' --include='*_test.go' .); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$file); do \
+			echo "== $$(dirname $$file) $$target"; \
+			$(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$(dirname $$file); \
+		done; \
+	done
+
+# Simulated clusters under rival coordinators and faults, as many seeds as take
+# about DURATION minutes on two cores. A failure prints its seed; run it alone
+# with: go test ./reparent -run TestG1 -args -seed N
+soak:
+	$(GO) test -count=1 -timeout $$(( $(DURATION) * 4 + 5 ))m -run 'TestG1_|TestG9_' ./reparent -args -seeds $$(( $(DURATION) * $(SEEDS_PER_MIN) ))
+
+quickstart:
+	$(GO) run ./examples/quickstart

@@ -1,0 +1,5 @@
+//go:build !race
+
+package reparent_test
+
+const slower = 1
