@@ -189,8 +189,12 @@ func BenchmarkDrainNotice(b *testing.B) {
 			_, _ = g.Drain(context.Background(), lameduck.Plan{All: time.Minute})
 			end <- time.Now()
 		}()
-		for g.State().Phase != lameduck.DrainAll {
-			<-g.Changed()
+		for {
+			changed := g.Changed() // before the look, so that no change is missed
+			if g.State().Phase == lameduck.DrainAll {
+				break
+			}
+			<-changed
 		}
 		from := time.Now()
 		tok.Exit()

@@ -294,6 +294,10 @@ func TestEveryInterleavingOfEntriesDrainAndResumeIsSafe(t *testing.T) {
 					t.Fatalf("%s\nafter %d schedules: %v", problem, runs, trace)
 				}
 				stack = append(stack, more...)
+				if underRace && runs > 6000 {
+					t.Log("not all of them: the detector makes each ten times as slow, and sees nothing in a schedule that one in another would not show")
+					break
+				}
 			}
 			t.Logf("%d schedules, %d states", runs, len(seen))
 			if len(seen) < 100 {

@@ -14,6 +14,7 @@ import (
 	"github.com/tenure-go/tenure/establish"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/revoke"
 )
 
 // inSim runs f against a cluster of three that n1 leads, on the quiet schedule.
@@ -92,6 +93,33 @@ func TestAPlannedChangeThatFailsAtAnyStepLeavesWritesWorking(t *testing.T) {
 			})
 		}
 	}
+}
+
+// stuck is a leader whose drain fails.
+type stuck struct{ revoke.StepDowner }
+
+func (stuck) Drain(context.Context, leadership.Term, time.Duration) (revoke.Drained, error) {
+	return revoke.Drained{}, errors.New("a session does not end")
+}
+
+func TestAPlannedChangeDrainsTheLeaderOrFencesNobody(t *testing.T) {
+	inSim(t, logTraits, func(t *testing.T, c *cluster) {
+		rep, err := c.change("c1", reparent.Planned("n2"), nil)
+		require.NoError(t, err)
+		require.NotNil(t, rep.Drained, "the leader was not drained")
+
+		p := c.s.proc("c2")
+		nodes := c.bundle(p)
+		for i := range nodes {
+			nodes[i].StepDown = stuck{nodes[i].StepDown}
+		}
+		g, err := reparent.New("sim", remoteRegistry{p, c}, nodes, reparent.Config{By: "c2", Limits: simLimits()})
+		require.NoError(t, err)
+		require.NoError(t, c.do(func() { rep, err = g.Run(context.Background(), reparent.Planned("n3")) }))
+		require.ErrorContains(t, err, "a session does not end")
+		require.False(t, c.promised[rep.Term], "a follower was fenced although the leader did not step down:\n%s", rep)
+		require.NoError(t, c.writes("n2"))
+	})
 }
 
 // brokenGrant establishes and then cannot grant.
