@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -71,6 +72,7 @@ func chaos(seed uint64, kind traits, b bugs, reached *sometimes) (s *sim, err er
 	if err := c.bootstrap(); err != nil {
 		return s, fmt.Errorf("bootstrap: %w", err)
 	}
+	c.regP.canDie = seed%2 == 0
 	var wg sync.WaitGroup
 	changes := 2 + rng.IntN(2)
 	for k := range 2 {
@@ -82,7 +84,14 @@ func chaos(seed uint64, kind traits, b bugs, reached *sometimes) (s *sim, err er
 		g := c.guard(p, nil)
 		plan := make([]reparent.Change, changes)
 		for i := range plan {
-			switch rng.IntN(5) {
+			kinds := 5
+			if seed%3 == 0 {
+				kinds, c.reforms = 7, true
+			}
+			switch rng.IntN(kinds) {
+			case 5, 6:
+				policies := []string{"majority", "all", "at-least(2)", "at-least(3)"}
+				plan[i] = reparent.SetRuleset(leadership.Ruleset{Policy: policies[rng.IntN(len(policies))], Members: c.rs.Members})
 			case 0, 1:
 				plan[i] = reparent.Planned(c.ids[rng.IntN(size)])
 				plan[i].Force = rng.IntN(2) == 0
@@ -98,6 +107,13 @@ func chaos(seed uint64, kind traits, b bugs, reached *sometimes) (s *sim, err er
 			for _, ch := range plan {
 				rep, _ := g.Run(context.Background(), ch)
 				reached.add(string(rep.Outcome), 1)
+				var unsaved *reparent.UnsavedError
+				if errors.As(rep.Err, &unsaved) || slices.ContainsFunc(rep.Notes, func(n string) bool { return strings.Contains(n, "without it") }) {
+					reached.add("without the registry", 1)
+				}
+				if rep.Kind == leadership.KindRuleset && rep.Outcome == reparent.Done {
+					reached.add("ruleset changed", 1)
+				}
 				s.mu.Lock()
 				c.reports = append(c.reports, rep)
 				s.mu.Unlock()
@@ -169,7 +185,7 @@ func TestG1_G2_G3_RivalCoordinatorsUnderFaultsNeverMakeTwoLeadersOrLoseARequest(
 	reached := &sometimes{}
 	everySeed(t, 1, reached)
 	if *seed == 0 {
-		reached.need(t, "changes", "acknowledged", "refused", "unknown", "coordinator killed",
+		reached.need(t, "changes", "acknowledged", "refused", "unknown", "coordinator killed", "ruleset changed", "without the registry",
 			string(reparent.Done), string(reparent.Restored), string(reparent.Superseded), string(reparent.NotStarted), string(reparent.Incomplete))
 	}
 }

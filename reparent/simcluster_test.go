@@ -32,6 +32,7 @@ type cluster struct {
 	unknown  map[int]bool
 	leases   map[leadership.NodeID]leaseEnd
 	promised map[leadership.Term]bool // by any node, ever
+	reforms  bool                     // rulesets change in this run
 	reports  []*reparent.Report
 }
 
@@ -152,7 +153,9 @@ func (c *cluster) installing(n *node, m leadership.Marker) {
 			blocked = blocked.With(leadership.Member(i))
 		}
 	}
-	if l, ok := c.rules.Could(c.rules.Leaders(), c.rules.Members().Minus(blocked)); ok && len(c.grants) > 0 {
+	// While rulesets change, which of them are in force is what the round
+	// finds out; I1 and I2 then say whether it was right.
+	if l, ok := c.rules.Could(c.rules.Leaders(), c.rules.Members().Minus(blocked)); ok && len(c.grants) > 0 && !c.reforms {
 		c.fail("I5: %s installs the marker of %s while %s could still complete below it", n.id, m.Term, c.rules.Cohort().Node(l).ID)
 	}
 	for i, d := range c.done {
@@ -202,7 +205,18 @@ func (c *cluster) marked(n *node, l leadership.Leadership) bool {
 		}
 	}
 	self, _ := c.rules.Cohort().Member(n.id)
-	return c.rules.Durable(self, have)
+	at := n.markerAt(l)
+	if at < 0 {
+		return false
+	}
+	m := n.log[at].Marker
+	for _, rs := range append([]leadership.Ruleset{m.Ruleset}, m.Over...) {
+		r, err := rs.Compile(nil)
+		if err != nil || !r.Durable(self, have) {
+			return false
+		}
+	}
+	return true
 }
 
 // write makes one client write to a node and classes the answer.
