@@ -170,7 +170,7 @@ func (r *Round) standing() error {
 	switch {
 	case !r.minted():
 		return ErrNotMinted
-	case r.term.Less(r.superseded):
+	case r.superseded.Num != 0 && r.term.Less(r.superseded):
 		return &SupersededError{Term: r.term, By: r.superseded}
 	}
 	return nil

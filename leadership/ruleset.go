@@ -66,6 +66,7 @@ type Rules struct {
 	members Set
 	leaders Set
 	rule    Rule
+	all     finder // rule, if it searches all leaders at once
 }
 
 // Compile compiles rs with the policies that cat knows (nil: the built-in
@@ -113,6 +114,7 @@ func compile(rs Ruleset, c *Cohort, p Policy) (*Rules, error) {
 		return nil, &PolicyError{Spec: p.Spec(), Reason: "it compiled to no rule"}
 	}
 	r := &Rules{Ruleset: rs.clone(), cohort: own, members: members, rule: rule}
+	r.all, _ = rule.(finder)
 	for m := range members.All() {
 		if !own.Node(m).Ineligible {
 			r.leaders = r.leaders.With(m)
@@ -165,8 +167,8 @@ func (r *Rules) Durable(leader Member, have Set) bool {
 func (r *Rules) Could(leaders, have Set) (Member, bool) {
 	leaders &= r.members
 	have &= r.members
-	if f, ok := r.rule.(finder); ok {
-		return f.find(leaders, have)
+	if r.all != nil {
+		return r.all.find(leaders, have)
 	}
 	for l := range leaders.All() {
 		if r.rule.Durable(l, have) {

@@ -161,14 +161,17 @@ func (a *attempt) replace(ctx context.Context) error {
 	}
 	// The marker is durable: whatever becomes of the caller, to go on is the
 	// shortest way to a leader. What follows has a budget of its own.
-	left := a.leaseLeft()
-	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), a.g.cfg.Limits.Undo+2*left)
+	wait, err := revoke.LeaseWait(a.leaseLeft(), a.g.cfg.ClockRate)
+	if err != nil {
+		return err
+	}
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), a.g.cfg.Limits.Undo+wait)
 	defer done()
 	if err := a.do(ctx, StepActivate, func(ctx context.Context) error { return a.activate(ctx, in) }); err != nil {
 		return err
 	}
-	if left > 0 {
-		if err := a.do(ctx, StepLease, func(ctx context.Context) error { return a.waitLease(ctx, left, proven) }); err != nil {
+	if wait > 0 {
+		if err := a.do(ctx, StepLease, func(ctx context.Context) error { return a.waitLease(ctx, wait, proven) }); err != nil {
 			return err
 		}
 	}
@@ -261,11 +264,7 @@ func (a *attempt) leaseLeft() time.Duration {
 // waitLease waits until every lease that a reached node gave to a lower term is
 // over on the clock of whoever holds it. since is when the last of the answers
 // that count had come.
-func (a *attempt) waitLease(ctx context.Context, left time.Duration, since time.Time) error {
-	wait, err := revoke.LeaseWait(left, a.g.cfg.ClockRate)
-	if err != nil {
-		return err
-	}
+func (a *attempt) waitLease(ctx context.Context, wait time.Duration, since time.Time) error {
 	t := time.NewTimer(wait - time.Since(since))
 	defer t.Stop()
 	select {

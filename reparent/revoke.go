@@ -19,6 +19,7 @@ func (a *attempt) revoke(ctx, mctx context.Context) (*leadership.Revocation, est
 	mechanism := a.mechanism()
 	var failed error
 	var grace <-chan time.Time
+	patient := true
 	for {
 		targets := a.targets()
 		if len(targets) == 0 {
@@ -32,13 +33,13 @@ func (a *attempt) revoke(ctx, mctx context.Context) (*leadership.Revocation, est
 				waiting = false
 			case <-a.news:
 			case <-grace:
-				waiting = false // for nobody any more
+				patient = false
 			case <-ctx.Done():
 				_, _, err := a.sufficient()
 				return nil, establish.Choice{}, errors.Join(context.Cause(ctx), err)
 			}
 			rev, choice, err := a.sufficient()
-			if err == nil && waiting && a.expects(choice.To) {
+			if err == nil && waiting && patient && a.expects(choice.To) {
 				if grace == nil {
 					t := time.NewTimer(preferWait)
 					defer t.Stop()
