@@ -13,7 +13,15 @@ import (
 // A planned change: the old leader refuses, the request is held, and runs at
 // the new leader when that is routed. The caller sees latency, not an error.
 func ExampleLane_Do_plannedChange() {
-	b, err := buffer.New(buffer.Config{MaxAge: 5 * time.Second})
+	holding := make(chan struct{})
+	b, err := buffer.New(buffer.Config{
+		MaxAge: 5 * time.Second,
+		Hooks: buffer.Hooks{State: func(_ string, s buffer.State, _ leadership.Leadership) {
+			if s == buffer.HoldAll {
+				close(holding)
+			}
+		}},
+	})
 	if err != nil {
 		panic(err)
 	}
@@ -35,9 +43,7 @@ func ExampleLane_Do_plannedChange() {
 			})
 		fmt.Println("error:", err)
 	})
-	for orders.Snapshot().Held == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	<-holding
 	fmt.Println(orders.Snapshot().State)
 	orders.Observe(leadership.Record{Version: 2, Active: n2, Routed: n2, Addr: "10.0.0.2:7000"})
 	wg.Wait()

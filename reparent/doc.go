@@ -16,8 +16,8 @@
 //	G5  a coordinator that is paused, killed or resumed anywhere does no harm;
 //	    another one finishes or restores with Resume or Emergency
 //	G6  any mechanism may follow any other, in any order of rounds
-//	G8  every call ends with its context, plus at most Limits.Undo; nothing
-//	    keeps running after it
+//	G8  every call ends with its context, plus the stated budgets to finish
+//	    or undo (see Guard.Run); nothing keeps running after it
 //	G10 bad input is a typed error before anything is touched
 //
 // A planned change that fails leaves somebody leading under a new term, or says

@@ -34,8 +34,9 @@ type Limits struct {
 	Grant time.Duration
 	// Registry bounds each registry write. Default 5 s.
 	Registry time.Duration
-	// Undo is the budget of an undo, of its own, since the context is often
-	// what failed. Default 20 s.
+	// Undo is the budget of an undo, and that of finishing a change past its
+	// durable marker: each its own, since the context is often what failed.
+	// Default 20 s.
 	Undo time.Duration
 	// Linger is how long to wait, once the new leader is routed, for nodes
 	// that have not answered yet. Default 500 ms.

@@ -22,10 +22,11 @@ func (g *Guard) attempt(c Change) *attempt {
 // nil exactly when its outcome is Done, and is Report.Err otherwise.
 //
 // When ctx ends after nodes were asked, the change is undone, or finished if the
-// marker is durable already, on a budget of its own of Limits.Undo (and what
-// leases have to be waited out): the context is often what failed, and a leader
-// that stepped down must not stay down. Nothing keeps running after Run has
-// returned.
+// marker is durable already: the context is often what failed, and a leader that
+// stepped down must not stay down. Finishing and undoing each have a budget of
+// Limits.Undo of their own; a finish that fails is undone, so both may be used.
+// What leases have to be waited out, and Limits.Registry to clear the intent,
+// come on top. Nothing keeps running after Run has returned.
 //
 // Errors, beside those of the mechanisms and of the registry:
 //
@@ -74,7 +75,7 @@ func (a *attempt) conclude(ctx context.Context, err error) {
 		r.Outcome = Incomplete
 		a.abandon(ctx)
 	default:
-		a.undo(ctx, err)
+		a.undo(ctx)
 	}
 }
 
@@ -93,7 +94,7 @@ func (a *attempt) abandon(ctx context.Context) {
 
 // undo re-establishes somebody under a new term, the old leader if possible.
 // The old leadership itself is never revived: its term is dead.
-func (a *attempt) undo(ctx context.Context, why error) {
+func (a *attempt) undo(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.g.cfg.Limits.Undo)
 	defer cancel()
 	u := a.g.attempt(Change{Kind: leadership.KindUndo, prefer: []leadership.NodeID{a.from}})
