@@ -49,7 +49,8 @@ func BenchmarkIdle(b *testing.B) {
 		b.ReportAllocs()
 		n := 0
 		for b.Loop() {
-			if to, ok := l.Pass(); ok {
+			if r, ok := l.Pass(); ok {
+				to := r.To()
 				n += len(to.Leader)
 			}
 		}

@@ -115,6 +115,7 @@ type view struct {
 	addr  string
 	mode  State
 	epoch uint64 // counts views of the lane
+	gate  *gate  // counts the turns given by this view; nil unless Counted
 }
 
 func (v *view) passes(unit bool) bool {

@@ -100,6 +100,11 @@ type Config struct {
 	ProbeTimeout time.Duration
 	// Overflow says what gives way at a cap.
 	Overflow Overflow
+	// Counted counts what Do and Enter have in flight, per lane and term, so
+	// that Quiesced can tell when a leader that cannot refuse is left alone.
+	// Such a lane holds everything as soon as a change is announced: single
+	// requests may not pass either. It costs two atomic operations a request.
+	Counted bool
 	// Flush paces releases.
 	Flush Flush
 	// Classify says what an error of a request function proves. It is asked

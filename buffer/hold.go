@@ -83,6 +83,7 @@ func (l *Lane) evaluate(now time.Duration, fx *effects) {
 		}
 	}
 	l.step(now, fx)
+	l.news(fx)
 }
 
 // hold makes the lane hold at least what mode says.
@@ -93,6 +94,9 @@ func (l *Lane) hold(now time.Duration, mode State, fx *effects) {
 	l.decided = false
 	if !l.outageOn {
 		l.outageOn, l.outageAt = true, now
+	}
+	if l.b.cfg.Counted {
+		mode = HoldAll // the server could not refuse the singles that pass
 	}
 	if l.mode < mode {
 		l.setMode(mode, fx)
@@ -192,6 +196,9 @@ func (l *Lane) tryProbe(now time.Duration, fx *effects) time.Duration {
 		// registry is down, and may be wrong when a change was given up.
 		if l.hintTurn = !l.hintTurn; l.hintTurn {
 			v = &view{lead: l.hint, mode: l.mode, epoch: v.epoch}
+			if l.b.cfg.Counted {
+				v.gate = l.gateOf(l.hint.Term)
+			}
 		}
 	}
 	l.probe, l.probeAt, l.probeWait = w, now, l.probePace
@@ -245,6 +252,7 @@ func (l *Lane) pick(now time.Duration, fx *effects) *waiter {
 // room to put it back.
 func (l *Lane) release(w *waiter, v *view, r role, fx *effects) {
 	w.v, w.role = v, r
+	v.count()
 	l.settle(w, run, fx)
 }
 

@@ -24,9 +24,11 @@ func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 		pause = l.failure(now, c, w, fx)
 	}
 	if l.mode != Closed && pause == 0 && (fresh || c.ctx.Err() == nil) && l.view.Load().passes(w.unit) {
+		v := l.view.Load()
+		v.count()
 		l.freeSlot(w, tried)
 		l.settled(old, now, fx)
-		return l.view.Load(), undecided, 0
+		return v, undecided, 0
 	}
 	if why := l.admit(now, c, w, fresh, fx); why != undecided {
 		l.freeSlot(w, tried)

@@ -43,7 +43,8 @@ type waiter struct {
 	driving atomic.Bool
 	// ch holds at most one token: "look again". A stale token costs one look.
 	ch    chan struct{}
-	timer *time.Timer // for back-off; made when first needed
+	gen   atomic.Uint32 // counts its uses; a copy of an ended Turn has an older one
+	timer *time.Timer   // for back-off; made when first needed
 
 	prev, next *waiter // list
 	link       *waiter // chain of those to wake
@@ -127,6 +128,7 @@ type effects struct {
 	changed     bool    // State hook is due
 	state       State
 	view        *view
+	news, quiet chan struct{} // to be closed
 }
 
 func (fx *effects) decide(w *waiter, v verdict) {
@@ -150,6 +152,12 @@ func (fx *effects) apply(l *Lane) {
 	}
 	if fx.driver != nil {
 		fx.driver.wake()
+	}
+	if fx.news != nil {
+		close(fx.news)
+	}
+	if fx.quiet != nil {
+		close(fx.quiet)
 	}
 	if fx.changed && l.b.cfg.Hooks.State != nil {
 		l.b.cfg.Hooks.State(l.key, fx.state, fx.view.lead)

@@ -7,7 +7,7 @@ import (
 	"github.com/tenure-go/tenure/leadership"
 )
 
-// call is one Do off its fast path. It lives on the caller's stack.
+// call is one wait for a turn. It lives on the caller's stack.
 type call struct {
 	ctx     context.Context
 	req     Request
@@ -19,75 +19,75 @@ type call struct {
 	unknown bool // some try may have been executed
 }
 
-// slow is Do from the first failure, or the first need to hold, to its end.
+// slow is Do from the first failure, or the first need to hold or count, to
+// its end.
 func (l *Lane) slow(ctx context.Context, req Request, fn func(context.Context, leadership.Leadership, string) error, v *view, err error) error {
-	c := call{ctx: ctx, req: req, v: v, err: err}
-	if v != nil {
-		c.tries = 1
+	t := Turn{l: l, v: v, req: req, tries: 1}
+	if v == nil {
+		if t, err = l.Enter(ctx, req); err != nil {
+			return err
+		}
+		defer t.abandon()
+		err = fn(ctx, t.v.lead, t.v.addr)
+	} else {
+		defer t.abandon()
 	}
-	finished := false
-	defer func() {
-		if !finished { // fn panicked
-			l.finish(&c, MaybeExecuted)
+	for err != nil {
+		if err = t.Retry(ctx, err); err != nil {
+			return err
 		}
-	}()
-	for {
-		if c.v != nil {
-			if c.err == nil {
-				l.finish(&c, Answered)
-				finished = true
-				return nil
-			}
-			c.class = l.b.classify(c.err)
-			again := c.class == NotSentYet || c.class == Refused
-			if c.class == MaybeExecuted && req.Idempotent && ctx.Err() == nil {
-				c.unknown, again = true, true
-			}
-			if !again {
-				l.finish(&c, c.class)
-				finished = true
-				return c.err
-			}
-		}
-		next, werr := l.next(&c)
-		if werr != nil {
-			finished = true
-			return werr
-		}
-		c.v = next
-		c.tries++
-		c.err = fn(ctx, next.lead, next.addr)
+		err = fn(ctx, t.v.lead, t.v.addr)
+	}
+	t.Done(nil)
+	return nil
+}
+
+// abandon ends a turn whose request function panicked.
+func (t *Turn) abandon() {
+	if !t.over {
+		t.Done(leadership.ErrUnknownOutcome)
 	}
 }
 
-// finish ends a call that was answered, or whose error is returned as it is.
+// finish ends a call that was answered, or whose error goes to its caller.
 func (l *Lane) finish(c *call, class Class) {
 	if c.err != nil && class == MaybeExecuted {
 		if v := l.view.Load(); v.mode != Serving || v != c.v {
 			l.leaked.Add(1)
 		}
 	}
-	w := c.w
-	if w == nil {
-		return
+	held := c.w != nil
+	if !held {
+		if class != Refused {
+			return
+		}
+		c.w = l.pool.Get().(*waiter) // only to say what was refused
+		c.w.unit, c.w.role = c.req.Unit, roleNone
 	}
+	w := c.w
 	var fx effects
 	l.mu.Lock()
 	now := l.b.now()
-	if w.role != roleNone && l.mode != Closed {
-		if class == Answered {
-			l.success(now, w, c.v)
-		} else if w.role == roleProbe {
-			l.nextProbe = now + l.backoff()
-		}
+	switch {
+	case l.mode == Closed:
+	case class == Refused:
+		l.failure(now, c, w, &fx)
+	case w.role == roleNone:
+	case class == Answered:
+		l.success(now, w, c.v)
+	case w.role == roleProbe:
+		l.nextProbe = now + l.backoff()
 	}
-	l.freeSlot(w, c.v)
-	l.forget(w)
+	if held {
+		l.freeSlot(w, c.v)
+		l.forget(w)
+	}
 	if l.cur.Term.Less(l.learned.Term) {
 		l.evaluate(now, &fx) // the hint was right
 	} else if l.mode != Serving && l.mode != Closed {
 		l.step(now, &fx)
 	}
+	l.news(&fx)
 	l.mu.Unlock()
 	fx.apply(l)
 	l.recycle(c)
@@ -143,12 +143,14 @@ func (l *Lane) recycle(c *call) {
 	w := c.w
 	c.w = nil
 	w.v = nil
+	w.gen.Add(1)
 	l.pool.Put(w)
 }
 
 // next blocks until the call may run, and returns the view to run it by, or
 // the error that ends it.
 func (l *Lane) next(c *call) (*view, error) {
+	tried := c.v
 	for {
 		var fx effects
 		fresh := c.w == nil
@@ -161,6 +163,10 @@ func (l *Lane) next(c *call) (*view, error) {
 		v, why, pause := l.place(now, c, w, fresh, &fx)
 		l.mu.Unlock()
 		fx.apply(l)
+		if tried != nil {
+			l.uncount(tried)
+			tried = nil
+		}
 		switch {
 		case why != undecided:
 			return nil, l.fail(c, why)
@@ -266,6 +272,7 @@ func (l *Lane) giveBack(w *waiter) {
 	}
 	l.mu.Unlock()
 	fx.apply(l)
+	l.uncount(w.v)
 }
 
 // fail makes the error of a call that ends without being run (again), and
