@@ -22,62 +22,75 @@ var errStopped = errors.New("lameduck: the listener was stopped")
 var ErrTLSListener = errors.New("lameduck: the listener must be a plain one, TLS is configured by http.Server.TLSConfig")
 
 // stoppable is a listener that stops by its own accept loop: it takes what the
-// kernel has already accepted, and ends only once nothing came for a while.
-// Closing it at once would reset those connections.
+// kernel has already accepted, and ends only once it finds nothing. Closing it
+// at once would reset those connections.
 type stoppable struct {
 	net.Listener
 	conns *connSet
 
 	mu    sync.Mutex // guards what follows; stop and Accept take it
-	quiet time.Duration
-	until time.Time // zero while serving
+	until time.Time  // zero while serving
+	last  bool       // the time is over, what is there is still taken
 }
 
 // Accept implements net.Listener.
 func (l *stoppable) Accept() (net.Conn, error) {
-	nc, err := l.Listener.Accept()
-	switch {
-	case err == nil:
-	case l.stopping():
-		return nil, errStopped
-	default:
-		return nil, err
+	for {
+		nc, err := l.Listener.Accept()
+		if err != nil {
+			if err = l.failed(err); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		if _, ok := nc.(*tls.Conn); ok {
+			_ = nc.Close()
+			return nil, ErrTLSListener
+		}
+		l.took()
+		return l.conns.add(nc), nil
 	}
-	if _, ok := nc.(*tls.Conn); ok {
-		_ = nc.Close()
-		return nil, ErrTLSListener
-	}
-	l.extend()
-	return l.conns.add(nc), nil
 }
 
-func (l *stoppable) stopping() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return !l.until.IsZero()
-}
-
-// stop makes Accept end after it found nothing for quiet, or at until.
+// stop makes Accept end after quiet, as soon as it finds nothing, or at until.
 func (l *stoppable) stop(quiet time.Duration, until time.Time) {
 	l.mu.Lock()
-	l.quiet, l.until = quiet, until
+	l.until = until
+	ok := l.deadline(quiet)
 	l.mu.Unlock()
-	if !l.extend() {
+	if !ok {
 		_ = l.Close()
 	}
 }
 
-// extend moves the deadline of a listener that is stopping. It reports false
-// when the listener has none to move.
-func (l *stoppable) extend() bool {
+// failed returns nil when a listener whose time is over should look once more.
+func (l *stoppable) failed(err error) error {
 	l.mu.Lock()
-	quiet, until := l.quiet, l.until
-	l.mu.Unlock()
-	if until.IsZero() {
-		return true
+	defer l.mu.Unlock()
+	switch {
+	case l.until.IsZero():
+		return err
+	case l.last || !errors.Is(err, os.ErrDeadlineExceeded) || !l.deadline(lastLook):
+		return errStopped
 	}
-	d, ok := l.Listener.(interface{ SetDeadline(time.Time) error })
-	return ok && d.SetDeadline(earlier(time.Now().Add(quiet), until)) == nil
+	l.last = true
+	return nil
+}
+
+// took makes room for another look after one that found a connection.
+func (l *stoppable) took() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.last {
+		l.deadline(lastLook)
+	}
+}
+
+// deadline is called with mu held. It reports false when the listener has none
+// to set.
+func (l *stoppable) deadline(d time.Duration) bool {
+	t, ok := l.Listener.(interface{ SetDeadline(time.Time) error })
+	return ok && t.SetDeadline(earlier(time.Now().Add(d), l.until)) == nil
 }
 
 // earlier returns the earlier of two deadlines; zero is none.
@@ -96,6 +109,9 @@ type connSet struct {
 	mu    sync.Mutex // guards what follows; taken per connection, never per request
 	conns map[*trackedConn]struct{}
 	quiet time.Duration // above zero once connections are to end
+
+	// ending is what requests know of quiet.
+	ending atomic.Bool
 }
 
 func newConnSet() *connSet {
@@ -143,6 +159,7 @@ func (s *connSet) len() int {
 // linger makes every connection without a request end once it was quiet for
 // that long, those still to come included.
 func (s *connSet) linger(quiet time.Duration) {
+	s.ending.Store(true)
 	s.mu.Lock()
 	s.quiet = quiet
 	s.mu.Unlock()
@@ -194,8 +211,8 @@ type trackedConn struct {
 	ours  time.Time // the one by which a quiet connection ends
 }
 
-// lastLook is how long a read that has run into our deadline looks again: a
-// deadline can win over bytes that have arrived.
+// lastLook is how long a read, or an accept, that has run into our deadline
+// looks again: a deadline can win over what has arrived.
 const lastLook = time.Millisecond
 
 // Read implements net.Conn.

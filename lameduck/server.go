@@ -16,9 +16,10 @@ type HTTPOptions struct {
 	// time that balancers take to hear of it. A Plan.Until that is below the
 	// term served by then is left out.
 	Plan Plan
-	// Quiet is how long a connection, and the listener, must have been without
-	// a sign of a request before it is ended, after the drain. It should
-	// exceed the time that a request takes to reach this host. 0 means 10 ms.
+	// Quiet is how long a connection must have been without a sign of a request
+	// before it is ended, after the drain, and how long the listener is kept
+	// open then. It should exceed the time that a request takes to reach this
+	// host. 0 means 10 ms.
 	Quiet time.Duration
 	// Close caps the wait for connections to end after the drain. Those left,
 	// in use by streams and by what the gate does not count, are then closed,
@@ -43,9 +44,8 @@ func (e *OptionError) NotExecuted() bool { return true }
 // What it does about the known faults of http.Server.Shutdown:
 //
 //   - The listener is closed first, so that clients which have not heard of it
-//     yet fail (go.dev/issue/23829): here it accepts until the gate is drained,
-//     then as long as connections keep coming, and closes when none came for
-//     Quiet.
+//     yet fail (go.dev/issue/23829): here it accepts until the gate is drained
+//     and for Quiet more, and is closed when no connection waits in its queue.
 //   - A connection that is idle is closed though a request has just arrived,
 //     whose handler may still run (go.dev/issue/65802, 36819): here a
 //     connection ends by its own reader, which either has found nothing for
@@ -202,6 +202,18 @@ func (s *HTTPServer) server(conns *connSet) *http.Server {
 	if s.base.TLSConfig != nil {
 		srv.TLSConfig = s.base.TLSConfig.Clone()
 	}
+	next := s.base.Handler
+	if next == nil {
+		next = http.DefaultServeMux
+	}
+	// Requests that the gate does not know, such as health checks, must not keep
+	// a connection from ending.
+	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		if conns.ending.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, req)
+	})
 	srv.ConnState = func(nc net.Conn, state http.ConnState) {
 		conns.changed(nc, state)
 		if s.base.ConnState != nil {
