@@ -69,8 +69,6 @@ func serveOn(t *testing.T, ln net.Listener, g *lameduck.Gate, base *http.Server,
 	return s
 }
 
-func (s *serving) url(path string) string { return "http://" + s.addr + path }
-
 // until waits for a connection to enter a state.
 func (s *serving) until(want http.ConnState) {
 	s.t.Helper()
