@@ -14,6 +14,16 @@ import (
 type held struct {
 	tok  Token
 	refs atomic.Int32
+	// told is a copy that is asked for Draining, at any time by anybody. That of
+	// a hijacked connection takes the place of its request's.
+	told atomic.Pointer[Token]
+}
+
+func newHeld(tok Token) *held {
+	h := &held{tok: tok}
+	h.refs.Store(1)
+	h.told.Store(&tok)
+	return h
 }
 
 func (h *held) release() {
@@ -51,14 +61,14 @@ func (w *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		share = &held{tok: tok}
-		share.refs.Store(1)
+		share = newHeld(tok)
 	}
 	nc, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {
 		share.release()
 		return nil, nil, err
 	}
+	w.held.told.Store(share.told.Load())
 	return &countedConn{through: through{nc}, release: share.release}, rw, nil
 }
 

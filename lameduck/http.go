@@ -66,8 +66,7 @@ func (m Middleware) Wrap(g *Gate, next http.Handler) http.Handler {
 			refuse(w, err)
 			return
 		}
-		held := &held{tok: whole}
-		held.refs.Store(1)
+		held := newHeld(whole)
 		defer held.release()
 		tok := &held.tok
 		if kind == Unit {
@@ -85,25 +84,26 @@ func (m Middleware) Wrap(g *Gate, next http.Handler) http.Handler {
 		if (kind == Stream || upgrade(req)) && canHijack(w) {
 			w = &hijackWriter{ResponseWriter: w, gate: g, kind: kind, info: info, held: held}
 		}
-		ctx := context.WithValue(req.Context(), gateKey{}, g)
+		ctx := context.WithValue(req.Context(), heldKey{}, held)
 		next.ServeHTTP(w, req.WithContext(tok.Context(ctx)))
 	})
 }
 
-// gateKey is the context key of the gate that admitted a request.
-type gateKey struct{}
+// heldKey is the context key of the request's token.
+type heldKey struct{}
 
-// Draining returns a channel that is closed once the gate that admitted the
-// request with this context, the innermost if there are several, is announced
-// to drain: what a long poll, an event stream or a WebSocket waits for to say
-// goodbye. After an undo a new call returns a new channel. It is nil for a
-// context that did not come from Middleware.
+// Draining is Token.Draining for the request with this context, admitted by
+// Middleware (the innermost if there are several): a channel that is closed once
+// the gate is announced to drain, what a long poll, an event stream or a
+// WebSocket waits for to say goodbye. After an undo a new call returns a new
+// channel. It is nil for any other context.
 func Draining(ctx context.Context) <-chan struct{} {
-	g, ok := ctx.Value(gateKey{}).(*Gate)
+	h, ok := ctx.Value(heldKey{}).(*held)
 	if !ok {
 		return nil
 	}
-	return g.Draining()
+	tok := *h.told.Load()
+	return tok.Draining()
 }
 
 // ClassifyByHeader is a Classify that takes a request for an upgrade and a GET

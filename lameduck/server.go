@@ -161,7 +161,7 @@ func (s *HTTPServer) Run(ctx context.Context, ln net.Listener, stop <-chan struc
 		select {
 		case <-ctx.Done():
 		case broke = <-served:
-			served <- broke // for ending, which takes the last word
+			served <- broke // for closing, which takes the last word
 		case _, more := <-stop:
 			if !more {
 				stop = nil
@@ -174,8 +174,8 @@ func (s *HTTPServer) Run(ctx context.Context, ln net.Listener, stop <-chan struc
 		// There is nothing to serve on with.
 		out.Report, draining = s.force(ctx)
 	}
-	e := ending{ctx: ctx, conns: conns, served: served, quiet: s.opts.Quiet, limit: s.opts.Close}
-	out.Cut, out.Left, broke = e.run(l)
+	c := closing{ctx: ctx, conns: conns, served: served, quiet: s.opts.Quiet, limit: s.opts.Close}
+	out.Cut, out.Left, broke = c.run(l)
 	if errors.Is(broke, errStopped) {
 		broke = nil
 	}

@@ -77,8 +77,8 @@ func (s *HTTPServer) standing() Report {
 	return Report{Gate: s.gate.Name(), Term: st.Term, Phase: st.Phase}
 }
 
-// ending is what comes after the drain.
-type ending struct {
+// closing is what comes after the drain.
+type closing struct {
 	ctx    context.Context
 	conns  *connSet
 	served <-chan error // the end of the accept loop
@@ -89,37 +89,37 @@ type ending struct {
 // run stops the listener and ends every connection. It returns how many were
 // closed in use, how many handlers have not returned, and how the accept loop
 // ended.
-func (e *ending) run(l *stoppable) (cut, left int, accepting error) {
-	timer := time.NewTimer(e.limit)
+func (c *closing) run(l *stoppable) (cut, left int, accepting error) {
+	timer := time.NewTimer(c.limit)
 	defer timer.Stop()
-	l.stop(e.quiet, time.Now().Add(e.limit))
-	e.conns.linger(e.quiet)
+	l.stop(c.quiet, time.Now().Add(c.limit))
+	c.conns.linger(c.quiet)
 	select {
-	case accepting = <-e.served:
-	case <-e.ctx.Done():
+	case accepting = <-c.served:
+	case <-c.ctx.Done():
 		_ = l.Close()
-		accepting = <-e.served
+		accepting = <-c.served
 	}
 	// From here on no connection is added.
-	if e.empty(timer, e.ctx.Done()) {
+	if c.empty(timer, c.ctx.Done()) {
 		return 0, 0, accepting
 	}
-	cut = e.conns.closeAll()
-	timer.Reset(e.limit)
-	e.empty(timer, nil)
-	return cut, e.conns.len(), accepting
+	cut = c.conns.closeAll()
+	timer.Reset(c.limit)
+	c.empty(timer, nil)
+	return cut, c.conns.len(), accepting
 }
 
 // empty waits until no connection is left and reports whether that is so.
-func (e *ending) empty(timer *time.Timer, over <-chan struct{}) bool {
-	for e.conns.len() > 0 {
+func (c *closing) empty(timer *time.Timer, over <-chan struct{}) bool {
+	for c.conns.len() > 0 {
 		select {
-		case <-e.conns.gone:
+		case <-c.conns.gone:
 			continue
 		case <-timer.C:
 		case <-over:
 		}
-		return e.conns.len() == 0
+		return c.conns.len() == 0
 	}
 	return true
 }
