@@ -183,3 +183,31 @@ func TestALateRequestExtendsTheLifeOfItsConnectionOnly(t *testing.T) {
 		_, _ = idle.Close(), slow.Close()
 	})
 }
+
+func TestHealthChecksDoNotKeepTheServerFromEnding(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(t, lameduck.Options{})
+		s := inBubble(t, g, lameduck.Livez(g), lameduck.HTTPOptions{Quiet: time.Second, Close: time.Minute})
+		probe, in := s.ln.dial()
+		began := time.Now()
+		close(s.stop)
+		asked := 0
+		for ; ; asked++ {
+			time.Sleep(900 * time.Millisecond)
+			if _, err := io.WriteString(probe, "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+				break
+			}
+			resp, err := http.ReadResponse(in, nil)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, resp.StatusCode)
+			_, err = io.Copy(io.Discard, resp.Body)
+			require.NoError(t, err)
+		}
+		out := <-s.out
+		require.NoError(t, out.err)
+		require.Equal(t, 1, asked)
+		require.Equal(t, 900*time.Millisecond, out.at.Sub(began))
+		_ = probe.Close()
+	})
+}

@@ -82,7 +82,9 @@ func TestSignalsAreGivenBackAtTheReturnAndAtTheSecond(t *testing.T) {
 		"hangs":   {"serving", "stopping", "forced"},
 		"returns": {"serving", "stopping", "returned"},
 	} {
-		cmd := exec.Command(os.Args[0], "-test.run=^TestSignalChild$")
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		defer cancel() // kills a child that ignores what it was sent
+		cmd := exec.CommandContext(ctx, os.Args[0], "-test.run=^TestSignalChild$")
 		cmd.Env = append(os.Environ(), "LAMEDUCK_SIGNAL_CHILD="+how)
 		out, err := cmd.StdoutPipe()
 		require.NoError(t, err)
