@@ -30,21 +30,6 @@ func TestAConnectionOnWhichNothingWasSentDoesNotDelayTheEnd(t *testing.T) {
 	w.closed()
 }
 
-func TestTheListenerAcceptsUntilTheDrainHasEnded(t *testing.T) {
-	t.Parallel()
-	g := newGate(t, lameduck.Options{})
-	s := serve(t, g, lameduck.Handler(g, ok), lameduck.HTTPOptions{
-		Plan: lameduck.Plan{Announce: time.Hour}, Quiet: time.Millisecond})
-	s.stop <- struct{}{}
-	s.phase(lameduck.Announced)
-	w := s.dial()
-	resp := w.do(post)
-	require.Equal(t, http.StatusOK, resp.StatusCode)
-	require.True(t, resp.Close, "responses tell the client to go elsewhere")
-	w.closed()
-	require.NoError(t, g.Resume())
-}
-
 func TestAStopIsUndoneByResumeAndCanBeAskedForAgain(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, lameduck.Options{})
@@ -113,36 +98,6 @@ func TestForceCancelsAtOnceAndHasAnEnd(t *testing.T) {
 	out := s.ended()
 	require.NoError(t, out.err)
 	require.Equal(t, lameduck.Drained, out.rep.Phase)
-}
-
-func TestADrainByAnotherIsWaitedForAndOneThatIsOverTaken(t *testing.T) {
-	t.Parallel()
-	for _, force := range []bool{false, true} {
-		g := newGate(t, lameduck.Options{Name: "role"})
-		s := serve(t, g, lameduck.Handler(g, ok), lameduck.HTTPOptions{Plan: lameduck.Plan{All: time.Hour}, Quiet: time.Millisecond})
-		held := enter(t, g, lameduck.Single)
-		other := make(chan error, 1)
-		go func() {
-			_, err := g.Drain(context.Background(), lameduck.Plan{All: time.Hour, Cancel: time.Hour})
-			other <- err
-		}()
-		s.phase(lameduck.DrainAll)
-		close(s.stop)
-		if force {
-			s.force()
-			require.ErrorIs(t, receive(t, other, "the other drain goes on"), lameduck.ErrResumed)
-			held.Exit()
-			require.NoError(t, s.ended().err)
-			require.Equal(t, lameduck.Drained, g.State().Phase)
-			continue
-		}
-		held.Exit()
-		require.NoError(t, receive(t, other, "the other drain goes on"))
-		out := s.ended()
-		require.NoError(t, out.err)
-		require.Equal(t, "role", out.rep.Gate)
-		require.Equal(t, lameduck.Drained, out.rep.Phase)
-	}
 }
 
 func TestAServerRunsAgain(t *testing.T) {

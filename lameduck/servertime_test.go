@@ -211,3 +211,109 @@ func TestHealthChecksDoNotKeepTheServerFromEnding(t *testing.T) {
 		_ = probe.Close()
 	})
 }
+
+// ask sends a request and returns the answer to it, read in full.
+func ask(t *testing.T, c net.Conn, in *bufio.Reader, head string) *http.Response {
+	t.Helper()
+	_, err := io.WriteString(c, head)
+	require.NoError(t, err)
+	resp, err := http.ReadResponse(in, nil)
+	require.NoError(t, err)
+	_, err = io.Copy(io.Discard, resp.Body)
+	require.NoError(t, err)
+	return resp
+}
+
+func TestTheListenerAcceptsUntilTheDrainHasEnded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(t, lameduck.Options{})
+		s := inBubble(t, g, lameduck.Handler(g, ok), lameduck.HTTPOptions{
+			Plan: lameduck.Plan{Announce: time.Minute, All: time.Minute}})
+		held := enter(t, g, lameduck.Single)
+		close(s.stop)
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		require.Equal(t, lameduck.Announced, g.State().Phase)
+		c, in := s.ln.dial()
+		resp := ask(t, c, in, post)
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+		require.True(t, resp.Close, "responses tell the client to go elsewhere")
+		time.Sleep(time.Minute)
+		require.Equal(t, lameduck.DrainAll, g.State().Phase)
+		c, in = s.ln.dial()
+		_, proven := lameduck.RefusalOf(ask(t, c, in, post))
+		require.True(t, proven)
+		held.Exit()
+		require.NoError(t, (<-s.out).err)
+	})
+}
+
+func TestADrainByAnotherIsWaitedForAndOneThatIsOverTaken(t *testing.T) {
+	t.Parallel()
+	for _, force := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			g := newGate(t, lameduck.Options{Name: "role"})
+			s := inBubble(t, g, lameduck.Handler(g, ok), lameduck.HTTPOptions{Plan: lameduck.Plan{All: time.Hour}})
+			held := enter(t, g, lameduck.Single)
+			other := drain(t.Context(), g, lameduck.Plan{All: time.Hour, Cancel: time.Hour})
+			close(s.stop)
+			synctest.Wait()
+			if force {
+				s.force()
+				require.ErrorIs(t, (<-other).err, lameduck.ErrResumed)
+				held.Exit()
+				require.NoError(t, (<-s.out).err)
+				require.Equal(t, lameduck.Drained, g.State().Phase)
+				return
+			}
+			held.Exit()
+			require.NoError(t, (<-other).err)
+			out := <-s.out
+			require.NoError(t, out.err)
+			require.Equal(t, "role", out.rep.Gate)
+			require.Equal(t, lameduck.Drained, out.rep.Phase)
+		})
+	}
+}
+
+func TestADrainByAnotherThatOutlastsThePlanIsForced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(t, lameduck.Options{})
+		s := inBubble(t, g, lameduck.Handler(g, ok), lameduck.HTTPOptions{Plan: lameduck.Plan{All: time.Minute}, Close: time.Second})
+		held := enter(t, g, lameduck.Single)
+		other := drain(t.Context(), g, lameduck.Plan{All: time.Hour})
+		began := time.Now()
+		close(s.stop)
+		require.ErrorIs(t, (<-other).err, lameduck.ErrResumed)
+		out := <-s.out
+		var forced *lameduck.ForcedError
+		require.ErrorAs(t, out.err, &forced)
+		require.True(t, out.at.Sub(began) <= time.Minute+3*time.Second, out.at.Sub(began))
+		held.Exit()
+	})
+}
+
+func TestAStreamThatHeedsNothingIsReportedAsLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(t, lameduck.Options{})
+		free := make(chan struct{})
+		s := inBubble(t, g, streams.Wrap(g, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-free })),
+			lameduck.HTTPOptions{})
+		c, _ := s.ln.dial()
+		_, err := io.WriteString(c, events)
+		require.NoError(t, err)
+		synctest.Wait()
+		close(s.stop)
+		out := <-s.out
+		var forced *lameduck.ForcedError
+		require.ErrorAs(t, out.err, &forced)
+		require.Equal(t, 1, forced.Survivors)
+		require.Equal(t, []int{1, 1}, []int{out.rep.Cut, out.rep.Left})
+		require.Equal(t, lameduck.Drained, out.rep.Phase, "the gate never waits for streams")
+		close(free)
+		_ = c.Close()
+	})
+}

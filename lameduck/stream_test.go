@@ -29,7 +29,7 @@ func TestAnEventStreamIsToldAndDoesNotBlock(t *testing.T) {
 		w.(http.Flusher).Flush()
 		<-lameduck.Draining(req.Context())
 		_, _ = io.WriteString(w, "data: bye\n\n")
-	})), lameduck.HTTPOptions{Plan: lameduck.Plan{Announce: time.Hour}, Quiet: time.Millisecond, Close: time.Minute})
+	})), lameduck.HTTPOptions{Plan: lameduck.Plan{Announce: 20 * time.Millisecond}, Quiet: time.Millisecond, Close: time.Minute})
 	w := s.dial()
 	w.send(events)
 	resp := w.response()
@@ -40,8 +40,7 @@ func TestAnEventStreamIsToldAndDoesNotBlock(t *testing.T) {
 	s.stop <- struct{}{}
 	rest, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	require.Equal(t, "data: bye\n\n", string(rest), "told while the gate is announced")
-	s.force()
+	require.Equal(t, "data: bye\n\n", string(rest), "told, and waited for")
 	out := s.ended()
 	require.NoError(t, out.err)
 	require.Zero(t, out.rep.Cut+out.rep.Left)
