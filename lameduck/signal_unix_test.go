@@ -9,11 +9,20 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"syscall"
 	"testing"
 
 	"github.com/tenure-go/tenure/lameduck"
 )
+
+// The loop of package os/signal, once started, stays for the life of the
+// process. It is started before any test, so that none is blamed for it.
+func init() {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, syscall.SIGWINCH)
+	signal.Stop(c)
+}
 
 func raise(t *testing.T, s syscall.Signal) {
 	t.Helper()
