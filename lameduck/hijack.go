@@ -2,6 +2,7 @@ package lameduck
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -12,18 +13,34 @@ import (
 // held is a token that the handler and a hijacked connection may share: the
 // last to leave exits it.
 type held struct {
+	// Context is the request's, with the token to be found in it: one
+	// allocation for both. That of a hijacked connection's own token is seen by
+	// nobody.
+	context.Context
 	tok  Token
 	refs atomic.Int32
 	// told is a copy that is asked for Draining, at any time by anybody. That of
 	// a hijacked connection takes the place of its request's.
-	told atomic.Pointer[Token]
+	told  atomic.Pointer[Token]
+	first Token
 }
 
-func newHeld(tok Token) *held {
-	h := &held{tok: tok}
+// heldKey is the context key of the request's token.
+type heldKey struct{}
+
+func newHeld(ctx context.Context, tok Token) *held {
+	h := &held{Context: ctx, tok: tok, first: tok}
 	h.refs.Store(1)
-	h.told.Store(&tok)
+	h.told.Store(&h.first)
 	return h
+}
+
+// Value implements context.Context.
+func (h *held) Value(key any) any {
+	if key == (heldKey{}) {
+		return h
+	}
+	return h.Context.Value(key)
 }
 
 func (h *held) release() {
@@ -61,7 +78,7 @@ func (w *hijackWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		share = newHeld(tok)
+		share = newHeld(context.Background(), tok)
 	}
 	nc, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
 	if err != nil {

@@ -66,7 +66,7 @@ func (m Middleware) Wrap(g *Gate, next http.Handler) http.Handler {
 			refuse(w, err)
 			return
 		}
-		held := newHeld(whole)
+		held := newHeld(req.Context(), whole)
 		defer held.release()
 		tok := &held.tok
 		if kind == Unit {
@@ -84,13 +84,9 @@ func (m Middleware) Wrap(g *Gate, next http.Handler) http.Handler {
 		if (kind == Stream || upgrade(req)) && canHijack(w) {
 			w = &hijackWriter{ResponseWriter: w, gate: g, kind: kind, info: info, held: held}
 		}
-		ctx := context.WithValue(req.Context(), heldKey{}, held)
-		next.ServeHTTP(w, req.WithContext(tok.Context(ctx)))
+		next.ServeHTTP(w, req.WithContext(tok.Context(held)))
 	})
 }
-
-// heldKey is the context key of the request's token.
-type heldKey struct{}
 
 // Draining is Token.Draining for the request with this context, admitted by
 // Middleware (the innermost if there are several): a channel that is closed once

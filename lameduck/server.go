@@ -132,6 +132,10 @@ type HTTPReport struct {
 // the plan's caps instead of beginning its own. When ctx ends, requests are
 // cancelled at once and waited for at most Close; then connections are closed.
 //
+// A handler that never reads its request's body may keep its connection for
+// another half second, in which net/http gives the client the time to read the
+// answer.
+//
 // Run returns the error of ln, joined with that of the drain. *ForcedError
 // means that requests still run: those survivors, each with a goroutine of
 // net/http, are all that outlives Run. ErrTLSListener is returned for a
