@@ -3,10 +3,12 @@ package lameduck_test
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -122,4 +124,23 @@ func TestARequestThatArrivesAsItsConnectionEndsIsAnswered(t *testing.T) {
 	_, proven := lameduck.RefusalOf(resp)
 	require.True(t, proven, resp.Status)
 	require.NoError(t, s.ended().err)
+}
+
+// The answer must not be lost to the reset that follows on unread bytes.
+func TestALargeUploadThatIsRefusedGetsItsProof(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, lameduck.Options{})
+	s := serve(t, g, lameduck.Handler(g, ok), lameduck.HTTPOptions{Quiet: time.Second, Close: time.Minute})
+	w := s.dial()
+	s.until(http.StateNew)
+	s.stop <- struct{}{}
+	s.phase(lameduck.Drained)
+	const size = 1 << 20
+	w.send(fmt.Sprintf("POST /pay HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", size))
+	w.send(strings.Repeat("x", size/4))
+	_, proven := lameduck.RefusalOf(w.response())
+	require.True(t, proven)
+	out := s.ended()
+	require.NoError(t, out.err)
+	require.Zero(t, out.rep.Cut+out.rep.Left)
 }

@@ -124,7 +124,7 @@ func TestAHijackedConnectionCountsUntilItIsClosed(t *testing.T) {
 func TestAHijackedConnectionThatStaysIsClosedAtTheEnd(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, lameduck.Options{})
-	s := serve(t, g, lameduck.Handler(g, echo(nil)), lameduck.HTTPOptions{Quiet: time.Millisecond, Close: 20 * time.Millisecond})
+	s := serve(t, g, lameduck.Handler(g, echo(nil)), lameduck.HTTPOptions{Quiet: time.Millisecond, Close: 500 * time.Millisecond})
 	w := s.dial()
 	w.send(websocket)
 	require.Equal(t, http.StatusSwitchingProtocols, w.response().StatusCode)
