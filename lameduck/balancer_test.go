@@ -209,8 +209,9 @@ func gated(announce time.Duration) (backend, error) {
 }
 
 // A balancer that has not heard of the stop when the announcement is over is
-// refused: the plan was too short for it, which a busy machine can do to any
-// plan. So that is tried with longer ones, while failures are never allowed.
+// refused, and may run into a connection that ends: the plan was too short for
+// it, which a busy machine can do to any plan. That is tried again with a longer
+// one. Without a refusal, no failure is allowed.
 func TestL6_RollingRestartsUnderLoadAreSeenByNoClient(t *testing.T) {
 	t.Parallel()
 	restarts := 12
@@ -220,11 +221,11 @@ func TestL6_RollingRestartsUnderLoadAreSeenByNoClient(t *testing.T) {
 	for announce := 50 * poll; ; announce *= 4 {
 		seen := roll(t, restarts, func() (backend, error) { return gated(announce) })
 		t.Logf("announced for %v: %d restarts, %d requests, %d refused, %d failed", announce, restarts, seen.sent, seen.refused, seen.failed)
-		require.Equal(t, int64(0), seen.failed, seen.example)
 		if seen.refused == 0 {
+			require.Equal(t, int64(0), seen.failed, seen.example)
 			break
 		}
-		require.True(t, announce < 3*time.Second, "refused in every attempt")
+		require.True(t, announce < 3*time.Second, "refused however long it was announced")
 	}
 
 	// The positive control: the same load finds the faults of Shutdown.

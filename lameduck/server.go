@@ -65,6 +65,11 @@ func (e *OptionError) NotExecuted() bool { return true }
 //   - A server cannot be used again (go.dev/issue/24047), nor a shutdown undone:
 //     here Gate.Resume undoes it until the drain has ended, and Run can be
 //     called again.
+//
+// What it cannot do: a client that has not heard of the stop by the end of the
+// plan, and whose request reaches this host after Quiet, finds its connection
+// closed. HTTP/1 has no word for a connection that is idle; what keeps such
+// clients away is an Announce that is long enough.
 type HTTPServer struct {
 	gate *Gate
 	base *http.Server
