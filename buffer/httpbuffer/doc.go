@@ -45,8 +45,6 @@
 //     stream of a GOAWAY (section 6.8), and also for those that the peer
 //     reset with PROTOCOL_ERROR (golang/go 47635), which is no proof. Where
 //     that matters, use a base without HTTP/2.
-//   - A refusal that comes over HTTP/2 while the base still sends a body proves
-//     that the handler never ran, not that a proxy in between read nothing.
 //   - A server that passes on responses of third parties with their headers can
 //     pass on a forged refusal, unless Handler marks what it executes.
 //     LeaderHeader is trusted: a server must not let others write it.

@@ -1,7 +1,6 @@
 package httpbuffer
 
 import (
-	"errors"
 	"io"
 	"net/http"
 	"net/url"
@@ -43,24 +42,6 @@ func writeRefusal(w http.ResponseWriter, r *leadership.Refusal) {
 func discard(body io.ReadCloser) {
 	_, _ = io.CopyN(io.Discard, body, 4<<10)
 	_ = body.Close()
-}
-
-// streamError has the shape of golang.org/x/net/http2.StreamError, to which
-// net/http converts its own.
-type streamError struct {
-	StreamID uint32
-	Code     uint32
-	Cause    error
-}
-
-func (streamError) Error() string { return "stream error" }
-
-// isRefusedStream reports whether the server refused an HTTP/2 stream, which
-// says that nothing of the request was processed (RFC 9113, section 8.7).
-func isRefusedStream(err error) bool {
-	const refusedStream = 7
-	var se streamError
-	return errors.As(err, &se) && se.Code == refusedStream
 }
 
 func cloneURL(u *url.URL) *url.URL {

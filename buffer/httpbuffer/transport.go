@@ -229,8 +229,6 @@ func (c *call) failed(w *wire, err error) error {
 		// The base found fault with it, or tells nothing.
 		c.stop = true
 		return err
-	case conns == 1 && isRefusedStream(err):
-		return c.again(buffer.NotSent(err))
 	}
 	c.lost = true
 	err = &LostError{Err: err}
