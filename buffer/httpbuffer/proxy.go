@@ -104,6 +104,9 @@ func awaitsContinue(r *http.Request) bool {
 	return strings.EqualFold(r.Header.Get("Expect"), "100-continue")
 }
 
+// linger is how long a client may take to send on after it was answered.
+const linger = 500 * time.Millisecond
+
 // readAhead takes in what r's client sends while r is held, so that the server
 // notices when the client goes away. The goroutine that it starts has ended
 // when join returns.
@@ -123,9 +126,10 @@ func (p *Proxy) readAhead(w http.ResponseWriter, r *http.Request) (_ *http.Reque
 	return r, func() {
 		close(stop)
 		if rec.halt() {
-			// The answer came before the request had been sent. A client that
-			// goes on sending has no claim to its connection.
-			_ = http.NewResponseController(w).SetReadDeadline(time.Unix(1, 0))
+			// The answer came before the request had been sent. A client
+			// that fails to write may never look at it, so it gets the time
+			// to go on, as from net/http itself.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(linger))
 		}
 		wg.Wait()
 		cancel(nil)
