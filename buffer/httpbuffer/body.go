@@ -184,39 +184,23 @@ func (a *attempt) Close() error {
 	return nil
 }
 
-// ahead reads into the record, up to its limit, until the source ends or stop
-// is closed, and returns the source's error unless that is io.EOF.
-func (r *recorder) ahead(stop <-chan struct{}) error {
-	var scratch []byte
-	for {
+// ahead reads into the record, up to its limit, until the source ends or fails
+// or stop is closed.
+func (r *recorder) ahead(stop <-chan struct{}) {
+	scratch := make([]byte, min(r.limit, 8<<10))
+	for more := true; more; {
 		select {
 		case r.token <- struct{}{}:
 		case <-stop:
-			return nil
+			return
 		}
 		r.mu.Lock()
 		room := r.limit - len(r.buf)
-		over := r.err != nil || r.beyond || r.ending || room <= 0
-		if !over {
-			if scratch == nil {
-				scratch = make([]byte, min(room, 8<<10))
-			}
+		if more = r.err == nil && !r.beyond && !r.ending && room > 0; more {
 			_, _ = r.fetch(scratch[:min(room, len(scratch))])
 		}
-		err := r.err
 		r.mu.Unlock()
 		<-r.token
-		select {
-		case <-stop:
-			return nil
-		default:
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if over || err != nil {
-			return err
-		}
 	}
 }
 

@@ -230,11 +230,13 @@ func TestG9_ADeadIdleConnectionCostsAPostNothingAndIsNotATry(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, buffer.Config{})
 		var executed counter
-		h := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			executed.add()
+		w.serve("n1:80", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+			if executed.add() == 2 {
+				refuse(rw, 1, 1)
+				return
+			}
 			echo("n1").ServeHTTP(rw, r)
-		})
-		w.serve("n1:80", h)
+		}))
 		w.lane.Observe(routed(1, lead("n1", 1)))
 		// The connection does not tell of its end until it is written to.
 		w.base.DialContext = func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -249,7 +251,7 @@ func TestG9_ADeadIdleConnectionCostsAPostNothingAndIsNotATry(t *testing.T) {
 		r := <-do(rt, request(t, "POST", &source{r: strings.NewReader("money")}))
 		r.ok(t, "n1 POST /path?q=1 money")
 		require.Equal(t, 2, w.net.dialled("n1:80"))
-		require.Equal(t, 2, executed.get())
+		require.Equal(t, 3, executed.get(), "the refusal after it was proof")
 	})
 }
 

@@ -1,7 +1,6 @@
 package httpbuffer
 
 import (
-	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -93,9 +92,8 @@ func NewProxy(lane *buffer.Lane, o ProxyOptions) (*Proxy, error) {
 // ServeHTTP implements http.Handler.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if hasBody(r) && r.ContentLength != 0 && p.o.Replay > 0 && !p.lane.Ready() && !awaitsContinue(r) {
-		var join func()
-		r, join = p.readAhead(w, r)
-		defer join()
+		r = r.WithContext(r.Context()) // a copy: its body is another
+		defer p.readAhead(w, r)()
 	}
 	p.rp.ServeHTTP(w, r)
 }
@@ -108,22 +106,16 @@ func awaitsContinue(r *http.Request) bool {
 const linger = 500 * time.Millisecond
 
 // readAhead takes in what r's client sends while r is held, so that the server
-// notices when the client goes away. The goroutine that it starts has ended
-// when join returns.
-func (p *Proxy) readAhead(w http.ResponseWriter, r *http.Request) (_ *http.Request, join func()) {
+// notices when the client goes away, and ends r's context. The goroutine that it
+// starts has ended when join returns.
+func (p *Proxy) readAhead(w http.ResponseWriter, r *http.Request) (join func()) {
 	rec := newRecorder(r.Body, p.o.Replay)
 	body, _ := rec.open()
-	ctx, cancel := context.WithCancelCause(r.Context())
-	r = r.WithContext(ctx)
 	r.Body = body
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := rec.ahead(stop); err != nil {
-			cancel(err)
-		}
-	})
-	return r, func() {
+	wg.Go(func() { rec.ahead(stop) })
+	return func() {
 		close(stop)
 		if rec.halt() {
 			// The answer came before the request had been sent. A client
@@ -132,7 +124,6 @@ func (p *Proxy) readAhead(w http.ResponseWriter, r *http.Request) (_ *http.Reque
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(linger))
 		}
 		wg.Wait()
-		cancel(nil)
 	}
 }
 

@@ -165,7 +165,7 @@ func (c *call) try(ctx context.Context, to leadership.Leadership, addr string) (
 		discard(resp.Body)
 		return nil, c.refused(&w, out, resp.ProtoMajor, r)
 	}
-	c.learn(to, addr, resp)
+	c.learn(addr, resp)
 	if c.rec != nil {
 		c.rec.settle()
 	}
@@ -252,14 +252,14 @@ func (c *call) again(err error) error {
 	return &ReplayError{Err: err}
 }
 
-// learn takes in who answered. A response that names several leaders was put
-// together from several, and is not listened to.
-func (c *call) learn(to leadership.Leadership, addr string, resp *http.Response) {
+// learn takes in who answered; the lane knows what is old. A response that names
+// several leaders was put together from several, and is not listened to.
+func (c *call) learn(addr string, resp *http.Response) {
 	vs := resp.Header[LeaderHeader]
 	if len(vs) != 1 {
 		return
 	}
-	if l, ok := parseLeadership(vs[0]); ok && !l.Term.Less(to.Term) {
+	if l, ok := parseLeadership(vs[0]); ok {
 		c.t.lane.Learn(l, addr)
 	}
 }

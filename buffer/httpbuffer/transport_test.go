@@ -24,17 +24,21 @@ func TestG7_ARequestIsHeldUnreadAndAnsweredByTheNextLeader(t *testing.T) {
 		w.serve("n1:80", echo("n1"))
 		w.serve("n2:80", echo("n2"))
 		rt := w.transport(httpbuffer.Options{})
-		w.lane.Observe(holding(1, lead("n1", 1), 2))
+		w.lane.Observe(routed(1, lead("n1", 1)))
+		w.lane.Observe(holding(2, lead("n1", 1), 2))
+		(<-do(rt, request(t, "POST", nil))).ok(t, "n1 POST /path?q=1 ")
 		body := &source{r: strings.NewReader("money")}
 		req := request(t, "POST", body)
-		req.Header.Set("Upgrade", "unit") // held from the announcement on
+		req.Header.Set("Upgrade", "unit") // a unit waits from the announcement on
 		got := do(rt, req)
+		connect := do(rt, request(t, "CONNECT", nil))
 		time.Sleep(time.Second)
-		require.Equal(t, 1, w.lane.Snapshot().Held)
+		require.Equal(t, 2, w.lane.Snapshot().Held)
 		reads, closed := body.seen()
 		require.Zero(t, reads+closed, "it was held with its body untouched")
-		w.lane.Observe(routed(2, lead("n2", 2)))
+		w.lane.Observe(routed(3, lead("n2", 2)))
 		(<-got).ok(t, "n2 POST /path?q=1 money")
+		require.NoError(t, (<-connect).err)
 		synctest.Wait()
 		_, closed = body.seen()
 		require.Equal(t, 1, closed)
@@ -51,6 +55,7 @@ func TestG7_ARequestThatWasRefusedIsSentAgainWithItsWholeBody(t *testing.T) {
 			want    string
 			replay  int
 			readAll bool
+			expect  bool
 		}{
 			{name: "no body", body: func() io.Reader { return nil }},
 			{name: "GetBody", body: func() io.Reader { return strings.NewReader("money") }, want: "money"},
@@ -58,6 +63,7 @@ func TestG7_ARequestThatWasRefusedIsSentAgainWithItsWholeBody(t *testing.T) {
 			{name: "kept", body: func() io.Reader { return &source{r: strings.NewReader("money")} }, want: "money"},
 			{name: "kept, read by the server first", body: func() io.Reader { return &source{r: strings.NewReader("money")} }, want: "money", readAll: true},
 			{name: "kept to the last byte", body: func() io.Reader { return &source{r: strings.NewReader("money")} }, want: "money", replay: 5, readAll: true},
+			{name: "not asked for", body: func() io.Reader { return &source{r: strings.NewReader(strings.Repeat("money", 1<<15))} }, want: strings.Repeat("money", 1<<15), replay: -1, expect: true},
 		} {
 			w := newWorld(t, buffer.Config{})
 			w.serve("n1:80", http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -69,7 +75,12 @@ func TestG7_ARequestThatWasRefusedIsSentAgainWithItsWholeBody(t *testing.T) {
 			w.serve("n2:80", echo("n2"))
 			rt := w.transport(httpbuffer.Options{Replay: c.replay})
 			w.lane.Observe(routed(1, lead("n1", 1)))
-			got := do(rt, request(t, "POST", c.body()))
+			req := request(t, "POST", c.body())
+			if c.expect {
+				w.base.ExpectContinueTimeout = time.Minute
+				req.Header.Set("Expect", "100-continue")
+			}
+			got := do(rt, req)
 			synctest.Wait()
 			require.Equal(t, buffer.HoldAll, w.lane.Snapshot().State, c.name)
 			w.lane.Observe(routed(2, lead("n2", 2)))
