@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,8 +55,12 @@ func TestG9_AKeptBodyIsWholeWhateverOtherTriesTookOfIt(t *testing.T) {
 			require.NoError(t, err)
 			var readers sync.WaitGroup
 			var got []byte
+			var begun atomic.Int64 // when the last try began
+			var stray atomic.Bool  // a try that was over got bytes
 			rt := w.transport(httpbuffer.Options{Replay: keep, Base: roundTripper(func(r *http.Request) (*http.Response, error) {
 				resp := &http.Response{StatusCode: 200, Header: http.Header{}, Body: http.NoBody, ProtoMajor: 1}
+				mine := time.Now().UnixNano()
+				begun.Store(mine)
 				if refusals == 0 {
 					var err error
 					got, err = io.ReadAll(r.Body)
@@ -63,11 +68,15 @@ func TestG9_AKeptBodyIsWholeWhateverOtherTriesTookOfIt(t *testing.T) {
 					return resp, err
 				}
 				refusals--
-				take, chunk := rng.IntN(len(want)+2), 1+rng.IntN(100)
+				take, chunk, pause := rng.IntN(len(want)+2), 1+rng.IntN(100), time.Duration(rng.IntN(4))*time.Millisecond
 				readers.Go(func() {
 					p := make([]byte, chunk)
 					for n := 0; n < take; {
+						time.Sleep(pause)
 						m, err := r.Body.Read(p[:min(chunk, take-n)])
+						if last := begun.Load(); m > 0 && last > mine && time.Now().UnixNano() > last {
+							stray.Store(true)
+						}
 						if n += m; err != nil {
 							break
 						}
@@ -85,6 +94,8 @@ func TestG9_AKeptBodyIsWholeWhateverOtherTriesTookOfIt(t *testing.T) {
 			readers.Wait()
 			_, closed := src.seen()
 			require.Equal(t, 1, closed, "seed %d", seed)
+			require.False(t, src.clash, "seed %d", seed)
+			require.False(t, stray.Load(), "seed %d", seed)
 			if err == nil {
 				require.True(t, bytes.Equal(want, got), "seed %d: %d bytes of %d", seed, len(got), len(want))
 				return

@@ -193,18 +193,28 @@ type source struct {
 	r      io.Reader
 	reads  int
 	closed int
+	busy   int
+	// clash says that it was read twice at once, or closed during a Read.
+	clash bool
 }
 
 func (s *source) Read(p []byte) (int, error) {
 	s.mu.Lock()
+	s.clash = s.clash || s.busy > 0
 	s.reads++
+	s.busy++
 	s.mu.Unlock()
-	return s.r.Read(p)
+	n, err := s.r.Read(p)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.busy--
+	return n, err
 }
 
 func (s *source) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.clash = s.clash || s.busy > 0
 	s.closed++
 	return nil
 }
