@@ -148,3 +148,17 @@ func TestG7_PlannedChangesCostNoRequestOfTheProxy(t *testing.T) {
 	require.Positive(t, lane.Snapshot().Counters.Refused, "some were refused on their way")
 	require.Positive(t, lane.Snapshot().Counters.Held)
 }
+
+// The two packages know nothing of each other, and mean the same.
+func TestTheRefusalsOfGatesAndProxiesAreOfOneForm(t *testing.T) {
+	t.Parallel()
+	require.Equal(t, lameduck.RefusalHeader, httpbuffer.RefusalHeader)
+	b, err := buffer.New(buffer.Config{})
+	require.NoError(t, err)
+	b.Close()
+	p, err := httpbuffer.NewProxy(b.Lane("k"), httpbuffer.ProxyOptions{})
+	require.NoError(t, err)
+	r, ok := lameduck.RefusalOf(record(p, request(t, "GET", nil)))
+	require.True(t, ok)
+	require.Equal(t, "the proxy is closed", r.Reason)
+}

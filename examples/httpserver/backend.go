@@ -143,40 +143,64 @@ func serveBackend(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 		return fail(err)
 	}
 	defer s.f.Close()
-	var ready atomic.Bool
-	ready.Store(true)
-	h := plain(s, version, &ready)
-	if !asPlain {
-		r, err := openRole(context.Background(), leadership.NodeID(id), dir)
-		if err != nil {
-			return fail(err)
-		}
-		client := &http.Client{}
-		r.fetch = func(ctx context.Context, from leadership.NodeID) ([]leadership.Marker, error) {
-			out, err := (&remote{id: from, addr: peer, client: client}).call(ctx, "markers", order{})
-			return out.Markers, err
-		}
-		h = guarded(r, s, version)
-	}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return fail(err)
 	}
-	srv := &http.Server{Handler: h}
-	ended := make(chan error, 1)
-	go func() { ended <- srv.Serve(ln) }()
-	fmt.Fprintln(stdout, "up")
-	_, _ = io.Copy(io.Discard, stdin)
-
-	ready.Store(false)
-	ctx, cancel := context.WithTimeout(context.Background(), stopBound)
-	defer cancel()
-	err = srv.Shutdown(ctx)
-	if e := <-ended; !errors.Is(e, http.ErrServerClosed) {
-		err = errors.Join(err, e)
+	fmt.Fprintln(stdout, "up") // who connects from here on waits to be accepted
+	stop := make(chan struct{})
+	go func() { // ends with the process
+		_, _ = io.Copy(io.Discard, stdin)
+		close(stop)
+	}()
+	if asPlain {
+		err = runPlain(ln, s, version, stop)
+	} else {
+		err = runGuarded(ln, leadership.NodeID(id), dir, peer, s, version, stop)
 	}
 	if err != nil {
 		return fail(err)
 	}
 	return exitOK
+}
+
+// runGuarded serves until stop, and then until the gate is drained and every
+// connection has ended. By then a planned change has made another one lead.
+func runGuarded(ln net.Listener, id leadership.NodeID, dir, peer string, s *store, version string, stop <-chan struct{}) error {
+	ctx := context.Background()
+	r, err := openRole(ctx, id, dir)
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	client := &http.Client{}
+	r.fetch = func(ctx context.Context, from leadership.NodeID) ([]leadership.Marker, error) {
+		out, err := (&remote{id: from, addr: peer, client: client}).call(ctx, "markers", order{})
+		return out.Markers, err
+	}
+	srv, err := lameduck.NewHTTPServer(r.gate, &http.Server{Handler: guarded(r, s, version)},
+		lameduck.HTTPOptions{Plan: lameduck.Plan{All: stopBound / 2}})
+	if err != nil {
+		return errors.Join(err, ln.Close())
+	}
+	_, err = srv.Run(ctx, ln, stop)
+	return err
+}
+
+// runPlain serves until stop, says that it is not ready any more, and calls
+// http.Server.Shutdown.
+func runPlain(ln net.Listener, s *store, version string, stop <-chan struct{}) error {
+	var ready atomic.Bool
+	ready.Store(true)
+	srv := &http.Server{Handler: plain(s, version, &ready)}
+	ended := make(chan error, 1)
+	go func() { ended <- srv.Serve(ln) }()
+	<-stop
+	ready.Store(false)
+	ctx, cancel := context.WithTimeout(context.Background(), stopBound)
+	defer cancel()
+	err := srv.Shutdown(ctx)
+	if e := <-ended; !errors.Is(e, http.ErrServerClosed) {
+		err = errors.Join(err, e)
+	}
+	return err
 }

@@ -12,7 +12,8 @@
 //
 //	planned change   the leader drains behind its gate (lameduck), steps down,
 //	                 and the other one is granted; the proxy holds meanwhile
-//	stop             the backend leads nothing any more; its process ends
+//	stop             the backend leads nothing any more; its server ends every
+//	                 connection in good order, and then its process ends
 //	start            the next version of it, ready to be the next leader
 //
 // It prints what each restart cost the clients, reads the store, and checks
