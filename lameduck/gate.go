@@ -34,7 +34,8 @@ type Options struct {
 // The zero value is a gate without name and term that serves. A Gate must not
 // be copied after first use. All methods are safe for concurrent use.
 type Gate struct {
-	home    atomic.Pointer[Cell] // the cell behind Enter
+	home    atomic.Pointer[Cell] // the cell behind Enter, nil before the first and when there are stripes
+	stripes atomic.Pointer[stripes]
 	view    atomic.Pointer[view] // nil means serving
 	running atomic.Pointer[run]  // the Drain under way, nil for none
 	era     atomic.Pointer[era]  // nil before the first context
@@ -107,26 +108,12 @@ func (g *Gate) Enter(k Kind) (Token, error) {
 	if c := g.home.Load(); c != nil && k == Single && c.single() {
 		return Token{fast: c}, nil
 	}
-	return g.cell().enter(k)
+	return g.enter(k)
 }
 
 // EnterInfo is Enter for an entry that reports and hooks can name. It costs an
 // allocation and reads the clock.
 func (g *Gate) EnterInfo(k Kind, info Info) (Token, error) { return g.cell().EnterInfo(k, info) }
-
-func (g *Gate) cell() *Cell {
-	if c := g.home.Load(); c != nil {
-		return c
-	}
-	unlock := g.lock()
-	defer unlock()
-	c := g.home.Load()
-	if c == nil {
-		c = g.newCell()
-		g.home.Store(c)
-	}
-	return c
-}
 
 // Cell returns a new cell for a worker on a hot path to keep. Give it back
 // with Close when the worker ends.

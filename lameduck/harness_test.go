@@ -148,7 +148,18 @@ func onProcs(b *testing.B, f func(b *testing.B, procs int)) {
 	}
 }
 
+// allocs reports what one f allocates; the rounds of versus are no operations.
 func allocs(b *testing.B, f func()) {
 	b.Helper()
-	b.ReportMetric(testing.AllocsPerRun(1000, f), "allocs/op")
+	const runs = 1000
+	var before, after runtime.MemStats
+	f()
+	runtime.ReadMemStats(&before)
+	for range runs {
+		f()
+	}
+	runtime.ReadMemStats(&after)
+	b.ReportAllocs()
+	b.ReportMetric(float64((after.Mallocs-before.Mallocs)/runs), "allocs/op")
+	b.ReportMetric(float64((after.TotalAlloc-before.TotalAlloc)/runs), "B/op")
 }
