@@ -17,7 +17,7 @@ func Locked(g *Gate) bool {
 // PhaseNow reads the phase without the mutex.
 func PhaseNow(g *Gate) Phase { return phaseOf(g.view.Load()) }
 
-// Fingerprint is the shared state of a gate without children, read without the
+// Fingerprint is the shared state of a gate and all below it, read without the
 // mutex while every goroutine is parked.
 func Fingerprint(g *Gate) string {
 	s := fmt.Sprint(g.own.phase, PhaseNow(g), g.own.refusals != nil, g.own.sealed)
@@ -31,6 +31,9 @@ func Fingerprint(g *Gate) string {
 				s += fmt.Sprintf(",%d:%x", sl.index, st)
 			}
 		})
+	}
+	for _, ch := range g.children {
+		s += "(" + Fingerprint(ch) + ")"
 	}
 	return s
 }
