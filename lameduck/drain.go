@@ -267,8 +267,18 @@ func (r *run) endUnits(then func()) (after func(context.Context)) {
 	g.eachCell(func(c *Cell) { owed = c.endUnits(owed) })
 	then()
 	g.eachCell(func(c *Cell) { cancels = c.take(cancels) })
+	var below []*run
+	g.each(func(g *Gate) {
+		if r := g.running.Load(); r != nil {
+			below = append(below, r)
+		}
+	})
 	return func(ctx context.Context) {
-		g.signal() // units were taken off the counts of the gates above
+		// Units were taken off the counts of the gates above and below.
+		g.signal()
+		for _, r := range below {
+			r.signal()
+		}
 		for _, f := range cancels {
 			f()
 		}

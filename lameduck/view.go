@@ -143,17 +143,20 @@ func (g *Gate) applyUnder(inherited *view, closing *[]chan struct{}) {
 
 func (g *Gate) effective(inherited *view) *view {
 	own := g.own
-	if own.phase == Serving {
+	switch {
+	case own.phase == Serving:
 		return inherited
+	case inherited == nil:
+		return &view{phase: own.phase, refusals: own.refusals, expire: own.expire}
 	}
-	if inherited != nil && inherited.phase > own.phase {
-		return inherited
+	v := *inherited
+	if own.phase >= v.phase {
+		v.phase, v.refusals = own.phase, own.refusals
 	}
-	v := &view{phase: own.phase, refusals: own.refusals, expire: own.expire}
-	if inherited != nil && inherited.expire != nil && (v.expire == nil || inherited.expire.at.Before(v.expire.at)) {
-		v.expire = inherited.expire
+	if v.expire == nil || own.expire != nil && own.expire.at.Before(v.expire.at) {
+		v.expire = own.expire
 	}
-	return v
+	return &v
 }
 
 func phaseOf(v *view) Phase {
