@@ -39,3 +39,19 @@ func Fingerprint(g *Gate) string {
 }
 
 const ActiveOne, ActiveMask = activeOne, activeMask
+
+// Spread is what lost races do to a gate.
+func Spread(g *Gate) {
+	g.cell()
+	g.spread()
+}
+
+// CellsInUse is the number of cells that count something.
+func CellsInUse(g *Gate) (n int) {
+	g.eachCell(func(c *Cell) {
+		if c.word.Load()&countMask != 0 {
+			n++
+		}
+	})
+	return n
+}
