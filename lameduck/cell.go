@@ -43,7 +43,7 @@ const (
 // counted in the cell of its unit: in another one, a drain that reads cell by
 // cell could miss it.
 //
-// Gate.Enter uses a cell that all callers share. A worker on a hot path holds
+// Gate.Enter uses cells that all callers share. A worker on a hot path holds
 // a Cell of its own (Gate.Cell) and enters through it: workers then share no
 // written memory. A Cell is safe for concurrent use.
 type Cell struct {
@@ -120,7 +120,7 @@ func (c *Cell) EnterInfo(k Kind, info Info) (Token, error) {
 
 // Close gives the cell back to its gate. It returns ErrCellInUse, and changes
 // nothing, while the cell counts anything; Enter returns ErrCellClosed
-// afterwards. Closing twice is a no-op. The cell behind Gate.Enter cannot be
+// afterwards. Closing twice is a no-op. The cells behind Gate.Enter cannot be
 // reached and so not closed.
 func (c *Cell) Close() error {
 	for {

@@ -12,7 +12,10 @@ import (
 	"github.com/tenure-go/tenure/leadership"
 )
 
-type ctxKey struct{}
+type (
+	ctxKey   struct{}
+	otherKey struct{}
+)
 
 // Each way to learn of a cancellation, from a context that nobody had asked
 // anything before.
@@ -36,7 +39,7 @@ func TestAContextThatNobodyWaitedForStillTellsWhatCancelledIt(t *testing.T) {
 			require.ErrorAs(t, context.Cause(derived), new(*leadership.Refusal))
 		},
 		"WithValue": func(t *testing.T, ctx context.Context) {
-			derived := context.WithValue(ctx, 1, 2)
+			derived := context.WithValue(ctx, otherKey{}, 2)
 			require.ErrorAs(t, context.Cause(derived), new(*leadership.Refusal))
 			require.Equal(t, "v", derived.Value(ctxKey{}))
 		},

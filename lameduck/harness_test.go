@@ -116,7 +116,7 @@ func versus(b *testing.B, workers, ops int, unit string, base, subject candidate
 	b.Helper()
 	cs := []candidate{base, subject}
 	if workers > 1 {
-		cs = append(cs, ownLine, sharedLine())
+		cs = append(cs, longer(ownLine, ops), longer(sharedLine(), ops))
 	}
 	took := sides(b, workers, ops, cs...)
 	b.ReportMetric(median(took[1]), "ns/op")
@@ -131,6 +131,16 @@ func versus(b *testing.B, workers, ops int, unit string, base, subject candidate
 		}
 	}
 	b.ReportMetric(ratio(took[1], took[0]), unit)
+}
+
+// longer makes each operation of c so many that ops of them take long enough
+// for two workers to meet.
+func longer(c candidate, ops int) candidate {
+	times := max(1, 50_000/ops)
+	return candidate{c.name, func() func(int) {
+		f := c.start()
+		return func(n int) { f(n * times) }
+	}}
 }
 
 // onProcs runs f at one and at two processors.

@@ -76,7 +76,7 @@ func TestStreamsThatAreLeftAreToldWhenTheDrainEndsOrIsHeld(t *testing.T) {
 	for name, stop := range map[string]func(cancel func(), busy *lameduck.Token){
 		"drained":   func(_ func(), busy *lameduck.Token) { busy.Exit() },
 		"held":      func(cancel func(), _ *lameduck.Token) { cancel() },
-		"cancelled": func(func(), *lameduck.Token) { time.Sleep(2 * time.Minute) },
+		"cancelled": func(func(), *lameduck.Token) { time.Sleep(time.Minute) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
