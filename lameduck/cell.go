@@ -59,7 +59,7 @@ type Cell struct {
 	epoch atomic.Uint32
 	_     [36]byte
 
-	lost          atomic.Uint64 // races for the cell, see Gate.spread
+	lost          atomic.Uint64 // races for the cell, see Gate.widen
 	refused       atomic.Uint64
 	finished      atomic.Uint64 // requests that exited while draining
 	finishedUnits atomic.Uint64 // units that exited while draining

@@ -40,10 +40,10 @@ func Fingerprint(g *Gate) string {
 
 const ActiveOne, ActiveMask = activeOne, activeMask
 
-// Spread is what lost races do to a gate.
-func Spread(g *Gate) {
+// Widen is what lost races do to a gate.
+func Widen(g *Gate) {
 	g.cell()
-	g.spread()
+	g.widen()
 }
 
 // CellsInUse is the number of cells that count something.

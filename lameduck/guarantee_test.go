@@ -178,11 +178,11 @@ func TestExpiryRacingSealNeverAdmitsIntoASealedGate(t *testing.T) {
 func TestAdmissionAndRefusalAllocateNothing(t *testing.T) {
 	g := newGate(t, lameduck.Options{})
 	unit := enter(t, g, lameduck.Unit)
-	spread := newGate(t, lameduck.Options{})
-	lameduck.Spread(spread)
+	wide := newGate(t, lameduck.Options{})
+	lameduck.Widen(wide)
 	for name, f := range map[string]func(){
-		"single at a gate that is spread": func() {
-			tok, err := spread.Enter(lameduck.Single)
+		"single at a gate that is wide": func() {
+			tok, err := wide.Enter(lameduck.Single)
 			require.NoError(t, err)
 			tok.Exit()
 		},

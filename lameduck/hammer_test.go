@@ -116,10 +116,10 @@ func TestEnterRacingDrainAMillionTimesIsCountedOrRefused(t *testing.T) {
 
 // Callers that race for the one cell behind Enter get cells of their own, and
 // nothing else changes for them or for a drain.
-func TestAGateThatManyRaceForSpreadsAndStaysExact(t *testing.T) {
+func TestAGateThatManyRaceForCountsInMoreCellsAndStaysExact(t *testing.T) {
 	t.Parallel()
 	g := newGate(t, lameduck.Options{})
-	lameduck.Spread(g)
+	lameduck.Widen(g)
 	var wg sync.WaitGroup
 	toks := make([]lameduck.Token, 100)
 	all := make(chan struct{})

@@ -5,7 +5,7 @@ import "unsafe"
 const (
 	stripeBits = 4
 	// contended is how many lost races for the one cell behind Gate.Enter make
-	// the gate spread over more.
+	// the gate count in more.
 	contended = 64
 )
 
@@ -23,20 +23,20 @@ func (s *stripes) pick() *Cell {
 }
 
 // enter is Enter when the short cut was closed: the first entry, anything but
-// a single, a refusal, a lost race, or a gate that is spread.
+// a single, a refusal, a lost race, or a gate that is wide.
 func (g *Gate) enter(k Kind) (Token, error) {
 	if s := g.stripes.Load(); s != nil {
 		return s.pick().Enter(k)
 	}
 	c := g.cell()
 	if k == Single && c.word.Load()&enterSlow == 0 && c.lost.Add(1) == contended {
-		g.spread()
+		g.widen()
 	}
 	return c.enter(k)
 }
 
-// spread opens more cells behind Enter and closes the short cut to the one.
-func (g *Gate) spread() {
+// widen opens more cells behind Enter and closes the short cut to the one.
+func (g *Gate) widen() {
 	unlock := g.lock()
 	defer unlock()
 	if g.stripes.Load() != nil {
