@@ -129,7 +129,13 @@ func (f *FileBarrier) update(ctx context.Context, step func(roll, *watch, time.D
 	if err != nil {
 		return err
 	}
-	f.look(r, func(w *watch, now time.Duration) { r, err = step(r, w, now) })
+	f.look(r, func(w *watch, now time.Duration) {
+		if r, err = step(r, w, now); err == nil {
+			// Seen from before it is written, so that of all processes the
+			// one that renews a lease is the first to call it lapsed.
+			w.observe(r, now)
+		}
+	})
 	if err != nil {
 		return err
 	}
@@ -137,7 +143,13 @@ func (f *FileBarrier) update(ctx context.Context, step func(roll, *watch, time.D
 	if err != nil || bytes.Equal(b, was) {
 		return err
 	}
-	return f.replace(b)
+	if err := f.replace(b); err != nil {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.watch = watch{} // its numbers may be given again: all is new
+		return err
+	}
+	return nil
 }
 
 func (f *FileBarrier) read() (roll, error) {
