@@ -20,6 +20,7 @@ type flaky struct {
 	b    leadership.Barrier
 	err  error
 	hang chan struct{} // not even the context ends a call; nil: none hangs
+	slow time.Duration // how long an answer takes
 }
 
 func (f *flaky) set(change func()) {
@@ -43,6 +44,7 @@ func (f *flaky) Join(ctx context.Context, l leadership.RouterLease) (bool, error
 	if err != nil {
 		return false, err
 	}
+	defer time.Sleep(f.slow)
 	return b.Join(ctx, l)
 }
 
@@ -75,6 +77,7 @@ type ledger struct {
 	mu   sync.Mutex
 	rec  leadership.Record
 	err  error
+	hang chan struct{} // not even the context ends a load; nil: none hangs
 	news chan struct{}
 }
 
@@ -96,8 +99,12 @@ func (r *ledger) fail(err error) {
 
 func (r *ledger) Load(context.Context) (leadership.Record, error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.rec, r.err
+	rec, err, hang := r.rec, r.err, r.hang
+	r.mu.Unlock()
+	if hang != nil {
+		<-hang
+	}
+	return rec, err
 }
 
 func (r *ledger) Swap(context.Context, uint64, leadership.Record) (leadership.Record, error) {
@@ -289,6 +296,47 @@ func TestLanesHoldBeforeTheLeaseHasLapsedAndGoOnWhenItIsBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The other side may have counted from the moment in which it was asked.
+func TestALeaseCountsFromWhenItWasAskedFor(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newClub(t)
+		c.barrier.slow = clubTTL / 5
+		c.join()
+		time.Sleep(clubTTL / 5) // the answer
+		require.Equal(t, buffer.Serving, c.state())
+		c.barrier.set(func() { c.barrier.err = errors.New("out of reach") })
+		time.Sleep(clubTTL*3/5 - time.Millisecond)
+		require.Equal(t, buffer.Serving, c.state())
+		time.Sleep(time.Millisecond)
+		require.Equal(t, buffer.HoldAll, c.state())
+	})
+}
+
+func TestARecordThatWasLoadedUnderALeaseThatIsOverIsOutOfDate(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newClub(t)
+		back := make(chan struct{})
+		c.reg.hang = back
+		c.join()
+		c.start(bg, "a", buffer.Request{})
+		time.Sleep(2 * clubTTL)
+		c.reg.put(held(2, lead("n1", 1), 2))
+		rc := c.late(2)
+		require.Empty(t, rc.Late)
+		require.Equal(t, r1, rc.Lapsed, "a coordinator goes on")
+		c.reg.mu.Lock()
+		c.reg.hang = nil
+		c.reg.mu.Unlock()
+		close(back) // the record of before
+		synctest.Wait()
+		time.Sleep(clubTTL)
+		require.Empty(t, c.started())
+		require.Equal(t, r1, c.late(2).Quiet)
+		c.lane.Observe(routed(3, lead("n1", 1)))
+		require.Equal(t, []string{"a"}, c.started())
+	})
 }
 
 func TestALeaseThatTheBarrierLostIsANewOne(t *testing.T) {

@@ -29,7 +29,8 @@
 //     MaxAge, or by MaxOutage. While a lane holds, one request at a time is
 //     let through as a probe, so that nobody has to un-hold a lane: not a
 //     coordinator that died, not a registry that is down (G5, G7).
-//   - Every call ends with its context, and no goroutine is started: callers
+//   - Every call ends with its context, and no goroutine is started (but by Join,
+//     which ends them before it returns): callers
 //     wait, and one of them watches the lane's timer (G8).
 //   - An error about a held request satisfies leadership.NotExecuted unless
 //     an idempotent request was tried and lost; then it wraps
@@ -49,7 +50,9 @@
 //   - A server that checks no terms cannot refuse: its error codes prove
 //     nothing. In front of one, let the function ask first, by a statement of
 //     its own, and return NotSent or a *leadership.Refusal when the answer
-//     says that the server does not lead.
+//     says that the server does not lead. And let lanes that count Join a
+//     leadership.Barrier at which coordinators wait before they step such a
+//     server down: then nothing is in flight that it could break off.
 //
 // # Assumptions
 //

@@ -71,8 +71,7 @@ func (a *attempt) quiet(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	var super *leadership.SupersededError
-	if errors.As(err, &super) || err != nil && a.change.orderly() && !a.change.GoOnIfLate {
+	if err != nil && a.change.orderly() && !a.change.GoOnIfLate {
 		return err
 	}
 	return a.write(ctx, func(r leadership.Record) (leadership.Record, error) { return r.Advance(a.term) })
