@@ -68,9 +68,6 @@ func (a *attempt) quiet(ctx context.Context) error {
 	case len(call.Lapsed) > 0:
 		q.disclaim("%d routers lost their lease, nobody knows what they had in flight", len(call.Lapsed))
 	}
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
 	if err != nil && a.change.orderly() && !a.change.GoOnIfLate {
 		return err
 	}
