@@ -86,33 +86,29 @@ func (k *barrierKit) ack(l leadership.RouterLease, term uint64) {
 	}
 }
 
-// late returns who is late for the term: a Wait that is given up at once.
+// late returns who is late for the term: what a Wait says that is given up soon.
 func (k *barrierKit) late(term uint64) leadership.RollCall {
 	k.Helper()
-	ctx, cancel := context.WithCancelCause(k.ctx)
 	enough := errors.New("enough")
-	var wg sync.WaitGroup
-	wg.Add(1)
-	var rc leadership.RollCall
-	var err error
-	go func() {
-		defer wg.Done()
-		rc, err = k.coord.Wait(ctx, kitTerm(term))
-	}()
-	t := time.AfterFunc(barrierTTL/4, func() { cancel(enough) })
-	defer t.Stop()
-	wg.Wait()
-	cancel(nil)
-	var not *leadership.NotQuietError
-	switch {
-	case err == nil && len(rc.Late) > 0:
-		k.Errorf("Wait(%d) returned without an error while %v are late", term, rc.Late)
-	case err != nil && !errors.As(err, &not):
-		k.Errorf("Wait(%d) = %v, want a *NotQuietError", term, err)
-	case err != nil && (!errors.Is(err, enough) || !slices.Equal(not.Late, rc.Late) || len(rc.Late) == 0):
-		k.Errorf("Wait(%d) = %+v, %v: want its own cause, and the same names as late", term, rc, err)
+	for soon := barrierTTL / 4; ; soon *= 2 {
+		ctx, cancel := context.WithTimeoutCause(k.ctx, soon, enough)
+		rc, err := k.coord.Wait(ctx, kitTerm(term))
+		cancel()
+		var not *leadership.NotQuietError
+		switch {
+		case k.ctx.Err() != nil:
+			k.Fatalf("Wait(%d) never got to look: %v", term, err)
+		case err == nil && len(rc.Late) > 0:
+			k.Errorf("Wait(%d) returned without an error while %v are late", term, rc.Late)
+		case errors.Is(err, enough) && !errors.As(err, &not):
+			continue // given up before it could look
+		case err != nil && !errors.As(err, &not):
+			k.Errorf("Wait(%d) = %v, want a *NotQuietError", term, err)
+		case err != nil && (!errors.Is(err, enough) || !slices.Equal(not.Late, rc.Late) || len(rc.Late) == 0):
+			k.Errorf("Wait(%d) = %+v, %v: want its own cause, and the same names as late", term, rc, err)
+		}
+		return rc
 	}
-	return rc
 }
 
 // quiet fails unless a Wait for the term returns, with exactly these routers quiet.
