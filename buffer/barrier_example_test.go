@@ -12,7 +12,6 @@ import (
 // A plain database server is stepped down only when no router has a request in
 // flight. The coordinator's part is what reparent does with Config.Barrier.
 func ExampleBuffer_Join() {
-	ctx, stop := context.WithCancel(context.Background())
 	var barrier leadership.MemoryBarrier
 	var registry leadership.MemoryRegistry
 	b, err := buffer.New(buffer.Config{Counted: true})
@@ -22,6 +21,8 @@ func ExampleBuffer_Join() {
 	}
 	orders := b.Lane("orders")
 
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
 	joined, left := make(chan error, 1), make(chan error, 1)
 	go func() {
 		left <- b.Join(ctx, &barrier, &registry, buffer.Router{ID: "api-1", Suspended: func(err error) { joined <- err }}, orders)

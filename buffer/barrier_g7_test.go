@@ -27,9 +27,9 @@ func (l lagged) Wait(ctx context.Context, after uint64) (leadership.Record, erro
 	return rec, err
 }
 
-// plainRun is what planned changes cost the requests of two routers in front of
+// barrierRun is what planned changes cost the requests of two routers in front of
 // servers that cannot refuse.
-type plainRun struct {
+type barrierRun struct {
 	failed []error
 	cut    int // requests that a server broke off
 	twice  int // requests that ran more than once, or never
@@ -37,7 +37,7 @@ type plainRun struct {
 	runs   int
 }
 
-func runPlain(t *rapid.T, waits bool) (out plainRun) {
+func runAtBarrier(t *rapid.T, waits bool) (out barrierRun) {
 	ms := func(label string, hi int) time.Duration {
 		return time.Duration(rapid.IntRange(0, hi).Draw(t, label)) * time.Millisecond
 	}
@@ -130,7 +130,7 @@ func TestG7_APlainServerIsSteppedDownWithNothingInFlight(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		rapid.SyncTest(t, func(t *rapid.T) {
-			out := runPlain(t, true)
+			out := runAtBarrier(t, true)
 			if len(out.failed) > 0 || out.cut > 0 || out.twice > 0 {
 				t.Fatalf("%d requests failed, %d were broken off, %d did not run once: %v", len(out.failed), out.cut, out.twice, errors.Join(out.failed...))
 			}
@@ -148,7 +148,7 @@ func TestWithoutABarrierAPlainServerBreaksRequestsOff(t *testing.T) {
 	var failed, cut, claims int
 	rapid.Check(t, func(t *rapid.T) {
 		rapid.SyncTest(t, func(t *rapid.T) {
-			out := runPlain(t, false)
+			out := runAtBarrier(t, false)
 			mu.Lock()
 			defer mu.Unlock()
 			failed, cut, claims = failed+len(out.failed), cut+out.cut, claims+out.claims
