@@ -41,10 +41,11 @@ type Router struct {
 // with Join, and call Follow when r.Suspended was called with nil.
 //
 // When the barrier does not answer, the lanes hold again from
-// leadership.RouterLease.Usable after the last renewal on, until both have
-// answered again. A barrier that is down for long thus stops requests, and the
-// lanes' caps end their wait; it should be as available as the registry. This is the price of a planned change
-// without errors; no data depends on it.
+// leadership.RouterLease.Usable after the last renewal on, until barrier and
+// registry have both answered again. A barrier that is down for long thus stops
+// requests, whose wait the lanes' caps end: it should be as available as the
+// registry. That is the price of a planned change without errors; no data depends
+// on it.
 //
 // When ctx ends the lanes are left holding, for the next Join. The lease is
 // given back, for which at most a quarter of TTL is used, unless requests are in

@@ -3,6 +3,7 @@ package buffer_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -136,7 +137,7 @@ type club struct {
 	*world
 	barrier *flaky
 	reg     *ledger
-	told    []error
+	heard   []error // by Router.Suspended
 	stop    context.CancelCauseFunc
 	ended   chan error
 }
@@ -166,7 +167,7 @@ func (c *club) join() {
 	go func() {
 		defer c.wg.Done()
 		c.ended <- c.b.Join(ctx, c.barrier, c.reg, buffer.Router{ID: "r1", TTL: clubTTL, Suspended: func(err error) {
-			c.set(func() { c.told = append(c.told, err) })
+			c.set(func() { c.heard = append(c.heard, err) })
 		}}, c.lane)
 	}()
 	synctest.Wait()
@@ -197,6 +198,12 @@ func (c *club) state() buffer.State {
 	return c.lane.Snapshot().State
 }
 
+func (c *club) told() (errs []error) {
+	synctest.Wait()
+	c.set(func() { errs = slices.Clone(c.heard) })
+	return errs
+}
+
 var r1 = []leadership.RouterID{"r1"}
 
 func TestARouterAcksAChangeWhenTheLastOlderRequestIsOver(t *testing.T) {
@@ -205,7 +212,7 @@ func TestARouterAcksAChangeWhenTheLastOlderRequestIsOver(t *testing.T) {
 		c.service = 300 * time.Millisecond
 		c.join()
 		require.Equal(t, buffer.Serving, c.state())
-		require.Equal(t, []error{nil}, c.told)
+		require.Equal(t, []error{nil}, c.told())
 		c.start(bg, "a", buffer.Request{})
 		require.Equal(t, r1, c.late(2).Late)
 		c.lane.Observe(held(2, lead("n1", 1), 2))
@@ -243,10 +250,10 @@ func TestLanesHoldFromJoinUntilARecordWasLoadedUnderTheLease(t *testing.T) {
 		c.start(bg, "a", buffer.Request{})
 		time.Sleep(3 * clubTTL)
 		require.Empty(t, c.started(), "it is counted, and has not looked what was announced before")
-		require.Empty(t, c.told)
+		require.Empty(t, c.told())
 		c.reg.fail(nil)
 		time.Sleep(clubTTL)
-		require.Equal(t, []error{nil}, c.told)
+		require.Equal(t, []error{nil}, c.told())
 		require.Empty(t, c.started(), "a change was announced before it joined")
 		require.Equal(t, r1, c.late(2).Quiet)
 		c.crown(lead("n2", 2))
@@ -275,9 +282,9 @@ func TestLanesHoldBeforeTheLeaseHasLapsedAndGoOnWhenItIsBack(t *testing.T) {
 				require.Equal(t, []string{"a"}, c.started())
 				time.Sleep(2 * time.Millisecond)
 				require.Equal(t, buffer.HoldAll, c.state(), "the lease lapses in a fifth of its TTL")
-				require.Len(t, c.told, 2)
+				require.Len(t, c.told(), 2)
 				if !hangs {
-					require.ErrorIs(t, c.told[1], down)
+					require.ErrorIs(t, c.told()[1], down)
 				}
 				c.start(bg, "b", buffer.Request{})
 				time.Sleep(clubTTL)
@@ -288,7 +295,7 @@ func TestLanesHoldBeforeTheLeaseHasLapsedAndGoOnWhenItIsBack(t *testing.T) {
 				close(back)
 				time.Sleep(clubTTL / 2)
 				require.Equal(t, []string{"a"}, c.started())
-				require.Nil(t, c.told[2])
+				require.Nil(t, c.told()[2])
 				require.Equal(t, r1, c.late(2).Quiet)
 				c.lane.Observe(routed(3, lead("n1", 1)))
 				require.Equal(t, []string{"a", "b"}, c.started())
@@ -352,7 +359,7 @@ func TestALeaseThatTheBarrierLostIsANewOne(t *testing.T) {
 		c.lane.Observe(routed(3, lead("n1", 1)))
 		require.Equal(t, buffer.HoldAll, c.state(), "others may have changed what it does not know of")
 		var lapsed *leadership.RouterLapsedError
-		require.ErrorAs(t, c.told[1], &lapsed)
+		require.ErrorAs(t, c.told()[1], &lapsed)
 		c.reg.put(routed(3, lead("n1", 1)))
 		c.reg.fail(nil)
 		time.Sleep(clubTTL)

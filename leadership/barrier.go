@@ -33,7 +33,16 @@ import (
 // on its own clock since it called the last Join that succeeded; after that it
 // joins and loads again first. It acks a term when every request it ever sent to
 // a leadership below that term is over, and sends no further one until the record
-// shows that the intent of the term is over.
+// shows that the intent of the term is over, or the intent's HoldFor has passed.
+// buffer.Buffer.Join keeps these rules.
+//
+// # Rules of a coordinator
+//
+// It waits for a term whose intent is Holding in the record already. When Wait has
+// returned it looks whether the intent still stands: routers that were let go
+// meanwhile have acked, and send. And it steps the leader down before HoldFor has
+// passed since it began to write the intent. A reparent.Guard with a Barrier keeps
+// these rules, and its report claims nothing when it could not.
 //
 // # What a lapsed lease means
 //

@@ -46,7 +46,9 @@ type Limits struct {
 	// Quiet bounds how long an orderly change waits, with routers holding, for
 	// Config.Barrier to report them all quiet. It must be below HoldFor, when they
 	// stop holding; what is left of HoldFor must do for the drain and the
-	// step-down, or nothing is claimed of requests. Default 3 s, or half of HoldFor when that is less.
+	// step-down, or nothing is claimed of requests. A router that died is late
+	// unless its lease lapses sooner. Default 3 s, or half of HoldFor when that
+	// is less.
 	Quiet time.Duration
 	// Retry is the pause before a node that failed is asked again. Default
 	// 20 ms.
