@@ -160,7 +160,7 @@ func newClub(t *testing.T) *club {
 	return c
 }
 
-func (c *club) join() {
+func (c *club) join(more ...*buffer.Lane) {
 	ctx, stop := context.WithCancelCause(bg)
 	c.stop, c.ended = stop, make(chan error, 1)
 	c.wg.Add(1)
@@ -168,7 +168,7 @@ func (c *club) join() {
 		defer c.wg.Done()
 		c.ended <- c.b.Join(ctx, c.barrier, c.reg, buffer.Router{ID: "r1", TTL: clubTTL, Suspended: func(err error) {
 			c.set(func() { c.heard = append(c.heard, err) })
-		}}, c.lane)
+		}}, append([]*buffer.Lane{c.lane}, more...)...)
 	}()
 	synctest.Wait()
 }
@@ -238,6 +238,23 @@ func TestARouterAcksAChangeWhenTheLastOlderRequestIsOver(t *testing.T) {
 		c.lane.Observe(routed(5, lead("n1", 3)))
 		why := errors.New("bye")
 		require.ErrorIs(t, c.leaves(why), why)
+	})
+}
+
+func TestARouterIsQuietWhenAllItsLanesAre(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		c := newClub(t)
+		second := c.b.Lane("second")
+		second.Observe(routed(1, lead("n1", 1)))
+		c.join(second)
+		turn, err := second.Enter(bg, buffer.Request{})
+		require.NoError(t, err)
+		c.lane.Observe(held(2, lead("n1", 1), 2))
+		require.Equal(t, r1, c.late(2).Late, "the second lane has not heard of it")
+		second.Observe(held(2, lead("n1", 1), 2))
+		require.Equal(t, r1, c.late(2).Late, "a request is in flight on the second lane")
+		turn.Done(nil)
+		require.Equal(t, r1, c.late(2).Quiet)
 	})
 }
 

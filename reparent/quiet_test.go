@@ -3,6 +3,7 @@ package reparent_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -200,7 +201,7 @@ func TestNothingIsClaimedOfRequestsWhenRoutersHeldForTooShortOrTheDrainCutSomeOf
 func TestAChangeThatIsOverrunWhileItWaitsTouchesNothing(t *testing.T) {
 	atBarrier(t, func(t *testing.T, c *cluster, _, r2 *simRouter) {
 		r2.inFlight.Store(1)
-		var second *reparent.Report
+		var second atomic.Pointer[reparent.Report]
 		rep, err := c.change("c1", reparent.Planned("n2"), func(cfg *reparent.Config) {
 			cfg.Limits.Quiet = 400 * time.Millisecond
 			cfg.Hooks.Before = func(_ context.Context, e reparent.Event) error {
@@ -211,7 +212,8 @@ func TestAChangeThatIsOverrunWhileItWaitsTouchesNothing(t *testing.T) {
 				c.s.wg.Go(func() {
 					ch := reparent.Planned("n3")
 					ch.Force = true
-					second, _ = c.guard(p, nil).Run(context.Background(), ch)
+					rep, _ := c.guard(p, nil).Run(context.Background(), ch)
+					second.Store(rep)
 				})
 				time.AfterFunc(20*time.Millisecond, func() { r2.inFlight.Store(0) })
 				return nil
@@ -221,8 +223,8 @@ func TestAChangeThatIsOverrunWhileItWaitsTouchesNothing(t *testing.T) {
 		require.ErrorAs(t, err, &super, "%s", rep)
 		require.Equal(t, reparent.NotStarted, rep.Outcome)
 		require.False(t, c.promised[rep.Term])
-		require.NoError(t, c.do(func() { require.NoError(t, until(func() bool { return second != nil })) }))
-		require.Equal(t, reparent.Done, second.Outcome, "%s", second)
+		require.NoError(t, c.do(func() { require.NoError(t, until(func() bool { return second.Load() != nil })) }))
+		require.Equal(t, reparent.Done, second.Load().Outcome, "%s", second.Load())
 		require.EqualValues(t, "n3", c.leaderOf())
 	})
 }
