@@ -50,9 +50,7 @@
 //   - A server that checks no terms cannot refuse: its error codes prove
 //     nothing. In front of one, let the function ask first, by a statement of
 //     its own, and return NotSent or a *leadership.Refusal when the answer
-//     says that the server does not lead. And let lanes that count Join a
-//     leadership.Barrier at which coordinators wait before they step such a
-//     server down: then nothing is in flight that it could break off.
+//     says that the server does not lead.
 //
 // # Assumptions
 //
@@ -97,4 +95,9 @@
 //	any other            as it says  what the request function returned
 //
 // "No" becomes "unknown" for an idempotent request of which a try was lost.
+//
+// A leader that cannot refuse breaks off what is in flight when it is stepped
+// down, with an error that proves nothing. Lanes that count (Config.Counted)
+// therefore Join a leadership.Barrier, at which the coordinator of a planned
+// change waits until nothing is in flight any more.
 package buffer
