@@ -29,7 +29,8 @@
 //     MaxAge, or by MaxOutage. While a lane holds, one request at a time is
 //     let through as a probe, so that nobody has to un-hold a lane: not a
 //     coordinator that died, not a registry that is down (G5, G7).
-//   - Every call ends with its context, and no goroutine is started: callers
+//   - Every call ends with its context, and no goroutine is started (but by Join,
+//     which ends them before it returns): callers
 //     wait, and one of them watches the lane's timer (G8).
 //   - An error about a held request satisfies leadership.NotExecuted unless
 //     an idempotent request was tried and lost; then it wraps
@@ -94,4 +95,9 @@
 //	any other            as it says  what the request function returned
 //
 // "No" becomes "unknown" for an idempotent request of which a try was lost.
+//
+// A leader that cannot refuse breaks off what is in flight when it is stepped
+// down, with an error that proves nothing. Lanes that count (Config.Counted)
+// therefore Join a leadership.Barrier, at which the coordinator of a planned
+// change waits until nothing is in flight any more.
 package buffer
