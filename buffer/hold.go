@@ -169,9 +169,13 @@ func (l *Lane) step(now time.Duration, fx *effects) {
 		next = l.rampAt
 	}
 	if l.open {
-		for l.q.head != nil {
-			l.q.head.outage = now - l.outageAt
-			l.settle(l.q.head, failOutage, fx)
+		for w := l.q.head; w != nil; {
+			next := w.next
+			if w != l.probe {
+				w.outage = now - l.outageAt
+				l.settle(w, failOutage, fx)
+			}
+			w = next
 		}
 	}
 	l.arm(now, next, fx)
@@ -186,7 +190,7 @@ func (l *Lane) tryProbe(now time.Duration, fx *effects) time.Duration {
 	if now < l.nextProbe {
 		return l.nextProbe
 	}
-	w := l.pick(now, fx)
+	w := l.candidate(now, fx)
 	if w == nil {
 		return math.MaxInt64
 	}
@@ -203,7 +207,11 @@ func (l *Lane) tryProbe(now time.Duration, fx *effects) time.Duration {
 	}
 	l.probe, l.probeAt, l.probeWait = w, now, l.probePace
 	l.probeSeen, l.probeKnew = l.announced, l.refused
-	l.release(w, v, roleProbe, fx)
+	if l.b.cfg.Probe != nil {
+		l.askFor(w, v, fx)
+	} else {
+		l.release(w, v, roleProbe, fx)
+	}
 	return now + l.b.cfg.ProbeTimeout
 }
 
@@ -259,10 +267,8 @@ func (l *Lane) release(w *waiter, v *view, r role, fx *effects) {
 // settle takes w out of its list and tells its goroutine why.
 func (l *Lane) settle(w *waiter, v verdict, fx *effects) {
 	w.list.remove(w)
-	if l.driver == w {
-		l.driver = nil
-		w.driving.Store(false)
-	}
+	l.undrive(w)
+	l.unask(w)
 	if v > reroute {
 		l.forget(w)
 		l.tally(v)
@@ -299,9 +305,10 @@ func (l *Lane) arm(now, next time.Duration, fx *effects) {
 		}
 	}
 	if l.driver == nil {
-		l.driver = l.q.tail
-		l.driver.driving.Store(true)
-		fx.driver = l.driver
+		if l.driver = l.watcher(); l.driver != nil {
+			l.driver.driving.Store(true)
+			fx.driver = l.driver
+		}
 	}
 }
 

@@ -210,6 +210,10 @@ func (l *Lane) wait(c *call, w *waiter, pause time.Duration) verdict {
 		own = w.timer.C
 	}
 	for w.state.Load() != stateDecided {
+		if w.asked.Load() {
+			l.runProbe(c, w)
+			continue
+		}
 		var tick <-chan time.Time
 		if w.driving.Load() {
 			tick = l.timer.C
@@ -225,6 +229,7 @@ func (l *Lane) wait(c *call, w *waiter, pause time.Duration) verdict {
 			l.leave(w, failCanceled)
 		}
 	}
+	w.cancel = nil
 	return w.verdict
 }
 
@@ -248,12 +253,10 @@ func (l *Lane) leave(w *waiter, why verdict) {
 		l.forget(w)
 		l.tally(why)
 	}
-	drove := l.driver == w
-	if drove {
-		l.driver = nil
-		w.driving.Store(false)
-	}
-	if q && (drove || l.q.head == nil) {
+	left := l.driver == w || l.probe == w && q // somebody must take over
+	l.undrive(w)
+	l.unask(w)
+	if q && (left || l.q.head == nil) {
 		l.step(l.b.now(), &fx)
 	}
 	l.mu.Unlock()
