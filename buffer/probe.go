@@ -62,9 +62,9 @@ func (l *Lane) watcher() *waiter {
 // runProbe runs Config.Probe for the lane, in the goroutine of w, unless w was
 // settled meanwhile.
 func (l *Lane) runProbe(c *call, w *waiter) {
-	w.asked.Store(false)
 	cfg := &l.b.cfg
 	l.mu.Lock()
+	w.asked.Store(false) // under the mutex, with cancel: arm must not choose it to watch the timer
 	if w.list == nil || l.probe != w {
 		var fx effects
 		if w.list != nil {
