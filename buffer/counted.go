@@ -54,6 +54,26 @@ func (l *Lane) leaveGate(g *gate) {
 	}
 }
 
+// doCounted is Do on a lane that counts.
+func (l *Lane) doCounted(ctx context.Context, req Request, fn func(context.Context, leadership.Leadership, string) error, v *view) error {
+	if !v.passes(req.Unit) || !l.enter(v.gate) {
+		return l.slow(ctx, req, fn, nil, nil)
+	}
+	returned := false
+	defer func() {
+		if !returned { // fn panicked
+			l.uncount(v)
+		}
+	}()
+	err := fn(ctx, v.lead, v.addr)
+	returned = true
+	if err == nil {
+		l.uncount(v)
+		return nil
+	}
+	return l.slow(ctx, req, fn, v, err)
+}
+
 func (l *Lane) lastExit(g *gate, w uint64) {
 	if int64(w) < 0 { // two copies of a turn were ended: no misuse makes a count negative
 		g.word.Add(gateOne)

@@ -129,7 +129,10 @@ func (l *Lane) Do(ctx context.Context, req Request, fn func(ctx context.Context,
 		return l.badRequest(req)
 	}
 	v := l.view.Load()
-	if v.gate != nil || !v.passes(req.Unit) {
+	if v.gate != nil {
+		return l.doCounted(ctx, req, fn, v)
+	}
+	if !v.passes(req.Unit) {
 		return l.slow(ctx, req, fn, nil, nil)
 	}
 	err := fn(ctx, v.lead, v.addr)

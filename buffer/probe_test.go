@@ -85,7 +85,9 @@ func TestOwnProbeNeverDelaysTheEndOfItsCallersWait(t *testing.T) {
 		is   func(error) bool
 	}{
 		{"deadline", buffer.Config{ProbeTimeout: time.Hour},
-			func(ctx context.Context) (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, 700*time.Millisecond) },
+			func(ctx context.Context) (context.Context, context.CancelFunc) {
+				return context.WithTimeout(ctx, 700*time.Millisecond)
+			},
 			700 * time.Millisecond, func(err error) bool { return errors.Is(err, context.DeadlineExceeded) }},
 		{"age", buffer.Config{ProbeTimeout: time.Hour, MaxAge: 300 * time.Millisecond, MaxOutage: time.Hour}, context.WithCancel,
 			300 * time.Millisecond, func(err error) bool { var e *buffer.AgeError; return errors.As(err, &e) }},

@@ -55,40 +55,57 @@ type Turn struct {
 	// gen is w's when w was taken. When another copy of the turn ended it, w
 	// is somebody else's by now.
 	gen      uint32
-	tries    int
+	retries  uint32
 	unknown  bool // some try may have been executed
 	answered bool
 	over     bool
+	kept     bool // the lane keeps something of it: it was held, or is counted
 }
 
 // Enter waits, as Do does, until the request may be sent, and returns its
 // turn. The errors are those of Do, and nothing was sent then. A turn that
 // need not wait is given without a look at ctx.
-func (l *Lane) Enter(ctx context.Context, req Request) (Turn, error) {
-	v := l.view.Load()
-	if req.Bytes >= 0 && v.passes(req.Unit) && (v.gate == nil || l.enter(v.gate)) {
-		return Turn{l: l, v: v, req: req, tries: 1}, nil
-	}
-	return l.queueUp(ctx, req)
+func (l *Lane) Enter(ctx context.Context, req Request) (t Turn, err error) {
+	t.l, t.req = l, req // so small that it is inlined, and t is made where it stays
+	err = t.start(ctx)
+	return
 }
 
-// queueUp is Enter off its fast path.
-func (l *Lane) queueUp(ctx context.Context, req Request) (Turn, error) {
-	if req.Bytes < 0 {
-		return Turn{}, l.badRequest(req)
+func (t *Turn) start(ctx context.Context) error {
+	v := t.l.view.Load()
+	if t.req.Bytes < 0 || !v.passes(t.req.Unit) {
+		return t.wait(ctx)
 	}
-	c := call{ctx: ctx, req: req}
+	t.v = v
+	if v.gate != nil {
+		t.kept = true // before the count, which waits for all stores anyway
+		if !t.l.enter(v.gate) {
+			return t.wait(ctx)
+		}
+	}
+	return nil
+}
+
+// wait is start off its fast path.
+func (t *Turn) wait(ctx context.Context) error {
+	l, c := t.l, call{ctx: ctx, req: t.req}
+	if t.req.Bytes < 0 {
+		*t = Turn{}
+		return l.badRequest(c.req)
+	}
 	v, err := l.next(&c)
 	if err != nil {
-		return Turn{}, err
+		*t = Turn{}
+		return err
 	}
-	t := Turn{l: l, v: v, req: req, tries: 1}
+	t.v = v
 	t.take(c.w)
-	return t, nil
+	return nil
 }
 
 func (t *Turn) take(w *waiter) {
 	t.w = w
+	t.kept = w != nil || t.v.gate != nil
 	if w != nil {
 		t.gen = w.gen.Load()
 	}
@@ -131,7 +148,7 @@ func (t *Turn) Retry(ctx context.Context, err error) error {
 		return t.misused(err)
 	}
 	l := t.l
-	c := call{ctx: ctx, req: t.req, w: t.w, v: t.v, err: err, class: l.b.classify(err), tries: t.tries, unknown: t.unknown}
+	c := call{ctx: ctx, req: t.req, w: t.w, v: t.v, err: err, class: l.b.classify(err), tries: int(t.retries) + 1, unknown: t.unknown}
 	again := c.class == NotSentYet || c.class == Refused
 	if c.class == MaybeExecuted && c.req.Idempotent && ctx.Err() == nil {
 		c.unknown, again = true, true
@@ -147,7 +164,7 @@ func (t *Turn) Retry(ctx context.Context, err error) error {
 		t.over = true
 		return werr
 	}
-	t.v, t.tries, t.unknown, t.answered = v, c.tries+1, c.unknown, false
+	t.v, t.retries, t.unknown, t.answered = v, uint32(c.tries), c.unknown, false
 	t.take(c.w)
 	return nil
 }
@@ -185,7 +202,20 @@ func (t *Turn) Answered() {
 // classified and tells the lane what it tells Do: a refusal that is not
 // retried makes the lane hold all the same. A second Done is a no-op.
 func (t *Turn) Done(err error) {
-	if t.over || !t.live() {
+	if !t.kept && err == nil {
+		t.over = true
+		return
+	}
+	t.done(err)
+}
+
+func (t *Turn) done(err error) {
+	if err == nil && t.w == nil && !t.over && t.v != nil {
+		t.over = true
+		t.l.uncount(t.v)
+		return
+	}
+	if !t.live() {
 		return
 	}
 	t.over = true

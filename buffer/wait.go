@@ -22,15 +22,15 @@ type call struct {
 // slow is Do from the first failure, or the first need to hold or count, to
 // its end.
 func (l *Lane) slow(ctx context.Context, req Request, fn func(context.Context, leadership.Leadership, string) error, v *view, err error) error {
-	t := Turn{l: l, v: v, req: req, tries: 1}
+	t := Turn{l: l, v: v, req: req, kept: true}
 	if v == nil {
-		if t, err = l.Enter(ctx, req); err != nil {
-			return err
+		if werr := t.wait(ctx); werr != nil {
+			return werr
 		}
-		defer t.abandon()
+	}
+	defer t.abandon()
+	if v == nil {
 		err = fn(ctx, t.v.lead, t.v.addr)
-	} else {
-		defer t.abandon()
 	}
 	for err != nil {
 		if err = t.Retry(ctx, err); err != nil {
