@@ -19,6 +19,8 @@ type Buffer struct {
 	mu     sync.Mutex
 	closed bool
 
+	step func(at string, what uint64) // see gate.step
+
 	held  atomic.Int64
 	bytes atomic.Int64
 }
