@@ -184,3 +184,22 @@ func TestTurnThatWaitsIsNotInFlight(t *testing.T) {
 		w.done()
 	})
 }
+
+func TestTurnThatIsGivenBackIsNotInFlight(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for range 50 {
+			w := newWorld(t, buffer.Config{Counted: true, Flush: buffer.Flush{Start: 1, Max: 1}})
+			w.lane.Observe(holding(2, lead("n1", 1), 2))
+			ctx, cancel := context.WithCancel(bg)
+			w.start(ctx, "x", buffer.Request{})
+			w.crown(lead("n2", 2))
+			w.lane.Observe(routed(3, lead("n2", 2)))
+			cancel() // it is released and has not looked yet
+			w.wg.Wait()
+			w.lane.Observe(holding(4, lead("n2", 2), 3))
+			ended, stop := context.WithCancel(bg)
+			stop()
+			require.NoError(t, w.lane.Quiesced(ended, term(3)))
+		}
+	})
+}

@@ -144,9 +144,9 @@ func TestOwnProbeThatHangsIsReplacedAfterProbeTimeout(t *testing.T) {
 		stuck := make(chan struct{})
 		p.say(func(context.Context) error { <-stuck; return nil }) // ignores its context
 		w.start(bg, "0", buffer.Request{Unit: true})
+		time.Sleep(150 * time.Millisecond) // it probes, and cannot watch the timer
 		w.start(bg, "1", buffer.Request{Unit: true})
 		w.start(bg, "2", buffer.Request{Unit: true})
-		time.Sleep(150 * time.Millisecond)
 		p.say(func(context.Context) error { return nil })
 		time.Sleep(200 * time.Millisecond)
 		require.Equal(t, []string{"1", "2"}, w.started(), "the stuck one runs no code of ours")
