@@ -113,6 +113,7 @@ func (s State) String() string {
 
 // view is what an arrival needs to know, replaced as a whole.
 type view struct {
+	lane  *Lane
 	lead  leadership.Leadership
 	addr  string
 	mode  State

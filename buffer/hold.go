@@ -199,7 +199,7 @@ func (l *Lane) tryProbe(now time.Duration, fx *effects) time.Duration {
 		// Both are asked in turn: the hint may be all there is while the
 		// registry is down, and may be wrong when a change was given up.
 		if l.hintTurn = !l.hintTurn; l.hintTurn {
-			v = &view{lead: l.hint, mode: l.mode, epoch: v.epoch}
+			v = &view{lane: l, lead: l.hint, mode: l.mode, epoch: v.epoch}
 			if l.b.cfg.Counted {
 				v.gate = l.gateOf(l.hint.Term)
 			}

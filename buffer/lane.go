@@ -212,7 +212,7 @@ func (l *Lane) close() {
 // publish replaces the view by one of the current mode and leadership.
 func (l *Lane) publish(fx *effects) {
 	old := l.view.Load()
-	v := &view{lead: l.cur, addr: l.addr, mode: l.mode}
+	v := &view{lane: l, lead: l.cur, addr: l.addr, mode: l.mode}
 	if l.b.cfg.Counted {
 		l.swing(v)
 	}

@@ -22,9 +22,9 @@ type call struct {
 // slow is Do from the first failure, or the first need to hold or count, to
 // its end.
 func (l *Lane) slow(ctx context.Context, req Request, fn func(context.Context, leadership.Leadership, string) error, v *view, err error) error {
-	t := Turn{l: l, v: v, req: req, kept: true}
+	t := Turn{v: v, req: req, kept: true}
 	if v == nil {
-		if werr := t.wait(ctx); werr != nil {
+		if werr := t.wait(ctx, l); werr != nil {
 			return werr
 		}
 	}
