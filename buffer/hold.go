@@ -169,13 +169,9 @@ func (l *Lane) step(now time.Duration, fx *effects) {
 		next = l.rampAt
 	}
 	if l.open {
-		for w := l.q.head; w != nil; {
-			next := w.next
-			if w != l.probe {
-				w.outage = now - l.outageAt
-				l.settle(w, failOutage, fx)
-			}
-			w = next
+		for l.q.head != nil {
+			l.q.head.outage = now - l.outageAt
+			l.settle(l.q.head, failOutage, fx)
 		}
 	}
 	l.arm(now, next, fx)
@@ -190,7 +186,7 @@ func (l *Lane) tryProbe(now time.Duration, fx *effects) time.Duration {
 	if now < l.nextProbe {
 		return l.nextProbe
 	}
-	w := l.candidate(now, fx)
+	w := l.pick(now, fx)
 	if w == nil {
 		return math.MaxInt64
 	}
@@ -207,11 +203,7 @@ func (l *Lane) tryProbe(now time.Duration, fx *effects) time.Duration {
 	}
 	l.probe, l.probeAt, l.probeWait = w, now, l.probePace
 	l.probeSeen, l.probeKnew = l.announced, l.refused
-	if l.b.cfg.Probe != nil {
-		l.askFor(w, v, fx)
-	} else {
-		l.release(w, v, roleProbe, fx)
-	}
+	l.release(w, v, roleProbe, fx)
 	return now + l.b.cfg.ProbeTimeout
 }
 
@@ -260,15 +252,19 @@ func (l *Lane) pick(now time.Duration, fx *effects) *waiter {
 // room to put it back.
 func (l *Lane) release(w *waiter, v *view, r role, fx *effects) {
 	w.v, w.role = v, r
-	v.count()
+	if r != roleProbe || l.b.cfg.Probe == nil { // else it is not sent
+		v.count()
+	}
 	l.settle(w, run, fx)
 }
 
 // settle takes w out of its list and tells its goroutine why.
 func (l *Lane) settle(w *waiter, v verdict, fx *effects) {
 	w.list.remove(w)
-	l.undrive(w)
-	l.unask(w)
+	if l.driver == w {
+		l.driver = nil
+		w.driving.Store(false)
+	}
 	if v > reroute {
 		l.forget(w)
 		l.tally(v)
@@ -305,10 +301,9 @@ func (l *Lane) arm(now, next time.Duration, fx *effects) {
 		}
 	}
 	if l.driver == nil {
-		if l.driver = l.watcher(); l.driver != nil {
-			l.driver.driving.Store(true)
-			fx.driver = l.driver
-		}
+		l.driver = l.q.tail
+		l.driver.driving.Store(true)
+		fx.driver = l.driver
 	}
 }
 

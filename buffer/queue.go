@@ -41,11 +41,6 @@ type waiter struct {
 	state atomic.Uint32
 	// driving says that its goroutine also watches the lane's timer.
 	driving atomic.Bool
-	// asked says that its goroutine is to run Config.Probe for v. cancel ends
-	// that probe while it runs: set and read under Lane.mu, and called by
-	// whoever settles w; nil again only when its goroutine knows of that.
-	asked  atomic.Bool
-	cancel func()
 	// ch holds at most one token: "look again". A stale token costs one look.
 	ch    chan struct{}
 	gen   atomic.Uint32 // counts its uses; a copy of an ended Turn has an older one
@@ -129,7 +124,6 @@ func (l *list) remove(w *waiter) {
 // released: waking goroutines and calling hooks.
 type effects struct {
 	first, last *waiter // decided, to be published and woken
-	asked       *waiter // to be told to probe
 	driver      *waiter // to be told that it drives
 	changed     bool    // State hook is due
 	state       State
@@ -152,18 +146,12 @@ func (fx *effects) decide(w *waiter, v verdict) {
 func (fx *effects) apply(l *Lane) {
 	for w := fx.first; w != nil; {
 		next := w.link // before the store: after it w is its goroutine's
-		if w.cancel != nil {
-			w.cancel()
-		}
 		w.state.Store(stateDecided)
 		w.wake()
 		w = next
 	}
 	if fx.driver != nil {
 		fx.driver.wake()
-	}
-	if fx.asked != nil {
-		fx.asked.wake()
 	}
 	if fx.news != nil {
 		close(fx.news)

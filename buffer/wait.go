@@ -176,7 +176,11 @@ func (l *Lane) next(c *call) (*view, error) {
 			}
 			return v, nil
 		}
-		switch why := l.wait(c, w, pause); why {
+		why = l.wait(c, w, pause)
+		if why == run && w.role == roleProbe && l.b.cfg.Probe != nil && c.ctx.Err() == nil {
+			why = l.inquire(c)
+		}
+		switch why {
 		case run:
 			if c.ctx.Err() != nil {
 				l.giveBack(w) // the next one can use the turn
@@ -187,8 +191,8 @@ func (l *Lane) next(c *call) (*view, error) {
 			}
 			return w.v, nil
 		case reroute:
-			// It left the list of those that back off; its last failure
-			// has been dealt with.
+			// It left the list of those that back off, or has probed: its last
+			// failure has been dealt with.
 			c.v = nil
 		default:
 			return nil, l.fail(c, why)
@@ -210,10 +214,6 @@ func (l *Lane) wait(c *call, w *waiter, pause time.Duration) verdict {
 		own = w.timer.C
 	}
 	for w.state.Load() != stateDecided {
-		if w.asked.Load() {
-			l.runProbe(c, w)
-			continue
-		}
 		var tick <-chan time.Time
 		if w.driving.Load() {
 			tick = l.timer.C
@@ -229,7 +229,6 @@ func (l *Lane) wait(c *call, w *waiter, pause time.Duration) verdict {
 			l.leave(w, failCanceled)
 		}
 	}
-	w.cancel = nil
 	return w.verdict
 }
 
@@ -253,10 +252,12 @@ func (l *Lane) leave(w *waiter, why verdict) {
 		l.forget(w)
 		l.tally(why)
 	}
-	left := l.driver == w || l.probe == w && q // somebody must take over
-	l.undrive(w)
-	l.unask(w)
-	if q && (left || l.q.head == nil) {
+	drove := l.driver == w
+	if drove {
+		l.driver = nil
+		w.driving.Store(false)
+	}
+	if q && (drove || l.q.head == nil) {
 		l.step(l.b.now(), &fx)
 	}
 	l.mu.Unlock()
@@ -267,6 +268,7 @@ func (l *Lane) leave(w *waiter, why verdict) {
 func (l *Lane) giveBack(w *waiter) {
 	var fx effects
 	l.mu.Lock()
+	counted := w.role != roleProbe || l.b.cfg.Probe == nil
 	l.freeSlot(w, w.v)
 	l.forget(w)
 	l.tally(failCanceled)
@@ -275,7 +277,9 @@ func (l *Lane) giveBack(w *waiter) {
 	}
 	l.mu.Unlock()
 	fx.apply(l)
-	l.uncount(w.v)
+	if counted {
+		l.uncount(w.v)
+	}
 }
 
 // fail makes the error of a call that ends without being run (again), and
