@@ -231,3 +231,18 @@ func TestWhoeverProbesDoesNotWatchTheTimer(t *testing.T) {
 		w.done()
 	})
 }
+
+func TestOwnProbeIsNotInFlight(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		_, w := newProber(t, buffer.Config{Counted: true})
+		w.start(bg, "0", buffer.Request{})
+		time.Sleep(500 * time.Millisecond) // it has probed many times
+		w.lane.Observe(holding(3, lead("n1", 1), 3))
+		ended, stop := context.WithCancel(bg)
+		stop()
+		require.NoError(t, w.lane.Quiesced(ended, term(3)))
+		w.crown(lead("n2", 3))
+		w.lane.Observe(routed(4, lead("n2", 3)))
+		w.done()
+	})
+}
