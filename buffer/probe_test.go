@@ -246,3 +246,20 @@ func TestOwnProbeIsNotInFlight(t *testing.T) {
 		w.done()
 	})
 }
+
+func TestOwnProbeThatAnswersAboutAnOlderLeaderSaysNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, w := newProber(t, buffer.Config{})
+		answer := make(chan error)
+		p.say(func(context.Context) error { return <-answer })
+		w.start(bg, "0", buffer.Request{Unit: true})
+		time.Sleep(150 * time.Millisecond)
+		w.crown(lead("n2", 2))
+		w.lane.Observe(routed(3, lead("n2", 2)))
+		answer <- &leadership.Refusal{Term: term(1), Until: term(9)}
+		w.done()
+		s := w.lane.Snapshot()
+		require.Equal(t, buffer.Serving, s.State)
+		require.Zero(t, s.Refused)
+	})
+}
