@@ -20,6 +20,8 @@ type Buffer struct {
 	mu     sync.Mutex
 	closed bool
 
+	step func(at string, what uint64) // see gate.step
+
 	held  atomic.Int64
 	bytes atomic.Int64
 }
@@ -112,6 +114,7 @@ func (s State) String() string {
 
 // view is what an arrival needs to know, replaced as a whole.
 type view struct {
+	lane  *Lane
 	lead  leadership.Leadership
 	addr  string
 	mode  State

@@ -19,7 +19,10 @@ type gate struct {
 	_    [64]byte
 	word atomic.Uint64
 	term leadership.Term
-	_    [32]byte
+	// step is called between the atomic steps of an operation by tests that
+	// enumerate interleavings. nil in production.
+	step func(at string, what uint64)
+	_    [24]byte
 }
 
 const (
@@ -31,6 +34,9 @@ const (
 // may have been replaced since it was read: then the gate is closed, and the
 // caller looks again, under Lane.mu.
 func (l *Lane) enter(g *gate) bool {
+	if g.step != nil {
+		g.step("enter", g.term.Num)
+	}
 	if g.word.Add(gateOne)&gateClosed == 0 {
 		return true
 	}
@@ -49,15 +55,41 @@ func (l *Lane) uncount(v *view) {
 // the gate could close and somebody go to sleep in between, and the last exit
 // would not wake him.
 func (l *Lane) leaveGate(g *gate) {
+	if g.step != nil {
+		g.step("leave", g.term.Num)
+	}
 	if w := g.word.Add(^(gateOne - 1)); w == gateClosed || int64(w) < 0 {
 		l.lastExit(g, w)
 	}
+}
+
+// doCounted is Do on a lane that counts.
+func (l *Lane) doCounted(ctx context.Context, req Request, fn func(context.Context, leadership.Leadership, string) error, v *view) error {
+	if !v.passes(req.Unit) || !l.enter(v.gate) {
+		return l.slow(ctx, req, fn, nil, nil)
+	}
+	returned := false
+	defer func() {
+		if !returned { // fn panicked
+			l.uncount(v)
+		}
+	}()
+	err := fn(ctx, v.lead, v.addr)
+	returned = true
+	if err == nil {
+		l.uncount(v)
+		return nil
+	}
+	return l.slow(ctx, req, fn, v, err)
 }
 
 func (l *Lane) lastExit(g *gate, w uint64) {
 	if int64(w) < 0 { // two copies of a turn were ended: no misuse makes a count negative
 		g.word.Add(gateOne)
 		return
+	}
+	if g.step != nil {
+		g.step("last", w)
 	}
 	var fx effects
 	l.mu.Lock()
@@ -85,7 +117,7 @@ func (l *Lane) gateOf(t leadership.Term) *gate {
 			return g
 		}
 	}
-	g := &gate{term: t}
+	g := &gate{term: t, step: l.b.step}
 	g.close()
 	l.gates = append(l.gates, g)
 	return g
@@ -142,6 +174,9 @@ func (l *Lane) Quiesced(ctx context.Context, term leadership.Term) error {
 	}
 	held := false
 	for {
+		if l.b.step != nil {
+			l.b.step("check", 0)
+		}
 		l.mu.Lock()
 		now := l.b.now()
 		left := l.holdLeft(now, term)

@@ -198,7 +198,7 @@ func (l *Lane) tryProbe(now time.Duration, fx *effects) time.Duration {
 		// Both are asked in turn: the hint may be all there is while the
 		// registry is down, and may be wrong when a change was given up.
 		if l.hintTurn = !l.hintTurn; l.hintTurn {
-			v = &view{lead: l.hint, mode: l.mode, epoch: v.epoch}
+			v = &view{lane: l, lead: l.hint, mode: l.mode, epoch: v.epoch}
 			if l.b.cfg.Counted {
 				v.gate = l.gateOf(l.hint.Term)
 			}
@@ -255,7 +255,9 @@ func (l *Lane) pick(now time.Duration, fx *effects) *waiter {
 // room to put it back.
 func (l *Lane) release(w *waiter, v *view, r role, fx *effects) {
 	w.v, w.role = v, r
-	v.count()
+	if r != roleProbe || l.b.cfg.Probe == nil { // else it is not sent
+		v.count()
+	}
 	l.settle(w, run, fx)
 }
 

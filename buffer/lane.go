@@ -132,7 +132,10 @@ func (l *Lane) Do(ctx context.Context, req Request, fn func(ctx context.Context,
 		return l.badRequest(req)
 	}
 	v := l.view.Load()
-	if v.gate != nil || !v.passes(req.Unit) {
+	if v.gate != nil {
+		return l.doCounted(ctx, req, fn, v)
+	}
+	if !v.passes(req.Unit) {
 		return l.slow(ctx, req, fn, nil, nil)
 	}
 	err := fn(ctx, v.lead, v.addr)
@@ -204,6 +207,7 @@ func (l *Lane) close() {
 			l.settle(l.retry.head, failClosed, &fx)
 		}
 		l.disarm()
+		l.news(&fx)
 	}
 	l.mu.Unlock()
 	fx.apply(l)
@@ -212,7 +216,7 @@ func (l *Lane) close() {
 // publish replaces the view by one of the current mode and leadership.
 func (l *Lane) publish(fx *effects) {
 	old := l.view.Load()
-	v := &view{lead: l.cur, addr: l.addr, mode: l.mode}
+	v := &view{lane: l, lead: l.cur, addr: l.addr, mode: l.mode}
 	if l.b.cfg.Counted {
 		l.swing(v)
 	}

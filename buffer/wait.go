@@ -22,15 +22,15 @@ type call struct {
 // slow is Do from the first failure, or the first need to hold or count, to
 // its end.
 func (l *Lane) slow(ctx context.Context, req Request, fn func(context.Context, leadership.Leadership, string) error, v *view, err error) error {
-	t := Turn{l: l, v: v, req: req, tries: 1}
+	t := Turn{v: v, req: req, kept: true}
 	if v == nil {
-		if t, err = l.Enter(ctx, req); err != nil {
-			return err
+		if werr := t.wait(ctx, l); werr != nil {
+			return werr
 		}
-		defer t.abandon()
+	}
+	defer t.abandon()
+	if v == nil {
 		err = fn(ctx, t.v.lead, t.v.addr)
-	} else {
-		defer t.abandon()
 	}
 	for err != nil {
 		if err = t.Retry(ctx, err); err != nil {
@@ -176,7 +176,11 @@ func (l *Lane) next(c *call) (*view, error) {
 			}
 			return v, nil
 		}
-		switch why := l.wait(c, w, pause); why {
+		why = l.wait(c, w, pause)
+		if why == run && w.role == roleProbe && l.b.cfg.Probe != nil && c.ctx.Err() == nil {
+			why = l.inquire(c)
+		}
+		switch why {
 		case run:
 			if c.ctx.Err() != nil {
 				l.giveBack(w) // the next one can use the turn
@@ -187,8 +191,8 @@ func (l *Lane) next(c *call) (*view, error) {
 			}
 			return w.v, nil
 		case reroute:
-			// It left the list of those that back off; its last failure
-			// has been dealt with.
+			// It left the list of those that back off, or has probed: its last
+			// failure has been dealt with.
 			c.v = nil
 		default:
 			return nil, l.fail(c, why)
@@ -264,6 +268,7 @@ func (l *Lane) leave(w *waiter, why verdict) {
 func (l *Lane) giveBack(w *waiter) {
 	var fx effects
 	l.mu.Lock()
+	counted := w.role != roleProbe || l.b.cfg.Probe == nil
 	l.freeSlot(w, w.v)
 	l.forget(w)
 	l.tally(failCanceled)
@@ -272,7 +277,9 @@ func (l *Lane) giveBack(w *waiter) {
 	}
 	l.mu.Unlock()
 	fx.apply(l)
-	l.uncount(w.v)
+	if counted {
+		l.uncount(w.v)
+	}
 }
 
 // fail makes the error of a call that ends without being run (again), and
