@@ -1,0 +1,194 @@
+package stepsim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// ErrKilled is what a process' own calls return after it died.
+var ErrKilled = errors.New("stepsim: the process is dead")
+
+// Proc is a process: a node, a coordinator, a registry, a client.
+type Proc struct {
+	// Name is shown in traces and must be unique.
+	Name string
+	// CanCrash, CanPause, CanCut, CanSkew and CanLose say which faults may
+	// befall it.
+	CanCrash, CanPause, CanCut, CanSkew, CanLose bool
+	// Peer marks the processes between which a peers-only partition cuts.
+	Peer bool
+	// Client marks a process whose requests never arrive twice.
+	Client bool
+	// Boot is called at a restart, with only what is durable.
+	Boot func()
+	// Lose is called when the disk is lost, before the crash.
+	Lose func()
+	// DieAt kills the process at its n-th message, sent or got: just before a
+	// call leaves, or after it was carried out and before the answer is seen.
+	// Negative: never.
+	DieAt int
+
+	sim      *Sim
+	index    int
+	life     context.Context
+	kill     context.CancelFunc
+	up       bool
+	paused   bool
+	messages int
+	seen     uint64 // digest of all it observed
+
+	offset time.Duration
+	ppm    int64 // how much faster its clock is than the bubble's
+	since  time.Time
+}
+
+// Proc adds a process that runs.
+func (s *Sim) Proc(name string) *Proc {
+	p := &Proc{Name: name, sim: s, index: len(s.procs), up: true, DieAt: -1, since: time.Now()}
+	p.life, p.kill = context.WithCancel(context.Background())
+	s.procs = append(s.procs, p)
+	return p
+}
+
+// Sim returns the run.
+func (p *Proc) Sim() *Sim { return p.sim }
+
+// Index is the number of processes that were made before it.
+func (p *Proc) Index() int { return p.index }
+
+// Up reports whether it runs.
+func (p *Proc) Up() bool { return p.up }
+
+// Life ends when the process dies.
+func (p *Proc) Life() context.Context { return p.life }
+
+// Crash kills the process. What it had not made durable is gone.
+func (p *Proc) Crash() {
+	if !p.up {
+		return
+	}
+	p.sim.noteProc(Crash, p, "")
+	p.up = false
+	p.seen = mix(p.seen, 0xdead)
+	p.kill()
+}
+
+// Restart brings it back.
+func (p *Proc) Restart() {
+	if p.up {
+		return
+	}
+	p.sim.noteProc(Restart, p, "")
+	p.up, p.paused = true, false
+	p.seen = mix(p.seen, 0xb007)
+	p.life, p.kill = context.WithCancel(context.Background())
+	if p.Boot != nil {
+		p.Boot()
+	}
+}
+
+// Now is the time of the process' own clock.
+func (p *Proc) Now() time.Time {
+	d := time.Since(p.since)
+	return p.since.Add(p.offset + d + d*time.Duration(p.ppm)/1_000_000)
+}
+
+// After is how long, on the bubble's clock, d is on the process' own.
+func (p *Proc) After(d time.Duration) time.Duration {
+	return d - d*time.Duration(p.ppm)/(1_000_000+time.Duration(p.ppm))
+}
+
+// Skew changes the clock: its offset by a jump, its rate to ppm.
+func (p *Proc) Skew(jump time.Duration, ppm int64) {
+	now := p.Now()
+	p.since = time.Now()
+	p.offset = now.Sub(p.since) + jump
+	p.ppm = ppm
+}
+
+// process carries out a fault of a process.
+func (s *Sim) process(a Action) {
+	pick := func(ok func(*Proc) bool) *Proc {
+		var of []*Proc
+		for _, p := range s.procs {
+			if ok(p) {
+				of = append(of, p)
+			}
+		}
+		return of[s.choose(Point{N: len(of)})]
+	}
+	switch a {
+	case Crash:
+		pick(func(p *Proc) bool { return p.CanCrash && p.up }).Crash()
+	case Restart:
+		pick(func(p *Proc) bool { return p.CanCrash && !p.up }).Restart()
+	case Torn:
+		i := s.pickWhere(s.deliverable(), func(e *Event) bool { return e.kind == disk && e.from.CanCrash })
+		e := s.take(i)
+		s.note(Torn, e, "")
+		e.see()
+		e.fire(broken)
+		e.from.Crash()
+	case Pause:
+		p := pick(func(p *Proc) bool { return p.CanPause && !p.paused && p.up })
+		p.paused = true
+		s.noteProc(Pause, p, "")
+	case Resume:
+		p := pick(func(p *Proc) bool { return p.paused })
+		p.paused = false
+		s.noteProc(Resume, p, "")
+	case Cut:
+		s.cut(pick(func(p *Proc) bool { return p.CanCut }))
+	case Heal:
+		i := s.choose(Point{N: len(s.cuts)})
+		s.noteProc(Heal, s.cuts[i][0], s.cuts[i][1].Name)
+		s.cuts = slices.Delete(s.cuts, i, i+1)
+	case Clock:
+		p := pick(func(p *Proc) bool { return p.CanSkew })
+		jump := time.Duration(s.choose(Point{N: 5})-2) * 50 * time.Millisecond
+		ppm := int64(s.choose(Point{N: 5})-2) * 20_000
+		p.Skew(jump, ppm)
+		s.noteProc(Clock, p, fmt.Sprintf("%v %dppm", jump, ppm))
+	case Lose:
+		p := pick(func(p *Proc) bool { return p.CanLose })
+		s.noteProc(Lose, p, "")
+		if p.Lose != nil {
+			p.Lose()
+		}
+		p.Crash()
+	}
+}
+
+// cut isolates p: what it sends, what it gets, both, or only from its peers.
+func (s *Sim) cut(p *Proc) {
+	kind := s.choose(Point{N: 4})
+	for _, o := range s.procs {
+		if o == p || kind == 3 && !o.Peer {
+			continue
+		}
+		if kind != 1 {
+			s.cuts = append(s.cuts, [2]*Proc{p, o})
+		}
+		if kind != 0 {
+			s.cuts = append(s.cuts, [2]*Proc{o, p})
+		}
+	}
+	s.noteProc(Cut, p, [...]string{"sends nothing", "gets nothing", "isolated", "isolated from its peers"}[kind])
+}
+
+// Cut loses every message from one process to another until Join.
+func (s *Sim) Cut(from, to *Proc) { s.cuts = append(s.cuts, [2]*Proc{from, to}) }
+
+// Join ends every cut between two processes.
+func (s *Sim) Join(a, b *Proc) {
+	s.cuts = slices.DeleteFunc(s.cuts, func(c [2]*Proc) bool {
+		return c == [2]*Proc{a, b} || c == [2]*Proc{b, a}
+	})
+}
+
+func (s *Sim) isCut(from, to *Proc) bool {
+	return len(s.cuts) > 0 && slices.Contains(s.cuts, [2]*Proc{from, to})
+}

@@ -1,0 +1,212 @@
+package stepsim
+
+import (
+	"slices"
+	"time"
+)
+
+// deliverable lists the pending events that may be next, by index.
+func (s *Sim) deliverable() []int {
+	s.can = s.can[:0]
+	for i := 0; i < len(s.pending); {
+		e := s.pending[i]
+		if e.life != nil && e.life.Err() != nil {
+			s.pending = slices.Delete(s.pending, i, i+1) // its owner died
+			continue
+		}
+		if !e.stopped() {
+			s.can = append(s.can, i)
+		}
+		i++
+	}
+	return s.can
+}
+
+// step does one thing, and reports false when there is nothing to do but wait.
+func (s *Sim) step() bool {
+	can := s.deliverable()
+	a := s.action(can)
+	switch a {
+	case Deliver:
+		if len(can) == 0 {
+			return false
+		}
+		s.deliver(can[s.which(can)])
+	case Drop:
+		s.drop(can)
+	case Dup:
+		s.dup(can)
+	case Late:
+		i := s.pickMessage(can)
+		e := s.pending[i]
+		s.pending = slices.Delete(s.pending, i, i+1)
+		s.late = append(s.late, e)
+		s.note(Late, e, "")
+	case Release:
+		s.release(s.choose(Point{N: len(s.late)}))
+	case Tick:
+		d := time.Duration(1+8*s.choose(Point{N: 6})) * time.Millisecond
+		s.note(Tick, nil, d.String())
+		time.Sleep(d + 13*time.Nanosecond)
+	default:
+		s.process(a)
+	}
+	return true
+}
+
+// action lists what is possible and asks which.
+func (s *Sim) action(can []int) Action {
+	if s.faults == (Faults{Reorder: s.faults.Reorder}) && len(s.late) == 0 && len(s.cuts) == 0 && !s.ailing() {
+		return Deliver
+	}
+	as := append(s.asked[:0], Deliver)
+	message, write := false, false
+	for _, i := range can {
+		message = message || s.pending[i].message()
+		write = write || s.pending[i].kind == disk && s.pending[i].from.CanCrash
+	}
+	add := func(a Action, ok bool) {
+		if ok && s.left[a] > 0 {
+			as = append(as, a)
+		}
+	}
+	add(Drop, message)
+	add(Dup, message && s.anyRequest(can))
+	add(Late, message)
+	if len(s.late) > 0 {
+		as = append(as, Release)
+	}
+	any := func(ok func(*Proc) bool) bool { return slices.ContainsFunc(s.procs, ok) }
+	add(Crash, any(func(p *Proc) bool { return p.CanCrash && p.up }))
+	add(Torn, write)
+	if any(func(p *Proc) bool { return p.CanCrash && !p.up }) {
+		as = append(as, Restart)
+	}
+	add(Pause, any(func(p *Proc) bool { return p.CanPause && !p.paused && p.up }))
+	if any(func(p *Proc) bool { return p.paused }) {
+		as = append(as, Resume)
+	}
+	add(Cut, any(func(p *Proc) bool { return p.CanCut }))
+	if len(s.cuts) > 0 {
+		as = append(as, Heal)
+	}
+	add(Tick, true)
+	add(Clock, any(func(p *Proc) bool { return p.CanSkew }))
+	add(Lose, any(func(p *Proc) bool { return p.CanLose }))
+	s.asked = as
+	if len(as) == 1 {
+		return Deliver
+	}
+	a := as[s.choose(Point{N: len(as), Actions: as})]
+	if s.left[a] > 0 {
+		s.left[a]--
+	}
+	return a
+}
+
+func (s *Sim) ailing() bool {
+	for _, p := range s.procs {
+		if p.paused || p.CanCrash && !p.up {
+			return true
+		}
+	}
+	return false
+}
+
+// which of the deliverable events is next, as an index of can.
+func (s *Sim) which(can []int) int {
+	if s.faults.Reorder {
+		return s.choose(Point{N: len(can)})
+	}
+	if s.delays > 0 && len(can) > 1 {
+		// Sent behind the others, rather than passed over by index: the
+		// bound then counts how often the schedule differs from the quiet one.
+		for s.delays > 0 && s.choose(Point{N: 2}) == 1 {
+			s.delays--
+			i := can[0]
+			e := s.pending[i]
+			s.note(Late, e, "behind")
+			s.pending = append(slices.Delete(s.pending, i, i+1), e)
+			s.can = s.deliverable()
+			can = s.can
+		}
+	}
+	return 0
+}
+
+func (s *Sim) anyRequest(can []int) bool {
+	return slices.ContainsFunc(can, func(i int) bool { return s.pending[i].dupable() })
+}
+
+// dupable: a connection delivers once; what is sent again after a time-out is
+// what arrives twice. Requests of clients are not sent again.
+func (e *Event) dupable() bool { return e.kind == request && !e.from.Client }
+
+func (s *Sim) pickMessage(can []int) int { return s.pickWhere(can, (*Event).message) }
+
+func (s *Sim) pickWhere(can []int, ok func(*Event) bool) int {
+	var of []int
+	for _, i := range can {
+		if ok(s.pending[i]) {
+			of = append(of, i)
+		}
+	}
+	return of[s.choose(Point{N: len(of)})]
+}
+
+func (s *Sim) take(i int) *Event {
+	e := s.pending[i]
+	s.pending = slices.Delete(s.pending, i, i+1)
+	return e
+}
+
+func (s *Sim) deliver(i int) {
+	e := s.take(i)
+	if e.message() && s.isCut(e.from, e.to) {
+		s.note(Drop, e, "cut")
+		return
+	}
+	if p := e.owner(); p.DieAt >= 0 && e.message() && p.up {
+		if p.messages++; p.messages-1 == p.DieAt {
+			p.Crash()
+			return
+		}
+	}
+	s.note(Deliver, e, "")
+	e.see()
+	e.fire(whole)
+}
+
+// see lets the process that the event reaches observe it.
+func (e *Event) see() {
+	p := e.to
+	p.seen = mix(mix(p.seen, e.id), uint64(time.Since(p.sim.started)))
+}
+
+func (s *Sim) drop(can []int) {
+	e := s.take(s.pickMessage(can))
+	if e.kind == reply && s.choose(Point{N: 2}) == 1 {
+		// Done, and the caller is told that the connection broke.
+		s.note(Drop, e, "reset")
+		e.see()
+		e.fire(broken)
+		return
+	}
+	s.note(Drop, e, "")
+}
+
+func (s *Sim) dup(can []int) {
+	e := s.pending[s.pickWhere(can, (*Event).dupable)]
+	s.note(Dup, e, "")
+	twin := *e
+	twin.op += "'"
+	twin.id = mix(e.id, 1)
+	s.late = append(s.late, &twin)
+}
+
+func (s *Sim) release(i int) {
+	e := s.late[i]
+	s.late = slices.Delete(s.late, i, i+1)
+	s.pending = append(s.pending, e)
+	s.note(Release, e, "")
+}

@@ -1,0 +1,133 @@
+package stepsim
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// line is one step of the trace. It is rendered only when asked for.
+type line struct {
+	at   time.Duration
+	act  Action
+	ev   *Event
+	proc *Proc
+	note string
+}
+
+func (l line) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%9.3fms ", float64(l.at)/1e6)
+	if l.act != Deliver {
+		b.WriteString(l.act.String())
+		b.WriteByte(' ')
+	}
+	switch {
+	case l.ev != nil && l.ev.message():
+		fmt.Fprintf(&b, "%s %s>%s %s", l.ev.kind, l.ev.from.Name, l.ev.to.Name, l.ev.op)
+	case l.ev != nil:
+		fmt.Fprintf(&b, "%s %s %s", l.ev.kind, l.ev.from.Name, l.ev.op)
+	case l.proc != nil:
+		b.WriteString(l.proc.Name)
+	}
+	if l.note != "" {
+		b.WriteString(" " + l.note)
+	}
+	return b.String()
+}
+
+func (s *Sim) add(l line) {
+	l.at = time.Since(s.started)
+	h := mix(s.hash, uint64(l.act)|uint64(l.at)<<8)
+	if l.ev != nil {
+		h = mix(mixString(h, l.ev.op), uint64(l.ev.kind)|uint64(l.ev.from.index)<<8|uint64(l.ev.to.index)<<24)
+	}
+	if l.proc != nil {
+		h = mix(h, uint64(l.proc.index))
+	}
+	s.hash = mixString(h, l.note)
+	s.trace = append(s.trace, l)
+}
+
+func (s *Sim) note(a Action, e *Event, note string)    { s.add(line{act: a, ev: e, note: note}) }
+func (s *Sim) noteProc(a Action, p *Proc, note string) { s.add(line{act: a, proc: p, note: note}) }
+
+// Note adds a line of the caller's to the trace, at a process. It is called by
+// whoever runs alone: a handler's own step, or the scheduler.
+func (p *Proc) Note(note string) { p.sim.noteProc(Deliver, p, note) }
+
+// Hash is a digest of the trace so far: equal for runs of the same steps at the
+// same instants.
+func (s *Sim) Hash() uint64 { return s.hash }
+
+// Trace returns the last n lines of the trace, all for n <= 0.
+func (s *Sim) Trace(n int) []string {
+	from := 0
+	if n > 0 {
+		from = max(0, len(s.trace)-n)
+	}
+	out := make([]string, 0, len(s.trace)-from)
+	for _, l := range s.trace[from:] {
+		out = append(out, l.String())
+	}
+	return out
+}
+
+// Fingerprint digests the state of the run for an explorer: what every process
+// has observed, in its order and at its time, what is pending, and what may
+// still go wrong. Processes that share nothing but messages are in the same
+// state when they observed the same.
+func (s *Sim) Fingerprint() uint64 {
+	h := uint64(time.Since(s.started))
+	for _, p := range s.procs {
+		x := p.seen
+		if p.up {
+			x ^= 0x9e3779b97f4a7c15
+		}
+		if p.paused {
+			x = ^x
+		}
+		h = mix(h, x)
+	}
+	// Pending events form a set; their order among themselves is a matter of
+	// the schedule only while the oldest goes first.
+	var set uint64
+	for i, e := range s.pending {
+		x := e.id
+		if !s.faults.Reorder {
+			x = mix(x, uint64(i))
+		}
+		set += mix(1, x)
+	}
+	for _, e := range s.late {
+		set += mix(2, e.id)
+	}
+	h = mix(h, set)
+	for _, n := range s.left {
+		h = mix(h, uint64(n))
+	}
+	h = mix(h, uint64(s.delays))
+	for _, c := range s.cuts {
+		h += mix(uint64(c[0].index)<<16, uint64(c[1].index))
+	}
+	if s.Digest != nil {
+		h = mix(h, s.Digest())
+	}
+	return h
+}
+
+// mix and mixString are FNV-like with a strong finish; only equality counts.
+func mix(h, x uint64) uint64 {
+	h ^= x + 0x9e3779b97f4a7c15 + h<<6 + h>>2
+	h ^= h >> 30
+	h *= 0xbf58476d1ce4e5b9
+	h ^= h >> 27
+	return h
+}
+
+func mixString(h uint64, s string) uint64 {
+	for i := 0; i < len(s); i++ {
+		h = (h ^ uint64(s[i])) * 1099511628211
+	}
+	return mix(h, uint64(len(s)))
+}

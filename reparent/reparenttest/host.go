@@ -1,0 +1,101 @@
+package reparenttest
+
+import (
+	"context"
+	"time"
+
+	"github.com/tenure-go/tenure/internal/stepsim"
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// Host is the simulated machine of one node: its disk, its network, its clock
+// and its life. A node under test does all its IO through its host, so that
+// the simulation can delay, lose, repeat and interrupt it.
+//
+// A host outlives its node: after a crash Harness.Boot is called again with the
+// same host, and only what was written through Write is still there.
+type Host struct {
+	// ID is the node's name.
+	ID leadership.NodeID
+	// Disk is the node's: nil at the first Boot, what the node put there at
+	// every later one. It is changed in Boot and in Write only.
+	Disk any
+
+	w    *World
+	proc *stepsim.Proc
+	node Node // of the present life
+}
+
+// Write carries out a durable write: f changes what the node will find after a
+// restart. It is an event of its own: a crash may come before it or after it.
+// f is called by the scheduler while nothing else runs and must not block. When
+// the host dies Write returns an error and f may or may not have been called. A
+// write that was begun is finished and waited for when ctx ends.
+func (h *Host) Write(ctx context.Context, what string, f func()) error {
+	return h.proc.Disk(ctx, what, func(torn bool) {
+		if !torn {
+			f()
+		}
+	})
+}
+
+// WriteTorn is Write for a disk that a crash can leave in between: f is called
+// with torn set when the host dies in the middle, and must leave behind what
+// half a write leaves.
+func (h *Host) WriteTorn(ctx context.Context, what string, f func(torn bool)) error {
+	return h.proc.Disk(ctx, what, f)
+}
+
+// Go starts f in the background of this life of the node: ctx ends when the
+// host dies. The simulation waits for f at the end of the run.
+func (h *Host) Go(f func(ctx context.Context)) {
+	life := h.proc.Life()
+	h.w.sim.Go(func() { f(life) })
+}
+
+// Life ends when the host dies.
+func (h *Host) Life() context.Context { return h.proc.Life() }
+
+// Now is the time of the host's own clock, which may run fast or slow and jump.
+func (h *Host) Now() time.Time { return h.proc.Now() }
+
+// Sleep waits for d on the host's own clock, or for the end of ctx, which it
+// returns as an error.
+func (h *Host) Sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(h.proc.After(d))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Reboot stops the host and starts it again, as an event of its own.
+func (h *Host) Reboot() {
+	h.proc.Later("reboot", func() {
+		h.proc.Crash()
+		h.proc.Restart()
+	})
+}
+
+// Saw tells the checks of something only the node knows: see Event.
+func (h *Host) Saw(e Event) {
+	e.Node = h.ID
+	h.w.saw(e)
+}
+
+// Send runs f at another host, as a message, with the node that lives there
+// then: it may come late, twice or never, and f goes on at its host when ctx
+// ends. The answer is a message too. Errors:
+// those of f; one that says that the other host is down; or one that matches
+// leadership.ErrUnknownOutcome.
+func Send[V any](ctx context.Context, from *Host, to leadership.NodeID, what string, f func(ctx context.Context, peer Node) (V, error)) (V, error) {
+	o, ok := from.w.hosts[to]
+	if !ok {
+		var zero V
+		return zero, &leadership.UnknownNodeError{Node: to}
+	}
+	return stepsim.Call(ctx, from.proc, o.proc, what, func(ctx context.Context) (V, error) { return f(ctx, o.node) })
+}

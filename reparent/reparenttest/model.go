@@ -1,0 +1,321 @@
+package reparenttest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/leadership/acceptor"
+	"github.com/tenure-go/tenure/reparent"
+)
+
+// Traits are what one kind of simulated store does differently from another.
+// The zero value is a log whose entries carry their terms.
+type Traits struct {
+	// SlowRead: Promise blocks at once, and the position can be read only when
+	// all that was received is applied (a relay log).
+	SlowRead bool
+	// Blocking: the marker's write does not return before a follower has it
+	// (semi-synchronous replication).
+	Blocking bool
+	// Repairs: a conflicting tail breaks replication until the node is
+	// repaired (a server that must be rewound).
+	Repairs bool
+	// Opens: the node takes clients as soon as it is installed, and is kept
+	// from them by a gate of its own until Grant (pg_promote).
+	Opens bool
+	// Restarts: a step-down stops the server and starts it again.
+	Restarts bool
+
+	bugs bugs
+}
+
+// LogStore is a replicated log with per-entry terms: the acceptor of this
+// library over a disk, and a leader that pushes its log.
+func LogStore() Harness { return Store(Traits{}) }
+
+// MariaDBLike is a store with the traits of a MariaDB server with
+// semi-synchronous replication.
+func MariaDBLike() Harness { return Store(Traits{SlowRead: true, Blocking: true, Repairs: true}) }
+
+// PostgreSQLLike is a store with the traits of a PostgreSQL server with
+// synchronous standbys.
+func PostgreSQLLike() Harness { return Store(Traits{Repairs: true, Opens: true, Restarts: true}) }
+
+// Store is a harness of simulated stores, to test revokers, establishers,
+// policies and registries with: Traits say how its nodes behave.
+func Store(t Traits) Harness {
+	return Harness{Name: "store", Boot: func(h *Host) (Node, error) { return bootStore(h, t) }}
+}
+
+// bugs are rules taken out of a store, for tests that must find them.
+type bugs struct {
+	volatilePromise bool // the promise does not survive a restart
+	noTermCheck     bool // a follower takes entries of any term
+	earlyRead       bool // the position is read before the block
+	anyAck          bool // completes on one ack less than the policy
+	lateRefusal     bool // answers "refused" for what is in its log
+	falseAccept     bool // says that it has the marker before it has
+	staleRead       bool // answers reads without asking whether it still leads
+	earlyPrepared   bool // counts entries of older terms as its own
+}
+
+// storeDisk is what survives.
+type storeDisk struct {
+	rec  acceptor.State
+	have bool
+	torn bool
+	log  []Entry
+}
+
+// store is the node: the real acceptor over a simulated disk, and a log.
+type store struct {
+	Traits
+	h    *Host
+	disk *storeDisk
+	acc  *acceptor.Acceptor
+
+	// Volatile, of this life.
+	mu        sync.Mutex      // guards all below and disk.log, for moments
+	installed leadership.Term // which matched and rules are of
+	matched   map[leadership.NodeID]int
+	sending   map[leadership.NodeID]bool
+	commit    int
+	inflight  int
+	drained   bool
+	until     leadership.Term
+	rulesets  []leadership.Ruleset
+	rules     []*leadership.Rules
+	changed   chan struct{} // closed and replaced whenever the log or commit moves
+
+	turn chan struct{} // serialises writers of the log
+}
+
+// acceptorDisk is the acceptor's store on the simulated disk.
+type acceptorDisk struct{ n *store }
+
+func (d acceptorDisk) Load(context.Context) (acceptor.State, bool, error) {
+	return d.n.disk.rec, d.n.disk.have, nil
+}
+
+func (d acceptorDisk) Save(ctx context.Context, st acceptor.State) error {
+	return d.n.h.Write(ctx, "promise "+st.Promised.String(), func() {
+		if d.n.bugs.volatilePromise && d.n.disk.have {
+			return
+		}
+		d.n.disk.rec, d.n.disk.have = st, true
+	})
+}
+
+const incarnation = "disk-1"
+
+func bootStore(h *Host, t Traits) (Node, error) {
+	d, ok := h.Disk.(*storeDisk)
+	if !ok {
+		d = &storeDisk{rec: acceptor.State{Node: h.ID, Incarnation: incarnation}, have: true}
+		h.Disk = d
+	}
+	n := &store{
+		Traits: t, h: h, disk: d, matched: map[leadership.NodeID]int{}, sending: map[leadership.NodeID]bool{},
+		changed: make(chan struct{}), turn: make(chan struct{}, 1),
+	}
+	var last leadership.Term
+	if len(d.log) > 0 && !t.bugs.volatilePromise {
+		last = d.log[len(d.log)-1].Term
+	}
+	// Open would write this itself; the scheduler, which restarts nodes,
+	// cannot wait for a disk.
+	if d.rec.Promised.Less(last) {
+		d.rec.Promised, d.rec.Source = last, leadership.Leadership{}
+	}
+	acc, err := acceptor.Open(context.Background(), acceptorDisk{n}, h.ID, incarnation, acceptor.Options{LogTerm: last})
+	if err != nil {
+		return Node{}, err
+	}
+	n.acc = acc
+	n.remember()
+	node := reparent.Node{
+		ID: h.ID, Status: n, Promise: n, StepDown: n, Candidate: n, Follow: n, Repair: n,
+		Truncates: !t.Repairs, GrantsAtInstall: t.Opens, ClientGate: t.Opens,
+	}
+	if t.SlowRead {
+		node.Promise = slowReader{n}
+	}
+	return Node{Node: node, Client: n, Inspect: n}, nil
+}
+
+// remember takes the rulesets from the last marker of the log: a server that
+// restarts between its installation and its grant knows them from disk.
+func (n *store) remember() {
+	for i := len(n.disk.log) - 1; i >= 0; i-- {
+		if m := n.disk.log[i].Marker; m != nil {
+			if rs, rules, err := rulesOf(m); err == nil && m.Leader == n.h.ID {
+				n.installed, n.rulesets, n.rules = m.Term, rs, rules
+				n.matched[n.h.ID] = len(n.disk.log)
+			}
+			return
+		}
+	}
+}
+
+// rulesOf compiles every ruleset that a marker must be durable under.
+func rulesOf(m *leadership.Marker) ([]leadership.Ruleset, []*leadership.Rules, error) {
+	rulesets := append([]leadership.Ruleset{m.Ruleset}, m.Over...)
+	var rules []*leadership.Rules
+	for _, rs := range rulesets {
+		r, err := rs.Compile(nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		rules = append(rules, r)
+	}
+	return rulesets, rules, nil
+}
+
+// Facts implements Inspector.
+func (n *store) Facts() Facts {
+	st := n.acc.Status()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	f := Facts{
+		Promised: n.disk.rec.Promised, Source: n.disk.rec.Source, Leads: st.Leads, Rulesets: n.rulesets,
+		Log: n.disk.log, Completed: n.commit, Floor: !st.Floor.IsZero(),
+	}
+	if n.bugs.noTermCheck {
+		f.Promised, f.Source = leadership.Term{}, leadership.Leadership{}
+	}
+	return f
+}
+
+func (n *store) wake() {
+	close(n.changed)
+	n.changed = make(chan struct{})
+}
+
+// await waits until ok, which runs under mu, holds.
+func (n *store) await(ctx context.Context, ok func() bool) error {
+	for {
+		n.mu.Lock()
+		if ok() {
+			n.mu.Unlock()
+			return nil
+		}
+		ch := n.changed
+		n.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-ch:
+		}
+	}
+}
+
+// take gives the right to write the log.
+func (n *store) take(ctx context.Context) (give func(), err error) {
+	select {
+	case n.turn <- struct{}{}:
+		return func() { <-n.turn }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func positionOf(log []Entry) leadership.Position {
+	if len(log) == 0 {
+		return leadership.Position{}
+	}
+	p := leadership.LogPoint{Index: uint64(len(log))}
+	for i, e := range log {
+		if i == 0 || log[i-1].Term != e.Term {
+			p.Eras = append(p.Eras, leadership.Era{Term: e.Term, First: uint64(i + 1)})
+		}
+	}
+	return leadership.Position{Term: log[len(log)-1].Term, Point: p}
+}
+
+func (n *store) entries() []Entry {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Clone(n.disk.log)
+}
+
+func (n *store) position() leadership.Position {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return positionOf(n.disk.log)
+}
+
+func (n *store) reading(context.Context) (acceptor.Reading, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	var ss []leadership.Sighting
+	for i, e := range n.disk.log {
+		if e.Marker != nil {
+			ss = append(ss, leadership.Sighting{Marker: *e.Marker, Decided: i < n.commit})
+		}
+	}
+	return acceptor.Reading{Position: positionOf(n.disk.log), Markers: ss[max(0, len(ss)-2):]}, nil
+}
+
+// write replaces the log from index at on, as one durable write under turn.
+func (n *store) write(ctx context.Context, what string, at int, es []Entry) error {
+	return n.h.Write(ctx, fmt.Sprintf("%s at %d", what, at), func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.disk.log = append(n.disk.log[:at:at], es...)
+		n.wake()
+	})
+}
+
+// Status implements reparent.Statuser.
+func (n *store) Status(ctx context.Context) (leadership.Status, error) {
+	st := n.acc.Status()
+	r, _ := n.reading(ctx)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return leadership.Status{
+		Node: n.h.ID, Incarnation: incarnation, Promised: st.Promised, Leads: st.Leads, Source: st.Source,
+		Position: r.Position, Markers: r.Markers, BelowFloor: !st.Floor.IsZero(), Draining: n.drained,
+	}, nil
+}
+
+// Promise implements revoke.Promiser.
+func (n *store) Promise(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
+	if n.bugs.earlyRead {
+		old := n.position()
+		if err := n.h.Write(ctx, "think", func() {}); err != nil {
+			return leadership.Testimony{}, err
+		}
+		got, err := n.acc.Recruit(ctx, t, nil)
+		got.Read = &old
+		return got, err
+	}
+	if n.SlowRead {
+		return n.acc.Recruit(ctx, t, nil)
+	}
+	return n.acc.Recruit(ctx, t, n.quietReading)
+}
+
+// quietReading waits for the writer that had the log before the gate was shut.
+func (n *store) quietReading(ctx context.Context) (acceptor.Reading, error) {
+	give, err := n.take(ctx)
+	if err != nil {
+		return acceptor.Reading{}, err
+	}
+	defer give()
+	return n.reading(ctx)
+}
+
+// slowReader is a store whose position takes time to read.
+type slowReader struct{ *store }
+
+// Read implements revoke.Reader.
+func (n slowReader) Read(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
+	if err := n.h.Sleep(ctx, 7*time.Millisecond); err != nil { // the relay log is being applied
+		return leadership.Testimony{}, err
+	}
+	return n.acc.Read(ctx, t, n.quietReading)
+}

@@ -1,0 +1,126 @@
+package reparenttest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// CatchUp implements establish.Candidate.
+func (n *store) CatchUp(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position) error {
+	if err := n.current(t); err != nil {
+		return err
+	}
+	// A node that follows the donor gets there by itself; one that does not
+	// takes the entries.
+	if n.acc.Status().Source.Leader == donor {
+		wctx, cancel := context.WithTimeout(ctx, 40*time.Millisecond)
+		err := n.await(wctx, func() bool { return positionOf(n.disk.log).Extends(pos) })
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	theirs, err := n.fetch(ctx, donor)
+	if err != nil {
+		return err
+	}
+	if !positionOf(theirs).Extends(pos) {
+		return fmt.Errorf("donor %s is at %s, not at %s", donor, positionOf(theirs), pos)
+	}
+	point, ok := pos.Point.(leadership.LogPoint)
+	if !ok {
+		return nil // an empty position: any log extends it
+	}
+	theirs = theirs[:point.Index]
+	give, err := n.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer give()
+	if err := n.current(t); err != nil || n.position().Extends(pos) {
+		return err
+	}
+	if err := n.bound(t, theirs); err != nil {
+		return err
+	}
+	ours := n.entries()
+	at := common(ours, theirs)
+	if at < len(ours) && n.Repairs {
+		return fmt.Errorf("%s has a tail that %s has not: it needs a repair", n.h.ID, donor)
+	}
+	return n.write(ctx, "copy", at, theirs[at:])
+}
+
+func (n *store) fetch(ctx context.Context, donor leadership.NodeID) ([]Entry, error) {
+	return Send(ctx, n.h, donor, "fetch", func(_ context.Context, peer Node) ([]Entry, error) {
+		return peer.Client.(*store).entries(), nil
+	})
+}
+
+// current refuses what was asked under a term that the node has promised away
+// meanwhile. Asked with the right to write, it is what keeps a late copy or
+// repair from landing behind a promise's read.
+func (n *store) current(t leadership.Term) error {
+	if p := n.acc.Status().Promised; t.Less(p) {
+		return &leadership.StaleTermError{Node: n.h.ID, Asked: t, Promised: p}
+	}
+	return nil
+}
+
+// bound refuses entries of a later term than the one they are copied under: an
+// accepted entry binds like a promise, and none was made.
+func (n *store) bound(t leadership.Term, log []Entry) error {
+	if len(log) > 0 && t.Less(log[len(log)-1].Term) {
+		return &leadership.StaleTermError{Node: n.h.ID, Asked: t, Promised: log[len(log)-1].Term}
+	}
+	return nil
+}
+
+func common(a, b []Entry) int {
+	i := 0
+	for i < len(a) && i < len(b) && a[i].Term == b[i].Term {
+		i++
+	}
+	return i
+}
+
+// Repair implements establish.Repairer.
+func (n *store) Repair(ctx context.Context, t leadership.Term, from leadership.NodeID) error {
+	if err := n.current(t); err != nil {
+		return err
+	}
+	theirs, err := n.fetch(ctx, from)
+	if err != nil {
+		return err
+	}
+	give, err := n.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer give()
+	if err := n.current(t); err != nil {
+		return err
+	}
+	if err := n.bound(t, theirs); err != nil {
+		return err
+	}
+	// A rewind goes back further than the fork, so the floor comes first.
+	ours := n.entries()
+	if len(ours) > 0 {
+		if err := n.acc.SetFloor(ctx, positionOf(ours)); err != nil {
+			return err
+		}
+	}
+	at := max(0, common(ours, theirs)-2)
+	n.h.Saw(Event{Kind: Truncated, Index: at + 1})
+	if err := n.write(ctx, "rewind", at, nil); err != nil {
+		return err
+	}
+	if err := n.write(ctx, "restore", at, theirs[at:]); err != nil {
+		return err
+	}
+	return n.acc.ClearFloor(ctx)
+}

@@ -1,0 +1,122 @@
+package reparenttest
+
+import (
+	"context"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/revoke"
+)
+
+// Drain implements revoke.StepDowner.
+func (n *store) Drain(ctx context.Context, t leadership.Term, d time.Duration) (revoke.Drained, error) {
+	if err := n.current(t); err != nil {
+		return revoke.Drained{}, err
+	}
+	n.mu.Lock()
+	n.drained, n.until = true, t
+	start := n.inflight
+	n.mu.Unlock()
+	dctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	_ = n.await(dctx, func() bool { return n.inflight == 0 })
+	n.mu.Lock()
+	left := n.inflight
+	n.mu.Unlock()
+	// The node ends its drain by itself when no step-down follows.
+	n.h.Go(func(life context.Context) {
+		if n.h.Sleep(life, d+200*time.Millisecond) != nil {
+			return
+		}
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if n.until == t {
+			n.drained = false
+		}
+	})
+	return revoke.Drained{Finished: start - left, Survivors: left}, nil
+}
+
+// StepDown implements revoke.StepDowner.
+func (n *store) StepDown(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
+	got, err := n.acc.StepDown(ctx, t, n.quietReading)
+	if err == nil && n.Restarts {
+		n.h.Reboot()
+	}
+	return got, err
+}
+
+func (n *store) acceptance(l leadership.Leadership) leadership.Acceptance {
+	return leadership.Acceptance{Node: n.h.ID, Incarnation: incarnation, Term: l.Term, Leader: l.Leader, Position: n.position()}
+}
+
+// Install implements establish.Candidate.
+func (n *store) Install(ctx context.Context, m leadership.Marker) (leadership.Acceptance, error) {
+	l := m.Leadership()
+	rulesets, rules, err := rulesOf(&m)
+	if err != nil {
+		return leadership.Acceptance{}, err
+	}
+	err = n.acc.Install(ctx, l, func(ctx context.Context) error {
+		give, err := n.take(ctx)
+		if err != nil {
+			return err
+		}
+		defer give()
+		log := n.entries()
+		if markerAt(log, l) >= 0 {
+			return nil
+		}
+		n.h.Saw(Event{Kind: Installing, Leadership: l, Marker: &m})
+		return n.write(ctx, "marker "+m.Term.String(), len(log), []Entry{{Term: m.Term, Marker: &m}})
+	})
+	if err != nil {
+		return leadership.Acceptance{}, err
+	}
+	n.mu.Lock()
+	if n.installed != m.Term {
+		n.installed, n.matched = m.Term, map[leadership.NodeID]int{n.h.ID: len(n.disk.log)}
+		n.sending = map[leadership.NodeID]bool{}
+		n.rulesets, n.rules = rulesets, rules
+	}
+	n.mu.Unlock()
+	n.push(l)
+	if n.Blocking {
+		if err := n.await(ctx, func() bool { return len(n.matched) > 1 }); err != nil {
+			return leadership.Acceptance{}, err
+		}
+	}
+	return n.acceptance(l), nil
+}
+
+// Follow implements establish.Follower.
+func (n *store) Follow(ctx context.Context, t leadership.Term, leader leadership.NodeID) (leadership.Acceptance, error) {
+	l := leadership.Leadership{Leader: leader, Term: t}
+	if err := n.acc.Follow(ctx, l); err != nil {
+		return leadership.Acceptance{}, err
+	}
+	err := n.await(ctx, func() bool { return markerAt(n.disk.log, l) >= 0 || n.bugs.falseAccept })
+	if p := n.acc.Status().Promised; err == nil && p != t {
+		err = &leadership.StaleTermError{Node: n.h.ID, Asked: t, Promised: p}
+	}
+	return n.acceptance(l), err
+}
+
+// Grant implements establish.Candidate.
+func (n *store) Grant(ctx context.Context, t leadership.Term) error {
+	l := leadership.Leadership{Leader: n.h.ID, Term: t}
+	err := n.acc.Grant(ctx, t, func() bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return markerAt(n.disk.log, l) >= 0
+	})
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.drained = false
+	n.mu.Unlock()
+	n.h.Saw(Event{Kind: Granted, Leadership: l})
+	n.push(l)
+	return nil
+}

@@ -1,0 +1,317 @@
+package reparenttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+var errBroken = errors.New("replication is broken: the follower has a tail that its source has not")
+
+// push starts a sender for each member that lacks something. It is called when
+// the leader's log grew.
+func (n *store) push(l leadership.Leadership) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	seen := map[leadership.NodeID]bool{n.h.ID: true}
+	for _, rs := range n.rulesets {
+		for _, id := range rs.IDs() {
+			if seen[id] || n.sending[id] {
+				continue
+			}
+			seen[id], n.sending[id] = true, true
+			sending := n.sending
+			n.h.Go(func(life context.Context) { n.send(life, l, id, sending) })
+		}
+	}
+}
+
+// send pushes the log until the follower has it. Real stores send the
+// difference; what matters here is the prefix check and the order of events.
+// It ends in the moment in which it sees nothing to send: whether the log grew
+// just before or just after, in one step of the scheduler, must not matter.
+func (n *store) send(life context.Context, l leadership.Leadership, to leadership.NodeID, sending map[leadership.NodeID]bool) {
+	told := -1
+	for fails := 0; ; {
+		n.mu.Lock()
+		log, commit := n.disk.log[:len(n.disk.log):len(n.disk.log)], n.commit
+		level := n.matched[to] == len(log) && told == commit
+		if level || fails == 12 || life.Err() != nil || n.acc.Status().Source != l {
+			delete(sending, to)
+			n.mu.Unlock()
+			return
+		}
+		n.mu.Unlock()
+		ctx, cancel := context.WithTimeout(life, 60*time.Millisecond)
+		what := "entries " + l.Term.String() + " " + strconv.Itoa(commit) + "/" + strconv.Itoa(len(log))
+		got, err := Send(ctx, n.h, to, what, func(ctx context.Context, peer Node) (int, error) {
+			return peer.Client.(*store).accept(ctx, l, log, commit)
+		})
+		cancel()
+		if err != nil {
+			fails++
+			_ = n.h.Sleep(life, 15*time.Millisecond)
+			continue
+		}
+		told = commit
+		n.mu.Lock()
+		if n.installed == l.Term { // an answer to an older leadership matches another log
+			n.matched[to] = max(n.matched[to], got)
+		}
+		n.wake()
+		n.mu.Unlock()
+		n.complete(l)
+	}
+}
+
+// accept is a follower's side of replication.
+func (n *store) accept(ctx context.Context, l leadership.Leadership, log []Entry, commit int) (int, error) {
+	if st := n.acc.Status(); st.Source != l && !n.bugs.noTermCheck {
+		if l.Term.Less(st.Promised) || n.Repairs {
+			// A server with sources takes entries only from the one it was
+			// pointed at.
+			return 0, &leadership.StaleTermError{Node: n.h.ID, Asked: l.Term, Promised: st.Promised}
+		}
+		if err := n.acc.Follow(ctx, l); err != nil {
+			return 0, err
+		}
+	}
+	give, err := n.take(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer give()
+	tok, err := n.acc.Admit(l)
+	if err != nil && !n.bugs.noTermCheck {
+		return 0, err
+	}
+	ours := n.entries()
+	if at := common(ours, log); at < len(log) {
+		if at < len(ours) && n.Repairs {
+			return 0, errBroken
+		}
+		if err := n.write(ctx, "accept "+l.Term.String(), at, log[at:]); err != nil {
+			return 0, err
+		}
+	}
+	if !n.bugs.noTermCheck {
+		if err := n.acc.Confirm(tok); err != nil {
+			return 0, err
+		}
+	}
+	n.mu.Lock()
+	n.commit = max(n.commit, min(commit, len(log)))
+	n.wake()
+	n.mu.Unlock()
+	return len(log), nil
+}
+
+// complete decides at the leader what is durable, in the acceptor's bracket.
+func (n *store) complete(l leadership.Leadership) {
+	bracket, err := n.acc.Complete(l.Term)
+	if err != nil {
+		return
+	}
+	defer bracket.Done()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	log := n.disk.log
+	for i := len(log); i > n.commit; i-- {
+		if log[i-1].Term != l.Term && !n.bugs.earlyPrepared {
+			break
+		}
+		if !n.durable(i) {
+			continue
+		}
+		for k := n.commit; k < i; k++ {
+			n.h.Saw(Event{Kind: Completed, Leadership: l, Index: k + 1, Entry: log[k]})
+		}
+		n.commit = i
+		if m := markerAt(log, l); m >= 0 && n.commit > m {
+			// Its own marker is complete under all of them.
+			n.rules, n.rulesets = n.rules[:1], n.rulesets[:1]
+		}
+		n.wake()
+		break
+	}
+}
+
+func (n *store) durable(i int) bool {
+	for _, r := range n.rules {
+		var have leadership.Set
+		for id, m := range n.matched {
+			if k, ok := r.Cohort().Member(id); ok && m >= i {
+				have = have.With(k)
+			}
+		}
+		self, ok := r.Cohort().Member(n.h.ID)
+		if n.bugs.anyAck && ok {
+			for m := range r.Members().All() {
+				if r.Durable(self, have.With(m)) {
+					return len(n.rules) > 0
+				}
+			}
+		}
+		if !ok || !r.Durable(self, have) {
+			return false
+		}
+	}
+	return len(n.rules) > 0
+}
+
+// Append implements Client.
+func (n *store) Append(ctx context.Context, v uint64) error {
+	st := n.acc.Status()
+	n.mu.Lock()
+	if st.Leads.IsZero() || n.drained {
+		until := n.until
+		n.mu.Unlock()
+		return &leadership.Refusal{Term: st.Leads, Until: until, Leader: st.Source.Leader, Reason: "not leading"}
+	}
+	n.inflight++
+	n.mu.Unlock()
+	defer func() {
+		n.mu.Lock()
+		n.inflight--
+		n.wake()
+		n.mu.Unlock()
+	}()
+	l := leadership.Leadership{Leader: n.h.ID, Term: st.Leads}
+	at, err := n.appendOwn(ctx, l, v)
+	if err != nil {
+		return err
+	}
+	n.push(l)
+	n.complete(l)
+	return n.committed(ctx, l, at, v)
+}
+
+// committed waits until the entry that was written at is completed.
+func (n *store) committed(ctx context.Context, l leadership.Leadership, at int, v uint64) error {
+	wctx, cancel := context.WithTimeout(ctx, 150*time.Millisecond)
+	defer cancel()
+	ours := func() bool {
+		return n.commit > at && len(n.disk.log) > at && n.disk.log[at].Term == l.Term && n.disk.log[at].Value == v
+	}
+	err := n.await(wctx, func() bool { return ours() || n.acc.Status().Leads != l.Term })
+	n.mu.Lock()
+	done := ours()
+	n.mu.Unlock()
+	if err == nil && done {
+		return nil
+	}
+	if n.bugs.lateRefusal {
+		return &leadership.Refusal{Term: l.Term, Reason: "not leader any more"}
+	}
+	return fmt.Errorf("%s lost its leadership: %w", n.h.ID, leadership.ErrUnknownOutcome)
+}
+
+func (n *store) appendOwn(ctx context.Context, l leadership.Leadership, v uint64) (int, error) {
+	give, err := n.take(ctx)
+	if err != nil {
+		return 0, &leadership.Refusal{Reason: "cancelled before anything was written"}
+	}
+	defer give()
+	tok, err := n.acc.Admit(l)
+	if err != nil {
+		return 0, &leadership.Refusal{Term: l.Term, Reason: err.Error()}
+	}
+	at := len(n.entries())
+	if err := n.write(ctx, "append "+strconv.FormatUint(v, 10), at, []Entry{{Term: l.Term, Value: v}}); err != nil {
+		return 0, fmt.Errorf("%w: %w", leadership.ErrUnknownOutcome, err)
+	}
+	if err := n.acc.Confirm(tok); err != nil {
+		return 0, fmt.Errorf("%w: %w", leadership.ErrUnknownOutcome, err)
+	}
+	n.mu.Lock()
+	n.matched[n.h.ID] = len(n.disk.log)
+	n.mu.Unlock()
+	return at, nil
+}
+
+// Read implements Client: confirmed by a round to the followers, as a read
+// index is, because a leader that was replaced may not know it yet.
+func (n *store) Read(ctx context.Context) ([]uint64, error) {
+	st := n.acc.Status()
+	if st.Leads.IsZero() {
+		return nil, &leadership.Refusal{Leader: st.Source.Leader, Reason: "not leading"}
+	}
+	l := leadership.Leadership{Leader: n.h.ID, Term: st.Leads}
+	n.mu.Lock()
+	commit := n.commit
+	log := n.disk.log[:commit:commit]
+	rules := n.rules
+	if m := markerAt(log, l); m < 0 {
+		n.mu.Unlock()
+		return nil, &leadership.Refusal{Term: l.Term, Reason: "the marker of this term is not completed yet"}
+	}
+	n.mu.Unlock()
+	if !n.bugs.staleRead {
+		if err := n.confirm(ctx, l, rules); err != nil {
+			return nil, err
+		}
+	}
+	var out []uint64
+	for _, e := range log {
+		if e.Value != 0 {
+			out = append(out, e.Value)
+		}
+	}
+	return out, nil
+}
+
+// confirm asks the followers whether they still support l.
+func (n *store) confirm(ctx context.Context, l leadership.Leadership, rules []*leadership.Rules) error {
+	have := map[leadership.NodeID]bool{n.h.ID: true}
+	ids := rules[0].Ruleset.IDs()
+	got := make(chan leadership.NodeID, len(ids))
+	asked := 0
+	for _, id := range ids {
+		if id == n.h.ID {
+			continue
+		}
+		asked++
+		n.h.Go(func(life context.Context) {
+			sctx, cancel := context.WithTimeout(life, 60*time.Millisecond)
+			defer cancel()
+			ok, err := Send(sctx, n.h, id, "support "+l.Term.String(), func(_ context.Context, peer Node) (bool, error) {
+				return peer.Client.(*store).acc.Status().Source == l, nil
+			})
+			if err != nil || !ok {
+				id = ""
+			}
+			got <- id
+		})
+	}
+	for ; asked > 0; asked-- {
+		select {
+		case id := <-got:
+			have[id] = true
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if n.supported(have, rules) && n.acc.Status().Leads == l.Term {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s could not confirm its leadership", n.h.ID)
+}
+
+func (n *store) supported(ids map[leadership.NodeID]bool, rules []*leadership.Rules) bool {
+	for _, r := range rules {
+		var have leadership.Set
+		for id := range ids {
+			if k, ok := r.Cohort().Member(id); ok {
+				have = have.With(k)
+			}
+		}
+		if self, ok := r.Cohort().Member(n.h.ID); !ok || !r.Durable(self, have) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,165 @@
+package reparenttest
+
+import (
+	"context"
+	"time"
+
+	"github.com/tenure-go/tenure/internal/stepsim"
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/revoke"
+)
+
+// remote is a node as the process of a coordinator reaches it.
+type remote struct {
+	from *stepsim.Proc
+	h    *Host
+}
+
+// bundle returns the host's node with every call turned into a message from
+// the given process. What the node does not offer stays nil.
+func (h *Host) bundle(from *stepsim.Proc) reparent.Node {
+	r := remote{from, h}
+	n := h.node.Node
+	out := n
+	out.ID = h.ID
+	if out.Addr == "" {
+		out.Addr = "addr-" + string(h.ID)
+	}
+	out.Status, out.Promise = r, r
+	if _, ok := n.Promise.(revoke.Reader); ok {
+		out.Promise = slowRemote{r}
+	}
+	if n.StepDown != nil {
+		out.StepDown = r
+	}
+	if n.Candidate != nil {
+		out.Candidate = r
+	}
+	if n.Follow != nil {
+		out.Follow = r
+	}
+	if n.Repair != nil {
+		out.Repair = r
+	}
+	return out
+}
+
+func ask[V any](ctx context.Context, r remote, what string, t leadership.Term, f func(context.Context, *Host) (V, error)) (V, error) {
+	if !t.IsZero() {
+		what += " " + t.String()
+	}
+	return stepsim.Call(ctx, r.from, r.h.proc, what, func(ctx context.Context) (V, error) { return f(ctx, r.h) })
+}
+
+func (r remote) Status(ctx context.Context) (leadership.Status, error) {
+	return ask(ctx, r, "status", leadership.Term{}, func(ctx context.Context, h *Host) (leadership.Status, error) {
+		return h.node.Status.Status(ctx)
+	})
+}
+
+func (r remote) Promise(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
+	return ask(ctx, r, "promise", t, func(ctx context.Context, h *Host) (leadership.Testimony, error) {
+		got, err := h.node.Promise.Promise(ctx, t)
+		return h.testified(Promised, got, err)
+	})
+}
+
+func (r remote) Drain(ctx context.Context, t leadership.Term, d time.Duration) (revoke.Drained, error) {
+	return ask(ctx, r, "drain", t, func(ctx context.Context, h *Host) (revoke.Drained, error) {
+		return h.node.StepDown.Drain(ctx, t, d)
+	})
+}
+
+func (r remote) StepDown(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
+	return ask(ctx, r, "stepdown", t, func(ctx context.Context, h *Host) (leadership.Testimony, error) {
+		got, err := h.node.StepDown.StepDown(ctx, t)
+		return h.testified(SteppedDown, got, err)
+	})
+}
+
+// testified notes what a node is about to answer. A node that died meanwhile
+// answers nothing.
+func (h *Host) testified(k EventKind, got leadership.Testimony, err error) (leadership.Testimony, error) {
+	if err == nil && h.proc.Up() {
+		h.Saw(Event{Kind: k, Testimony: &got})
+	}
+	return got, err
+}
+
+func (h *Host) accepted(k EventKind, got leadership.Acceptance, err error) (leadership.Acceptance, error) {
+	if err == nil && h.proc.Up() {
+		h.Saw(Event{Kind: k, Leadership: leadership.Leadership{Leader: got.Leader, Term: got.Term}, Acceptance: &got})
+	}
+	return got, err
+}
+
+func (r remote) CatchUp(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position) error {
+	_, err := ask(ctx, r, "catchup", t, func(ctx context.Context, h *Host) (struct{}, error) {
+		return struct{}{}, h.node.Candidate.CatchUp(ctx, t, donor, pos)
+	})
+	return err
+}
+
+func (r remote) Install(ctx context.Context, m leadership.Marker) (leadership.Acceptance, error) {
+	return ask(ctx, r, "install", m.Term, func(ctx context.Context, h *Host) (leadership.Acceptance, error) {
+		got, err := h.node.Candidate.Install(ctx, m)
+		return h.accepted(Installed, got, err)
+	})
+}
+
+func (r remote) Grant(ctx context.Context, t leadership.Term) error {
+	_, err := ask(ctx, r, "grant", t, func(ctx context.Context, h *Host) (struct{}, error) {
+		return struct{}{}, h.node.Candidate.Grant(ctx, t)
+	})
+	return err
+}
+
+func (r remote) Follow(ctx context.Context, t leadership.Term, leader leadership.NodeID) (leadership.Acceptance, error) {
+	return ask(ctx, r, "follow", t, func(ctx context.Context, h *Host) (leadership.Acceptance, error) {
+		got, err := h.node.Follow.Follow(ctx, t, leader)
+		return h.accepted(Followed, got, err)
+	})
+}
+
+func (r remote) Repair(ctx context.Context, t leadership.Term, from leadership.NodeID) error {
+	_, err := ask(ctx, r, "repair", t, func(ctx context.Context, h *Host) (struct{}, error) {
+		return struct{}{}, h.node.Repair.Repair(ctx, t, from)
+	})
+	return err
+}
+
+// slowRemote reads apart from promising.
+type slowRemote struct{ remote }
+
+func (r slowRemote) Read(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
+	return ask(ctx, r.remote, "read", t, func(ctx context.Context, h *Host) (leadership.Testimony, error) {
+		return h.node.Promise.(revoke.Reader).Read(ctx, t)
+	})
+}
+
+// remoteRegistry is the registry as a process reaches it.
+type remoteRegistry struct {
+	from *stepsim.Proc
+	w    *World
+}
+
+func (r remoteRegistry) Load(ctx context.Context) (leadership.Record, error) {
+	return stepsim.Call(ctx, r.from, r.w.regProc, "load", r.w.reg.Load)
+}
+
+func (r remoteRegistry) Swap(ctx context.Context, base uint64, next leadership.Record) (leadership.Record, error) {
+	return stepsim.Call(ctx, r.from, r.w.regProc, "swap", func(ctx context.Context) (leadership.Record, error) {
+		got, err := r.w.reg.Swap(ctx, base, next)
+		if err == nil {
+			r.w.recorded(got)
+		}
+		return got, err
+	})
+}
+
+func (r remoteRegistry) Wait(ctx context.Context, after uint64) (leadership.Record, error) {
+	return stepsim.Call(ctx, r.from, r.w.regProc, "wait", func(ctx context.Context) (leadership.Record, error) {
+		return r.w.reg.Wait(ctx, after)
+	})
+}

@@ -1,0 +1,211 @@
+package reparenttest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/tenure-go/tenure/internal/stepsim"
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
+)
+
+// World is one simulated cluster: hosts, a registry, coordinators and clients,
+// stepped by one scheduler, and the checks that watch them.
+type World struct {
+	sim     *stepsim.Sim
+	h       Harness
+	ids     []leadership.NodeID
+	hosts   map[leadership.NodeID]*Host
+	reg     leadership.Registry
+	regProc *stepsim.Proc
+	ruleset leadership.Ruleset
+	rules   *leadership.Rules
+	oracle
+}
+
+// maxSteps bounds one phase of a run.
+const maxSteps = 100_000
+
+// newWorld boots size nodes, without a leader.
+func newWorld(sim *stepsim.Sim, h Harness, size int, policy leadership.Policy) (*World, error) {
+	w := &World{sim: sim, h: h, hosts: map[leadership.NodeID]*Host{}, regProc: sim.Proc("registry")}
+	w.oracle.init(w)
+	w.reg = h.registry()
+	var members []leadership.Node
+	for i := range size {
+		id := leadership.NodeID("n" + strconv.Itoa(i+1))
+		host := &Host{ID: id, w: w, proc: sim.Proc(string(id))}
+		w.ids, w.hosts[id] = append(w.ids, id), host
+		members = append(members, leadership.Node{ID: id})
+	}
+	rs, err := leadership.NewRuleset(policy, members...)
+	if err != nil {
+		return nil, err
+	}
+	w.ruleset = rs
+	if w.rules, err = rs.Compile(nil); err != nil {
+		return nil, err
+	}
+	for _, id := range w.ids {
+		host := w.hosts[id]
+		host.proc.Peer = true
+		host.proc.Boot = func() { w.boot(host) }
+		w.boot(host)
+	}
+	sim.Check = w.check
+	return w, w.err
+}
+
+// boot starts the node of a host on what is durable there.
+func (w *World) boot(h *Host) {
+	n, err := w.h.Boot(h)
+	switch {
+	case err != nil:
+		w.fail("boot", "%s does not boot: %v", h.ID, err)
+	case n.Status == nil || n.Promise == nil || n.Client == nil:
+		w.fail("boot", "%s has no Status, no Promise or no Client", h.ID)
+	default:
+		h.node = n
+	}
+}
+
+// limits are short: a lost message costs one of them.
+func limits() reparent.Limits {
+	return reparent.Limits{
+		Status: 60 * time.Millisecond, Prepare: 200 * time.Millisecond, Drain: 100 * time.Millisecond,
+		Revoke: 400 * time.Millisecond, Install: 400 * time.Millisecond, Grant: 100 * time.Millisecond,
+		Registry: 100 * time.Millisecond, Undo: 900 * time.Millisecond, Linger: 30 * time.Millisecond,
+		HoldFor: 500 * time.Millisecond, Retry: 10 * time.Millisecond,
+	}
+}
+
+// coordinator adds a process that changes leaders.
+func (w *World) coordinator(name string, edit func(*reparent.Config)) (*stepsim.Proc, *reparent.Guard, error) {
+	p := w.sim.Proc(name)
+	g, err := w.guard(p, edit)
+	return p, g, err
+}
+
+func (w *World) guard(p *stepsim.Proc, edit func(*reparent.Config)) (*reparent.Guard, error) {
+	k := 0
+	cfg := reparent.Config{
+		By: p.Name, Limits: limits(), Ruleset: w.ruleset,
+		Nonce: func() string { k++; return strconv.Itoa(k) },
+	}
+	var nodes []reparent.Node
+	for _, id := range w.ids {
+		nodes = append(nodes, w.hosts[id].bundle(p))
+	}
+	if edit != nil {
+		edit(&cfg)
+	}
+	return reparent.New("sim", remoteRegistry{p, w}, nodes, cfg)
+}
+
+// run runs one change and keeps its report for the checks.
+func (w *World) run(g *reparent.Guard, c reparent.Change) *reparent.Report {
+	if w.h.Revoke != nil && c.Kind != leadership.KindBootstrap && c.Kind != leadership.KindAdopt {
+		c.Revoke = w.h.Revoke(g)
+	}
+	rep, _ := g.Run(context.Background(), c)
+	w.mu.Lock()
+	w.reports = append(w.reports, rep)
+	w.mu.Unlock()
+	return rep
+}
+
+// bootstrap makes n1 leader on the quiet schedule, whatever faults come later.
+func (w *World) bootstrap() error {
+	f := w.sim.Allowed()
+	w.sim.Allow(stepsim.Faults{})
+	defer w.sim.Allow(f)
+	_, g, err := w.coordinator("boot", nil)
+	if err != nil {
+		return err
+	}
+	var rep *reparent.Report
+	if err := w.sim.Do(maxSteps, func() { rep = w.run(g, reparent.Bootstrap(w.ruleset, w.ids[0])) }); err != nil {
+		return err
+	}
+	return rep.Err
+}
+
+// heal ends all faults and lets a fresh coordinator bring the cluster back: the
+// liveness half of every run. It returns the leader.
+func (w *World) heal(name string) (leadership.NodeID, error) {
+	w.sim.Mend()
+	p, g, err := w.coordinator(name, nil)
+	if err != nil {
+		return "", err
+	}
+	p.Client = true
+	var rep *reparent.Report
+	var werr error
+	derr := w.sim.Do(maxSteps, func() {
+		for range 6 {
+			if rep = w.run(g, reparent.Resume()); rep.Err == nil {
+				break
+			}
+			// What a change cannot bring back, a sweep can.
+			_, _ = g.Sweep(context.Background())
+		}
+		if rep.Err == nil {
+			werr = w.append(context.Background(), p, rep.To)
+		}
+	})
+	switch {
+	case derr != nil:
+		return "", derr
+	case rep.Err != nil:
+		return "", &Violation{Name: "L1", Says: fmt.Sprintf("all faults are over, and no leader could be established: %v\n%s", rep.Err, rep)}
+	case werr != nil:
+		return "", &Violation{Name: "L1", Says: fmt.Sprintf("all faults are over, %s was established, and cannot be written to: %v", rep.To, werr)}
+	}
+	return rep.To, nil
+}
+
+// append makes one client append to a node and classes the answer.
+func (w *World) append(ctx context.Context, p *stepsim.Proc, id leadership.NodeID) error {
+	h := w.hosts[id]
+	v := w.nextValue(p)
+	ctx, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
+	defer cancel()
+	_, err := stepsim.Call(ctx, p, h.proc, "append "+strconv.FormatUint(v, 10), func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, h.node.Client.Append(ctx, v)
+	})
+	w.answered(v, err)
+	return err
+}
+
+// read makes one client read at a node and takes it into the history.
+func (w *World) read(ctx context.Context, p *stepsim.Proc, id leadership.NodeID) error {
+	h := w.hosts[id]
+	ctx, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
+	defer cancel()
+	done := w.reading(id)
+	got, err := stepsim.Call(ctx, p, h.proc, "read", h.readNow)
+	done(got, err)
+	return err
+}
+
+// readAll reads at a leader until it is told the log.
+func (w *World) readAll(p *stepsim.Proc, id leadership.NodeID) (log []uint64, err error) {
+	h := w.hosts[id]
+	for range 20 {
+		ctx, cancel := context.WithTimeout(context.Background(), 400*time.Millisecond)
+		log, err = stepsim.Call(ctx, p, h.proc, "read", h.readNow)
+		cancel()
+		if err == nil {
+			return log, nil
+		}
+	}
+	return nil, err
+}
+
+func (h *Host) readNow(ctx context.Context) ([]uint64, error) { return h.node.Client.Read(ctx) }
+
+// isRefusedDial reports whether nothing was sent at all.
+func isRefusedDial(err error) bool { return errors.Is(err, stepsim.ErrRefused) }
