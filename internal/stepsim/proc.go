@@ -162,11 +162,12 @@ func (s *Sim) process(a Action) {
 	}
 }
 
-// cut isolates p: what it sends, what it gets, both, or only from its peers.
+// cut isolates p: what it sends, what it gets, both, only from its peers, or
+// from all but clients, who then still reach a leader that was replaced.
 func (s *Sim) cut(p *Proc) {
-	kind := s.choose(Point{N: 4})
+	kind := s.choose(Point{N: 5})
 	for _, o := range s.procs {
-		if o == p || kind == 3 && !o.Peer {
+		if o == p || kind == 3 && !o.Peer || kind == 4 && o.Client {
 			continue
 		}
 		if kind != 1 {
@@ -176,7 +177,7 @@ func (s *Sim) cut(p *Proc) {
 			s.cuts = append(s.cuts, [2]*Proc{o, p})
 		}
 	}
-	s.noteProc(Cut, p, [...]string{"sends nothing", "gets nothing", "isolated", "isolated from its peers"}[kind])
+	s.noteProc(Cut, p, [...]string{"sends nothing", "gets nothing", "isolated", "isolated from its peers", "isolated from all but clients"}[kind])
 }
 
 // Cut loses every message from one process to another until Join.

@@ -96,7 +96,7 @@ func (h Harness) draw(seed uint64, f Features) shape {
 
 // chaos is one random run: rival coordinators, clients bound to nodes, faults;
 // then all faults end and a fresh coordinator must bring the cluster back.
-func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *tally) (sim *stepsim.Sim, w *World, err error) {
+func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *tally, show bool) (sim *stepsim.Sim, w *World, err error) {
 	sh := h.draw(seed, f)
 	sim = stepsim.New(chooser, sh.faults)
 	defer sim.Close()
@@ -104,6 +104,7 @@ func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *
 	if err != nil {
 		return sim, w, err
 	}
+	w.show = show
 	if err := w.bootstrap(); err != nil {
 		return sim, w, err
 	}

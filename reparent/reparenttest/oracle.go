@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tenure-go/tenure/internal/stepsim"
 	"github.com/tenure-go/tenure/leadership"
@@ -43,6 +44,12 @@ type oracle struct {
 	records   []leadership.Record
 	reforms   bool // rulesets change in this run
 	counts    map[string]int
+
+	// For the picture of a failing run.
+	show    bool
+	began   time.Time
+	moments []moment
+	terms   letters
 }
 
 // completion is an entry that a leader completed.
@@ -74,6 +81,7 @@ func (o *oracle) init(w *World) {
 	o.values = map[*stepsim.Proc]uint64{}
 	o.answers = map[uint64]answer{}
 	o.counts = map[string]int{}
+	o.began = time.Now()
 }
 
 // fail keeps the first violation. Callers hold mu or run alone.
@@ -88,6 +96,15 @@ func (w *World) saw(e Event) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.counts[string(e.Kind)]++
+	switch {
+	case !w.show:
+	case e.Testimony != nil:
+		w.moment("%s %s %s", e.Node, e.Kind, w.terms.letter(e.Testimony.Term))
+	case e.Kind == Completed:
+		w.moment("%s completes entry %d (value %d of %s) under %s", e.Node, e.Index, e.Entry.Value, w.terms.letter(e.Entry.Term), w.terms.letter(e.Leadership.Term))
+	default:
+		w.moment("%s %s %s", e.Node, e.Kind, w.terms.letter(e.Leadership.Term))
+	}
 	switch e.Kind {
 	case Promised, SteppedDown:
 		w.sawTestimony(e)
@@ -234,6 +251,9 @@ func (w *World) durable(l leadership.Leadership, m *leadership.Marker, _ int) bo
 
 // check runs at every quiescent point, when no goroutine of the run does.
 func (w *World) check() error {
+	if w.show {
+		w.settle()
+	}
 	if w.err != nil {
 		return w.err
 	}

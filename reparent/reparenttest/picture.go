@@ -1,0 +1,106 @@
+package reparenttest
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// moment is a row of the picture: something that mattered, and how every node
+// stood then.
+type moment struct {
+	at    time.Duration
+	says  string
+	lanes []string
+}
+
+// letters gives terms letters in the order of their appearance.
+type letters struct {
+	of map[leadership.Term]string
+	in []leadership.Term
+}
+
+func (l *letters) letter(t leadership.Term) string {
+	if t.IsZero() {
+		return "-"
+	}
+	if l.of == nil {
+		l.of = map[leadership.Term]string{}
+	}
+	s, ok := l.of[t]
+	if !ok {
+		n := len(l.in)
+		s = string(rune('A' + n%26))
+		if n >= 26 {
+			s += fmt.Sprint(n / 26)
+		}
+		l.of[t] = s
+		l.in = append(l.in, t)
+	}
+	return s
+}
+
+// moment adds a row. Callers hold mu.
+func (w *World) moment(format string, args ...any) {
+	if !w.show {
+		return
+	}
+	w.moments = append(w.moments, moment{at: time.Since(w.began), says: fmt.Sprintf(format, args...)})
+}
+
+// settle fills in how the nodes stand, at a quiescent point: a node may hold
+// its own lock while it tells of an event.
+func (w *World) settle() {
+	for i := len(w.moments) - 1; i >= 0 && w.moments[i].lanes == nil; i-- {
+		for _, id := range w.ids {
+			w.moments[i].lanes = append(w.moments[i].lanes, w.lane(id))
+		}
+	}
+}
+
+// lane is how a node stands: the letter of its promise, "=" when it leads
+// that term, "x" when it is down, and how long its log is.
+func (w *World) lane(id leadership.NodeID) string {
+	f, ok := w.facts(id)
+	if !ok {
+		return "?"
+	}
+	s := w.terms.letter(f.Promised)
+	switch {
+	case !w.hosts[id].proc.Up():
+		s += "x"
+	case !f.Leads.IsZero() && f.Leads == f.Promised:
+		s += "="
+	}
+	return fmt.Sprintf("%s%d", s+" ", len(f.Log))
+}
+
+// picture draws who led when: a lane for each node, a letter for each term.
+func (w *World) picture() string {
+	if w == nil {
+		return ""
+	}
+	w.settle()
+	var b strings.Builder
+	b.WriteString("who led when (letter: term promised, =: leads, x: down, number: entries in the log)\n\n")
+	fmt.Fprintf(&b, "%10s", "")
+	for _, id := range w.ids {
+		fmt.Fprintf(&b, "  %-8s", id)
+	}
+	b.WriteByte('\n')
+	for _, m := range w.moments {
+		fmt.Fprintf(&b, "%8.1fms", float64(m.at)/1e6)
+		for _, l := range m.lanes {
+			fmt.Fprintf(&b, "  %-8s", l)
+		}
+		b.WriteString("  " + m.says + "\n")
+	}
+	b.WriteByte('\n')
+	for _, t := range w.terms.in {
+		fmt.Fprintf(&b, "  %s = %s", w.terms.of[t], t)
+	}
+	b.WriteByte('\n')
+	return b.String()
+}
