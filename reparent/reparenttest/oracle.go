@@ -45,6 +45,8 @@ type oracle struct {
 	reforms   bool // rulesets change in this run
 	counts    map[string]int
 
+	compiledRules map[rulesKey]*leadership.Rules // used at quiescent points only
+
 	// For the picture of a failing run.
 	show    bool
 	began   time.Time
@@ -82,6 +84,7 @@ func (o *oracle) init(w *World) {
 	o.answers = map[uint64]answer{}
 	o.counts = map[string]int{}
 	o.began = time.Now()
+	o.compiledRules = map[rulesKey]*leadership.Rules{}
 }
 
 // fail keeps the first violation. Callers hold mu or run alone.
@@ -308,12 +311,21 @@ func (w *World) capable(id leadership.NodeID, f Facts) (leadership.Leadership, b
 	return l, true
 }
 
+// compiled remembers what it compiled: rulesets of one run differ in nothing
+// but policy and members.
 func (w *World) compiled(rs leadership.Ruleset) *leadership.Rules {
-	r, err := rs.Compile(nil)
-	if err != nil {
-		return nil
+	key := rulesKey{rs.Policy, len(rs.Members)}
+	r, ok := w.compiledRules[key]
+	if !ok {
+		r, _ = rs.Compile(nil)
+		w.compiledRules[key] = r
 	}
 	return r
+}
+
+type rulesKey struct {
+	policy string
+	n      int
 }
 
 // recorded takes in what the registry accepted.
