@@ -126,12 +126,20 @@ func (a *attempt) leads() bool {
 func (a *attempt) start(ctx context.Context, m revoke.Revoker, targets []leadership.NodeID) <-chan error {
 	ask := revoke.Ask{
 		Term: a.term, Targets: targets, Leader: a.from, Drain: a.g.cfg.Limits.Drain,
-		Enough:  func() bool { _, _, err := a.sufficient(); return err == nil },
+		Enough:  a.settled,
 		Drained: a.drained,
 	}
 	ended := make(chan error, 1)
 	a.joins.Go(func() { ended <- m.Revoke(ctx, ask, a.report) })
 	return ended
+}
+
+// settled reports whether another stage would add nothing: what was reported
+// suffices, or says that a newer attempt exists.
+func (a *attempt) settled() bool {
+	_, _, err := a.sufficient()
+	var super *leadership.SupersededError
+	return err == nil || errors.As(err, &super)
 }
 
 func (a *attempt) drained(id leadership.NodeID, d revoke.Drained) {

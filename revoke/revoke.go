@@ -33,7 +33,8 @@ type Ask struct {
 	Leader leadership.NodeID
 	// Drain bounds how long a leader may finish what is in flight.
 	Drain time.Duration
-	// Enough reports whether what was reported suffices already. Then does
+	// Enough reports whether what was reported suffices already, or shows
+	// that nothing ever will: a newer attempt exists. Then does
 	// not begin another stage once it does. Nil: never. It is safe to call
 	// from any goroutine.
 	Enough func() bool

@@ -55,7 +55,7 @@ func (h Harness) draw(seed uint64, f Features) shape {
 	s.faults = f.faults(rng)
 	s.reforms = h.Policy == nil && seed%3 == 0
 	s.regDies = seed%2 == 0
-	id := func() leadership.NodeID { return leadership.NodeID("n" + strconv.Itoa(1+rng.IntN(s.size))) }
+	id := func() leadership.NodeID { return nodeID(rng.IntN(s.size)) }
 	changes := 2 + rng.IntN(2)
 	for range 2 {
 		die := -1

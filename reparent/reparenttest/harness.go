@@ -1,15 +1,23 @@
 package reparenttest
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 
+	"github.com/tenure-go/tenure/establish"
 	"github.com/tenure-go/tenure/internal/stepsim"
 	"github.com/tenure-go/tenure/leadership"
-	"github.com/tenure-go/tenure/reparent"
 	"github.com/tenure-go/tenure/revoke"
 )
 
 // Harness is what is tested: a kind of node, and how its leaders are changed.
+// LogStore, MariaDBLike and PostgreSQLLike are complete ones of simulated
+// stores; set any one field of theirs to test a part of your own over them.
+//
+// Its functions are called for many clusters at once and must share nothing
+// between two calls: what a cluster knows lives in its hosts and processes.
 type Harness struct {
 	// Name is shown in failures.
 	Name string
@@ -20,13 +28,66 @@ type Harness struct {
 	// Policy is the durability policy. nil tries several: majorities of 3 and
 	// 5, 2 of 4, 3 of 4.
 	Policy leadership.Policy
-	// Registry makes the registry of one run. nil: in memory. Its methods must
-	// not block on anything but ctx.
-	Registry func() leadership.Registry
-	// Revoke makes the revoker that changes use, in place of the guard's own.
-	Revoke func(g *reparent.Guard) revoke.Revoker
+	// Catalog reads policies and points of the user's own. nil: the built-in
+	// ones.
+	Catalog *leadership.Catalog
+	// Members sets zones, weights and who may lead, in the list of members of a
+	// cluster. Names must stay as they are. nil: all are alike.
+	Members func(members []leadership.Node)
+	// Registry starts the registry on a host of its own: once when the cluster
+	// is made, and after each crash, like Boot; it does not get messages but is
+	// called by them. nil: one in memory that loses nothing.
+	Registry func(h *Host) (leadership.Registry, error)
+	// Revoke makes the revoker of a coordinator's process, in place of the
+	// guard's own. It is used for every change but a cluster's first.
+	Revoke func(p *Process) (revoke.Revoker, error)
+	// Establish makes the establisher of a coordinator's process, in place of
+	// the guard's own.
+	Establish func(p *Process) (establish.Establisher, error)
 
 	_ struct{}
+}
+
+// HarnessError says what is wrong with a harness, before anything is run.
+type HarnessError struct{ Field, Reason string }
+
+func (e *HarnessError) Error() string {
+	return fmt.Sprintf("reparenttest: Harness.%s: %s", e.Field, e.Reason)
+}
+
+// Validate returns a *HarnessError for a harness that cannot be run with f, or
+// nil. Run calls it.
+func (h Harness) Validate(f Features) error {
+	if h.Boot == nil {
+		return &HarnessError{"Boot", "it is nil: there is no node to test; LogStore() is a harness of simulated ones"}
+	}
+	if f.Nodes < 0 || f.Nodes > 9 {
+		return &HarnessError{"Boot", fmt.Sprintf("Features.Nodes is %d; a simulated cluster has 1 to 9 nodes", f.Nodes)}
+	}
+	size := f.Nodes
+	if size == 0 {
+		size = 3
+	}
+	members := h.members(size)
+	for i, m := range members {
+		if m.ID != nodeID(i) {
+			return &HarnessError{"Members", fmt.Sprintf("it renamed %s to %q", nodeID(i), m.ID)}
+		}
+	}
+	rs, err := leadership.NewRuleset(h.policy(), members...)
+	if err != nil {
+		return &HarnessError{"Policy", err.Error()}
+	}
+	rules, err := rs.Compile(h.Catalog)
+	if err != nil {
+		return &HarnessError{"Policy", fmt.Sprintf("%q cannot be used with %d nodes: %v (set Features.Nodes, Members, or register the policy in Catalog)", rs.Policy, size, err)}
+	}
+	for l := range rules.Leaders().All() {
+		if !rules.Durable(l, rules.Members()) {
+			return &HarnessError{"Policy", fmt.Sprintf("%q is not durable under %s with all %d nodes: nobody could ever complete anything", rs.Policy, rules.Cohort().Node(l).ID, size)}
+		}
+	}
+	return nil
 }
 
 func (h Harness) policy() leadership.Policy {
@@ -36,11 +97,27 @@ func (h Harness) policy() leadership.Policy {
 	return leadership.Majority()
 }
 
-func (h Harness) registry() leadership.Registry {
-	if h.Registry != nil {
-		return h.Registry()
+func nodeID(i int) leadership.NodeID { return leadership.NodeID("n" + strconv.Itoa(i+1)) }
+
+func (h Harness) members(size int) []leadership.Node {
+	members := make([]leadership.Node, size)
+	for i := range members {
+		members[i].ID = nodeID(i)
 	}
-	return &leadership.MemoryRegistry{}
+	if h.Members != nil {
+		h.Members(members)
+	}
+	return members
+}
+
+func (h Harness) registry(host *Host) (leadership.Registry, error) {
+	if h.Registry != nil {
+		return h.Registry(host)
+	}
+	if host.Disk == nil {
+		host.Disk = &leadership.MemoryRegistry{}
+	}
+	return host.Disk.(leadership.Registry), nil
 }
 
 // Features says which faults the harness claims to survive. What is not
@@ -56,7 +133,7 @@ type Features struct {
 	Partition bool
 	// Clock: clocks of nodes jump and run fast or slow.
 	Clock bool
-	// Nodes is the size of the cluster; 0 varies it with the policy.
+	// Nodes is the size of the cluster, at most 9; 0 varies it with the policy.
 	Nodes int
 
 	_ struct{}
@@ -65,6 +142,26 @@ type Features struct {
 // Everything is all faults.
 func Everything() Features {
 	return Features{Crash: true, Torn: true, Pause: true, Partition: true, Clock: true}
+}
+
+// skipped says in words what is not claimed and so not tried.
+func (f Features) skipped() string {
+	var not []string
+	for _, c := range []struct {
+		claimed bool
+		what    string
+	}{
+		{f.Crash, "Crash (no node dies)"},
+		{f.Torn, "Torn (no crash leaves half a write behind)"},
+		{f.Pause, "Pause (no process stops for a while)"},
+		{f.Partition, "Partition (no message is lost, late or doubled, only reordered)"},
+		{f.Clock, "Clock (all clocks agree)"},
+	} {
+		if !c.claimed {
+			not = append(not, c.what)
+		}
+	}
+	return strings.Join(not, ", ")
 }
 
 // faults draws the budgets of one run.

@@ -50,7 +50,10 @@ func (h *Host) WriteTorn(ctx context.Context, what string, f func(torn bool)) er
 // host dies. The simulation waits for f at the end of the run.
 func (h *Host) Go(f func(ctx context.Context)) {
 	life := h.proc.Life()
-	h.w.sim.Go(func() { f(life) })
+	h.w.sim.Go(func() {
+		defer h.w.caught(h.ID, "Host.Go")
+		f(life)
+	})
 }
 
 // Life ends when the host dies.
@@ -61,8 +64,10 @@ func (h *Host) Now() time.Time { return h.proc.Now() }
 
 // Sleep waits for d on the host's own clock, or for the end of ctx, which it
 // returns as an error.
-func (h *Host) Sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(h.proc.After(d))
+func (h *Host) Sleep(ctx context.Context, d time.Duration) error { return sleep(ctx, h.proc, d) }
+
+func sleep(ctx context.Context, p *stepsim.Proc, d time.Duration) error {
+	t := time.NewTimer(p.After(d))
 	defer t.Stop()
 	select {
 	case <-t.C:
@@ -86,16 +91,33 @@ func (h *Host) Saw(e Event) {
 	h.w.saw(e)
 }
 
-// Send runs f at another host, as a message, with the node that lives there
-// then: it may come late, twice or never, and f goes on at its host when ctx
-// ends. The answer is a message too. Errors:
-// those of f; one that says that the other host is down; or one that matches
-// leadership.ErrUnknownOutcome.
-func Send[V any](ctx context.Context, from *Host, to leadership.NodeID, what string, f func(ctx context.Context, peer Node) (V, error)) (V, error) {
-	o, ok := from.w.hosts[to]
+// Rules compiles a ruleset with the policies that the harness knows.
+func (h *Host) Rules(rs leadership.Ruleset) (*leadership.Rules, error) {
+	return rs.Compile(h.w.h.Catalog)
+}
+
+func (h *Host) origin() (*World, *stepsim.Proc) { return h.w, h.proc }
+
+// Sender is who can send a message: a *Host or a *Process.
+type Sender interface {
+	origin() (*World, *stepsim.Proc)
+}
+
+// Send runs f at a host, as a message, with the node that lives there then: it
+// may come late, twice or never, and f goes on at its host when ctx ends. The
+// answer is a message too. what names it in traces, and must differ between two
+// messages that are sent to one host at the same time. Errors: those of f; one
+// that says that the other host is down; one that matches
+// leadership.ErrUnknownOutcome; or a *leadership.UnknownNodeError.
+func Send[V any](ctx context.Context, from Sender, to leadership.NodeID, what string, f func(ctx context.Context, peer Node) (V, error)) (V, error) {
+	w, proc := from.origin()
+	o, ok := w.hosts[to]
 	if !ok {
 		var zero V
 		return zero, &leadership.UnknownNodeError{Node: to}
 	}
-	return stepsim.Call(ctx, from.proc, o.proc, what, func(ctx context.Context) (V, error) { return f(ctx, o.node) })
+	return stepsim.Call(ctx, proc, o.proc, what, func(ctx context.Context) (V, error) {
+		defer w.caught(to, what)
+		return f(ctx, o.node)
+	})
 }

@@ -152,7 +152,7 @@ func bootStore(h *Host, t Traits) (Node, error) {
 func (n *store) remember() {
 	for i := len(n.disk.log) - 1; i >= 0; i-- {
 		if m := n.disk.log[i].Marker; m != nil {
-			if rs, rules, err := rulesOf(m); err == nil && m.Leader == n.h.ID {
+			if rs, rules, err := rulesOf(n.h, m); err == nil && m.Leader == n.h.ID {
 				n.installed, n.rulesets, n.rules = m.Term, rs, rules
 				n.matched[n.h.ID] = len(n.disk.log)
 			}
@@ -162,11 +162,11 @@ func (n *store) remember() {
 }
 
 // rulesOf compiles every ruleset that a marker must be durable under.
-func rulesOf(m *leadership.Marker) ([]leadership.Ruleset, []*leadership.Rules, error) {
+func rulesOf(h *Host, m *leadership.Marker) ([]leadership.Ruleset, []*leadership.Rules, error) {
 	rulesets := append([]leadership.Ruleset{m.Ruleset}, m.Over...)
 	var rules []*leadership.Rules
 	for _, rs := range rulesets {
-		r, err := rs.Compile(nil)
+		r, err := h.Rules(rs)
 		if err != nil {
 			return nil, nil, err
 		}

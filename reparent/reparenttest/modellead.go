@@ -53,7 +53,7 @@ func (n *store) acceptance(l leadership.Leadership) leadership.Acceptance {
 // Install implements establish.Candidate.
 func (n *store) Install(ctx context.Context, m leadership.Marker) (leadership.Acceptance, error) {
 	l := m.Leadership()
-	rulesets, rules, err := rulesOf(&m)
+	rulesets, rules, err := rulesOf(n.h, &m)
 	if err != nil {
 		return leadership.Acceptance{}, err
 	}

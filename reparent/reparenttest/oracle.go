@@ -232,7 +232,7 @@ func markerAt(log []Entry, l leadership.Leadership) int {
 // that it names.
 func (w *World) durable(l leadership.Leadership, m *leadership.Marker, _ int) bool {
 	for _, rs := range append([]leadership.Ruleset{m.Ruleset}, m.Over...) {
-		r, err := rs.Compile(nil)
+		r, err := rs.Compile(w.h.Catalog)
 		if err != nil {
 			return false
 		}
@@ -317,7 +317,7 @@ func (w *World) compiled(rs leadership.Ruleset) *leadership.Rules {
 	key := rulesKey{rs.Policy, len(rs.Members)}
 	r, ok := w.compiledRules[key]
 	if !ok {
-		r, _ = rs.Compile(nil)
+		r, _ = rs.Compile(w.h.Catalog)
 		w.compiledRules[key] = r
 	}
 	return r

@@ -49,7 +49,10 @@ func ask[V any](ctx context.Context, r remote, what string, t leadership.Term, f
 	if !t.IsZero() {
 		what += " " + t.String()
 	}
-	return stepsim.Call(ctx, r.from, r.h.proc, what, func(ctx context.Context) (V, error) { return f(ctx, r.h) })
+	return stepsim.Call(ctx, r.from, r.h.proc, what, func(ctx context.Context) (V, error) {
+		defer r.h.w.caught(r.h.ID, what)
+		return f(ctx, r.h)
+	})
 }
 
 func (r remote) Status(ctx context.Context) (leadership.Status, error) {
@@ -145,11 +148,15 @@ type remoteRegistry struct {
 }
 
 func (r remoteRegistry) Load(ctx context.Context) (leadership.Record, error) {
-	return stepsim.Call(ctx, r.from, r.w.regProc, "load", r.w.reg.Load)
+	return stepsim.Call(ctx, r.from, r.w.regProc, "load", func(ctx context.Context) (leadership.Record, error) {
+		defer r.w.caught("registry", "Load")
+		return r.w.reg.Load(ctx)
+	})
 }
 
 func (r remoteRegistry) Swap(ctx context.Context, base uint64, next leadership.Record) (leadership.Record, error) {
 	return stepsim.Call(ctx, r.from, r.w.regProc, "swap", func(ctx context.Context) (leadership.Record, error) {
+		defer r.w.caught("registry", "Swap")
 		got, err := r.w.reg.Swap(ctx, base, next)
 		if err == nil {
 			r.w.recorded(got)
@@ -160,6 +167,7 @@ func (r remoteRegistry) Swap(ctx context.Context, base uint64, next leadership.R
 
 func (r remoteRegistry) Wait(ctx context.Context, after uint64) (leadership.Record, error) {
 	return stepsim.Call(ctx, r.from, r.w.regProc, "wait", func(ctx context.Context) (leadership.Record, error) {
+		defer r.w.caught("registry", "Wait")
 		return r.w.reg.Wait(ctx, after)
 	})
 }

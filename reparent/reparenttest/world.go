@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"strconv"
 	"time"
 
@@ -20,9 +21,11 @@ type World struct {
 	ids     []leadership.NodeID
 	hosts   map[leadership.NodeID]*Host
 	reg     leadership.Registry
+	regHost *Host
 	regProc *stepsim.Proc
 	ruleset leadership.Ruleset
 	rules   *leadership.Rules
+	own     map[*reparent.Guard]mechanisms // of the harness; written while nothing runs
 	oracle
 }
 
@@ -31,22 +34,25 @@ const maxSteps = 100_000
 
 // newWorld boots size nodes, without a leader.
 func newWorld(sim *stepsim.Sim, h Harness, size int, policy leadership.Policy) (*World, error) {
-	w := &World{sim: sim, h: h, hosts: map[leadership.NodeID]*Host{}, regProc: sim.Proc("registry")}
+	w := &World{
+		sim: sim, h: h, hosts: map[leadership.NodeID]*Host{}, regProc: sim.Proc("registry"),
+		own: map[*reparent.Guard]mechanisms{},
+	}
 	w.oracle.init(w)
-	w.reg = h.registry()
-	var members []leadership.Node
-	for i := range size {
-		id := leadership.NodeID("n" + strconv.Itoa(i+1))
-		host := &Host{ID: id, w: w, proc: sim.Proc(string(id))}
-		w.ids, w.hosts[id] = append(w.ids, id), host
-		members = append(members, leadership.Node{ID: id})
+	w.regHost = &Host{ID: "registry", w: w, proc: w.regProc}
+	w.regProc.Boot = w.bootRegistry
+	w.bootRegistry()
+	members := h.members(size)
+	for _, m := range members {
+		host := &Host{ID: m.ID, w: w, proc: sim.Proc(string(m.ID))}
+		w.ids, w.hosts[m.ID] = append(w.ids, m.ID), host
 	}
 	rs, err := leadership.NewRuleset(policy, members...)
 	if err != nil {
 		return nil, err
 	}
 	w.ruleset = rs
-	if w.rules, err = rs.Compile(nil); err != nil {
+	if w.rules, err = rs.Compile(h.Catalog); err != nil {
 		return nil, err
 	}
 	for _, id := range w.ids {
@@ -59,8 +65,23 @@ func newWorld(sim *stepsim.Sim, h Harness, size int, policy leadership.Policy) (
 	return w, w.err
 }
 
+// bootRegistry starts the registry on what is durable there.
+func (w *World) bootRegistry() {
+	defer w.caught("registry", "Registry")
+	reg, err := w.h.registry(w.regHost)
+	switch {
+	case err != nil:
+		w.fail("boot", "the registry does not start: %v", err)
+	case reg == nil:
+		w.fail("boot", "Harness.Registry returned nil")
+	default:
+		w.reg = reg
+	}
+}
+
 // boot starts the node of a host on what is durable there.
 func (w *World) boot(h *Host) {
+	defer w.caught(h.ID, "Boot")
 	n, err := w.h.Boot(h)
 	switch {
 	case err != nil:
@@ -92,23 +113,36 @@ func (w *World) coordinator(name string, edit func(*reparent.Config)) (*stepsim.
 func (w *World) guard(p *stepsim.Proc, edit func(*reparent.Config)) (*reparent.Guard, error) {
 	k := 0
 	cfg := reparent.Config{
-		By: p.Name, Limits: limits(), Ruleset: w.ruleset,
+		By: p.Name, Limits: limits(), Ruleset: w.ruleset, Catalog: w.h.Catalog,
 		Nonce: func() string { k++; return strconv.Itoa(k) },
-	}
-	var nodes []reparent.Node
-	for _, id := range w.ids {
-		nodes = append(nodes, w.hosts[id].bundle(p))
 	}
 	if edit != nil {
 		edit(&cfg)
 	}
-	return reparent.New("sim", remoteRegistry{p, w}, nodes, cfg)
+	view := w.process(p)
+	var nodes []reparent.Node
+	for _, id := range w.ids {
+		nodes = append(nodes, view.Nodes[id])
+	}
+	own, err := w.h.mechanisms(view)
+	if err != nil {
+		return nil, err
+	}
+	g, err := reparent.New("sim", view.Registry, nodes, cfg)
+	if err == nil {
+		w.own[g] = own
+	}
+	return g, err
 }
 
 // run runs one change and keeps its report for the checks.
 func (w *World) run(g *reparent.Guard, c reparent.Change) *reparent.Report {
-	if w.h.Revoke != nil && c.Kind != leadership.KindBootstrap && c.Kind != leadership.KindAdopt {
-		c.Revoke = w.h.Revoke(g)
+	own := w.own[g]
+	if c.Revoke == nil && c.Kind != leadership.KindBootstrap && c.Kind != leadership.KindAdopt {
+		c.Revoke = own.revoke
+	}
+	if c.Establish == nil {
+		c.Establish = own.establish
 	}
 	rep, _ := g.Run(context.Background(), c)
 	w.mu.Lock()
@@ -174,6 +208,7 @@ func (w *World) append(ctx context.Context, p *stepsim.Proc, id leadership.NodeI
 	ctx, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
 	defer cancel()
 	_, err := stepsim.Call(ctx, p, h.proc, "append "+strconv.FormatUint(v, 10), func(ctx context.Context) (struct{}, error) {
+		defer w.caught(id, "Append")
 		return struct{}{}, h.node.Client.Append(ctx, v)
 	})
 	w.answered(v, err)
@@ -205,7 +240,23 @@ func (w *World) readAll(p *stepsim.Proc, id leadership.NodeID) (log []uint64, er
 	return nil, err
 }
 
-func (h *Host) readNow(ctx context.Context) ([]uint64, error) { return h.node.Client.Read(ctx) }
+func (h *Host) readNow(ctx context.Context) ([]uint64, error) {
+	defer h.w.caught(h.ID, "Read")
+	return h.node.Client.Read(ctx)
+}
+
+// caught is deferred around code under test: what panics fails the run, with
+// its seed, instead of ending the process without one.
+func (w *World) caught(id leadership.NodeID, what string) {
+	r := recover()
+	if r == nil {
+		return
+	}
+	stack := debug.Stack()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fail("panic", "%s panicked in %q: %v\n%s", id, what, r, stack)
+}
 
 // isRefusedDial reports whether nothing was sent at all.
 func isRefusedDial(err error) bool { return errors.Is(err, stepsim.ErrRefused) }
