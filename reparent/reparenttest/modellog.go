@@ -103,6 +103,7 @@ func (n *store) accept(ctx context.Context, l leadership.Leadership, log []Entry
 			return 0, err
 		}
 	}
+	n.h.Saw(Event{Kind: Accepted, Leadership: l, Index: len(log)})
 	n.mu.Lock()
 	n.commit = max(n.commit, min(commit, len(log)))
 	n.wake()

@@ -37,7 +37,8 @@ type Inspector interface {
 	Facts() Facts
 }
 
-// Facts is a node's durable state, and what follows from it.
+// Facts is a node's durable state, and what follows from it. Slices must not be
+// changed after they were returned; appending behind their end is no change.
 type Facts struct {
 	// Promised is the highest term promised on disk, the effective one: no
 	// lower than that of the last entry.
@@ -54,8 +55,12 @@ type Facts struct {
 	Log []Entry
 	// Completed is how many entries of Log it knows to be completed.
 	Completed int
-	// Floor says that the log is behind what it once was.
+	// Floor says that entries were discarded for a repair, that this was noted
+	// on disk before, and that the log is not known to be back where it was.
 	Floor bool
+	// Incarnation names the storage, when the node tells: with another one it
+	// is another node, and nothing is expected of it that the old one said.
+	Incarnation string
 }
 
 // Entry is one entry of a log.
@@ -109,6 +114,15 @@ const (
 	Granted EventKind = "granted"
 	// Completed (node): a leader completes the entry at Index.
 	Completed EventKind = "completed"
+	// Accepted (node): a follower is about to acknowledge that it has the
+	// entries up to Index from the leader of Leadership.
+	Accepted EventKind = "accepted"
 	// Truncated (node): entries from Index on are about to be discarded.
 	Truncated EventKind = "truncated"
+	// LeaseRead (node): the leader of Leadership found its lease valid, and
+	// answers a read by nothing else.
+	LeaseRead EventKind = "lease read"
+	// ReadBack: a position that was read after a promise was answered with a
+	// testimony.
+	ReadBack EventKind = "read back"
 )

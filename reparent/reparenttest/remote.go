@@ -137,7 +137,8 @@ type slowRemote struct{ remote }
 
 func (r slowRemote) Read(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
 	return ask(ctx, r.remote, "read", t, func(ctx context.Context, h *Host) (leadership.Testimony, error) {
-		return h.node.Promise.(revoke.Reader).Read(ctx, t)
+		got, err := h.node.Promise.(revoke.Reader).Read(ctx, t)
+		return h.testified(ReadBack, got, err)
 	})
 }
 
