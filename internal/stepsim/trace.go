@@ -60,6 +60,9 @@ func (p *Proc) Note(note string) { p.sim.noteProc(Deliver, p, note) }
 // same instants.
 func (s *Sim) Hash() uint64 { return s.hash }
 
+// Lines returns how many lines the trace has so far.
+func (s *Sim) Lines() int { return len(s.trace) }
+
 // Trace returns the last n lines of the trace, all for n <= 0.
 func (s *Sim) Trace(n int) []string {
 	from := 0

@@ -12,6 +12,7 @@ import (
 // stood then.
 type moment struct {
 	at    time.Duration
+	step  int
 	says  string
 	lanes []string
 }
@@ -47,7 +48,7 @@ func (w *World) moment(format string, args ...any) {
 	if !w.show {
 		return
 	}
-	w.moments = append(w.moments, moment{at: time.Since(w.began), says: fmt.Sprintf(format, args...)})
+	w.moments = append(w.moments, moment{at: time.Since(w.began), step: w.sim.Lines(), says: fmt.Sprintf(format, args...)})
 }
 
 // settle fills in how the nodes stand, at a quiescent point: a node may hold
@@ -77,23 +78,29 @@ func (w *World) lane(id leadership.NodeID) string {
 	return fmt.Sprintf("%s%d", s+" ", len(f.Log))
 }
 
-// picture draws who led when: a lane for each node, a letter for each term.
-func (w *World) picture() string {
+// picture draws who led when, in at most the last lines rows: a lane for each
+// node, a letter for each term.
+func (w *World) picture(lines int) string {
 	if w == nil {
 		return ""
 	}
 	w.settle()
 	var b strings.Builder
-	b.WriteString("who led when (letter: term promised, =: leads, x: down, number: entries in the log)\n\n")
-	fmt.Fprintf(&b, "%10s", "")
+	b.WriteString("who led when (letter: the term promised, =: leads it, x: down, number: entries in the log)\n\n")
+	fmt.Fprintf(&b, "%6s %10s", "step", "time")
 	for _, id := range w.ids {
-		fmt.Fprintf(&b, "  %-8s", id)
+		fmt.Fprintf(&b, "  %-6s", id)
 	}
 	b.WriteByte('\n')
-	for _, m := range w.moments {
-		fmt.Fprintf(&b, "%8.1fms", float64(m.at)/1e6)
+	rows := w.moments
+	if cut := len(rows) - lines; cut > 0 {
+		fmt.Fprintf(&b, "%6s (%d earlier events)\n", "...", cut)
+		rows = rows[cut:]
+	}
+	for _, m := range rows {
+		fmt.Fprintf(&b, "%6d %8.1fms", m.step, float64(m.at)/1e6)
 		for _, l := range m.lanes {
-			fmt.Fprintf(&b, "  %-8s", l)
+			fmt.Fprintf(&b, "  %-6s", l)
 		}
 		b.WriteString("  " + m.says + "\n")
 	}

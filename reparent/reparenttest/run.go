@@ -1,12 +1,13 @@
 package reparenttest
 
 import (
-	"fmt"
+	"math"
 	"os"
+	"runtime"
 	"strconv"
-	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
-	"testing/synctest"
 
 	"github.com/tenure-go/tenure/internal/stepsim"
 )
@@ -19,11 +20,14 @@ type Options struct {
 	// First is the first seed; 0 means 1. TENURE_SEED overrides it and runs
 	// that seed alone.
 	First uint64
+	// Parallel is how many runs are made at a time; 0 means GOMAXPROCS. It
+	// changes no result: of several failing seeds the lowest is reported.
+	Parallel int
 	// Shrink is how many runs may be spent on making a failing schedule
 	// shorter; 0 means 400, negative means none.
 	Shrink int
-	// Lines is how many lines of a failing run's trace are printed; 0 means
-	// 80.
+	// Lines is how many lines of a failing run's trace are printed, and of its
+	// picture; 0 means 80.
 	Lines int
 
 	_ struct{}
@@ -35,46 +39,117 @@ type Options struct {
 // be able to bring the cluster back, and everything that anyone was told must
 // have been the truth.
 //
-// A failure names the invariant (see Invariants), says in a sentence what
-// happened, and prints the seed, a schedule made as short as possible, its
-// trace, and a picture of who led when. TENURE_SEED=n, and TENURE_PICKS with
-// the printed schedule, run it again alone.
+// A failure names the invariant, says in a sentence what always has to hold and
+// in another what happened, and prints the seed, a schedule made as short as
+// possible, its trace, and a picture of who led when; see Failure. What f does
+// not claim is not tried, and the log says so.
 //
-// A run is a function of its seed: there are no false positives by timing. What
-// passes has kept the invariants in that many schedules, and nothing more; what
-// an engine does with fsync is for tests with real servers.
+// A run is a function of its seed: there are no false positives by timing. A
+// harness for which that is not so is itself reported. What passes has kept the
+// invariants in that many schedules, and nothing more; what an engine does with
+// fsync is for tests with real servers.
+//
+// The environment of the test can ask for more, or for one run again:
+//
+//	TENURE_SEEDS=20000        that many seeds in place of Options.Seeds
+//	TENURE_SEED=273           this seed alone
+//	TENURE_PICKS=z1.3.z4.1    with TENURE_SEED: the schedule that a failure printed
+//	TENURE_HANG=2m            how long one run may take in real time; 1m
+//
+// A harness that cannot be run fails with a *HarnessError before anything is.
 func Run(t *testing.T, h Harness, f Features, o Options) {
 	t.Helper()
-	if h.Boot == nil {
-		t.Fatal("reparenttest: the harness has no Boot")
+	if fail := Find(t, h, f, o); fail != nil {
+		t.Fatal(fail)
+	}
+}
+
+// Find is Run for a harness that is expected to fail: it returns the failure,
+// or nil when there was none, and leaves t alone. It is how to show that a test
+// would notice: take a rule out of the node, and Find must find it.
+func Find(t *testing.T, h Harness, f Features, o Options) *Failure {
+	t.Helper()
+	if err := h.Validate(f); err != nil {
+		t.Fatal(err)
 	}
 	o = o.fill(t)
+	if s := f.skipped(); s != "" {
+		t.Logf("not claimed by Features, and so not tried: %s", s)
+	}
 	tl := &tally{}
-	for i := range o.Seeds {
-		seed := o.First + uint64(i)
-		picks, replay := picksFromEnv(t)
-		chooser := stepsim.Seed(seed, stepsim.Swarm(seed))
-		if replay {
-			chooser = stepsim.Replay(picks)
-		}
-		got := h.once(t, seed, chooser, f, tl, false)
-		if got.err != nil {
-			t.Fatal(h.explain(t, seed, got, f, o))
-		}
+	if seed, got, failed := h.search(t, f, o, tl); failed {
+		return h.failure(t, seed, got, f, o)
 	}
 	t.Logf("%d runs, reached: %v", tl.runs, tl.n)
+	return nil
+}
+
+// again is how often a seed is run twice, to see that it is one run.
+const again = 64
+
+// search runs the seeds in their order, several at a time, and returns the
+// lowest that fails.
+func (h Harness) search(t *testing.T, f Features, o Options, tl *tally) (seed uint64, got outcome, failed bool) {
+	picks, replay := picksFromEnv(t)
+	var next atomic.Int64
+	var lowest atomic.Uint64
+	lowest.Store(math.MaxUint64)
+	var mu sync.Mutex // guards seed, got, failed
+	try := func(s uint64) {
+		run := func(tl *tally) outcome {
+			c := stepsim.Seed(s, stepsim.Swarm(s))
+			if replay {
+				c = stepsim.Replay(picks)
+			}
+			return h.once(t, s, c, f, tl, false)
+		}
+		r := run(tl)
+		if r.err == nil && (s-o.First)%again == 0 {
+			if twin := run(&tally{}); twin.hash != r.hash {
+				r.err = errUnrepeatable
+			}
+		}
+		if r.err == nil {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if !failed || s < seed {
+			seed, got, failed = s, r, true
+			lowest.Store(s)
+		}
+	}
+	var wg sync.WaitGroup
+	for range min(o.Parallel, o.Seeds) {
+		wg.Go(func() {
+			for {
+				i := next.Add(1) - 1
+				if i >= int64(o.Seeds) || o.First+uint64(i) > lowest.Load() {
+					return
+				}
+				try(o.First + uint64(i))
+			}
+		})
+	}
+	wg.Wait()
+	return seed, got, failed
 }
 
 func (o Options) fill(t *testing.T) Options {
+	t.Helper()
 	def := func(v *int, d int) {
 		if *v == 0 {
 			*v = d
 		}
 	}
 	def(&o.Seeds, 200)
+	def(&o.Parallel, runtime.GOMAXPROCS(0))
 	def(&o.Shrink, 400)
 	def(&o.Lines, 80)
-	o.First = max(o.First, 1)
+	o.First, o.Parallel = max(o.First, 1), max(o.Parallel, 1)
+	if o.Seeds < 0 {
+		t.Fatalf("reparenttest: Options.Seeds is %d: it is a number of runs", o.Seeds)
+	}
 	if s := os.Getenv("TENURE_SEEDS"); s != "" {
 		n, err := strconv.Atoi(s)
 		if err != nil || n < 1 {
@@ -92,123 +167,28 @@ func (o Options) fill(t *testing.T) Options {
 	return o
 }
 
-// outcome is what one run left.
-type outcome struct {
-	err     error
-	picks   []int
-	hash    uint64
-	trace   []string
-	picture string
-	grants  int
-	steps   int
-}
-
-// once makes one run in a bubble of its own.
-func (h Harness) once(t *testing.T, seed uint64, c stepsim.Chooser, f Features, tl *tally, show bool) (got outcome) {
-	synctest.Test(t, func(*testing.T) {
-		var sim *stepsim.Sim
-		var w *World
-		sim, w, got.err = h.chaos(seed, c, f, tl, show)
-		got.picks, got.hash, got.steps = stepsim.Plain(sim.Picks()), sim.Hash(), sim.Steps()
-		if w != nil {
-			got.grants = len(w.grants)
-		}
-		if show {
-			got.trace = sim.Trace(0)
-			got.picture = w.picture()
+// Fuzz makes a fuzz target of h: the fuzzer's bytes are the schedule, and its
+// number the seed from which the size of the cluster, the changes and the
+// clients are drawn. It is guided by the coverage of the code under test, and
+// finds what random schedules seldom reach; a file that it saves is a schedule
+// to keep.
+//
+//	func FuzzMyNodes(f *testing.F) {
+//		reparenttest.Fuzz(f, myNodes(), reparenttest.Everything())
+//	}
+func Fuzz(f *testing.F, h Harness, feats Features) {
+	f.Helper()
+	if err := h.Validate(feats); err != nil {
+		f.Fatal(err)
+	}
+	for seed := range uint64(4) {
+		f.Add(seed+1, []byte{})
+		f.Add(seed+1, []byte{0, 201, 0, 3, 0, 202, 1, 0, 205, 2, 0, 0, 204, 0, 1, 203})
+	}
+	f.Fuzz(func(t *testing.T, seed uint64, schedule []byte) {
+		got := h.once(t, seed, stepsim.Bytes(schedule), feats, &tally{}, false)
+		if got.err != nil {
+			t.Fatal(h.failure(t, seed, got, feats, Options{}.fill(t)))
 		}
 	})
-	return got
-}
-
-// explain shrinks a failing run and says what there is to say.
-func (h Harness) explain(t *testing.T, seed uint64, got outcome, f Features, o Options) string {
-	tl := &tally{}
-	name := violated(got.err)
-	run := func(p []int, show bool) outcome { return h.once(t, seed, stepsim.Replay(p), f, tl, show) }
-	picks := got.picks
-	if o.Shrink > 0 {
-		picks = stepsim.Shrink(picks, o.Shrink, func(p []int) bool {
-			r := run(p, false)
-			return r.err != nil && violated(r.err) == name
-		})
-	}
-	last := run(picks, true)
-	if last.err == nil { // cannot be, unless the harness is not a function of its schedule
-		last = got
-		return fmt.Sprintf("%s\nseed %d\nThe run is not repeatable: it failed once and not again. The harness uses something that is not its host's: a clock, a random source, the order of a map.", got.err, seed)
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%v\n\nseed %d, %d decisions, of which %d are not the quiet one. Again: TENURE_SEED=%d TENURE_PICKS=%s go test -run '^%s$'\n",
-		last.err, seed, len(picks), loud(picks), seed, encode(picks), t.Name())
-	fmt.Fprintf(&b, "\n%s\n", last.picture)
-	from := max(0, len(last.trace)-o.Lines)
-	fmt.Fprintf(&b, "the last %d of %d steps:\n%s\n", len(last.trace)-from, len(last.trace), strings.Join(last.trace[from:], "\n"))
-	return b.String()
-}
-
-// violated names the invariant of a failure.
-func violated(err error) string {
-	name, _, _ := strings.Cut(err.Error(), ":")
-	return name
-}
-
-func loud(picks []int) (n int) {
-	for _, p := range picks {
-		if p != 0 {
-			n++
-		}
-	}
-	return n
-}
-
-// encode writes picks with runs of zeros as "z<count>".
-func encode(picks []int) string {
-	var parts []string
-	for i := 0; i < len(picks); {
-		j := i
-		for j < len(picks) && picks[j] == 0 {
-			j++
-		}
-		if j > i {
-			parts = append(parts, "z"+strconv.Itoa(j-i))
-			i = j
-			continue
-		}
-		parts = append(parts, strconv.Itoa(picks[i]))
-		i++
-	}
-	if len(parts) == 0 {
-		return "z0"
-	}
-	return strings.Join(parts, ".")
-}
-
-func decode(s string) ([]int, error) {
-	var picks []int
-	for part := range strings.SplitSeq(s, ".") {
-		zeros, isZeros := strings.CutPrefix(part, "z")
-		n, err := strconv.Atoi(zeros)
-		if err != nil || n < 0 || n > 1<<20 {
-			return nil, fmt.Errorf("%q is not a schedule: %q", s, part)
-		}
-		if isZeros {
-			picks = append(picks, make([]int, n)...)
-		} else {
-			picks = append(picks, n)
-		}
-	}
-	return picks, nil
-}
-
-func picksFromEnv(t *testing.T) ([]int, bool) {
-	s := os.Getenv("TENURE_PICKS")
-	if s == "" {
-		return nil, false
-	}
-	p, err := decode(s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return p, true
 }
