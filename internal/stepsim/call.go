@@ -15,6 +15,9 @@ var ErrRefused = errors.New("stepsim: connection refused")
 // ErrLost is what a caller gets when the connection broke: nobody knows.
 var ErrLost = fmt.Errorf("stepsim: connection lost: %w", leadership.ErrUnknownOutcome)
 
+// ErrDisk is what a write gets from a disk that failed: it may have been done.
+var ErrDisk = fmt.Errorf("stepsim: input/output error: %w", leadership.ErrUnknownOutcome)
+
 // Call carries out h at another process. Request and answer are events of their
 // own; h runs with the life of its process and goes on when the caller gave up.
 // The error is ErrRefused, ErrLost, ErrKilled, one that wraps
@@ -77,17 +80,23 @@ func (p *Proc) Disk(_ context.Context, op string, write func(torn bool)) error {
 	if life.Err() != nil {
 		return ErrKilled
 	}
-	done := make(chan struct{})
+	done := make(chan error, 1)
 	p.sim.post(&Event{kind: disk, from: p, to: p, op: op, life: life, fire: func(h how) {
-		write(h == broken)
-		close(done)
+		var err error
+		if h == refused || h == doubted {
+			err = ErrDisk
+		}
+		if h != refused {
+			write(h == broken)
+		}
+		done <- err
 	}})
 	select {
-	case <-done:
+	case err := <-done:
 		if life.Err() != nil {
 			return ErrKilled
 		}
-		return nil
+		return err
 	case <-life.Done():
 		return ErrKilled
 	}

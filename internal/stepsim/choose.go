@@ -22,11 +22,12 @@ const (
 	Tick           // time passes though something is pending
 	Clock          // a process' clock changes its offset or rate
 	Lose           // a process dies and its disk with it
+	Fail           // a disk write reports an error, done or not
 	actions
 )
 
 var actionNames = [actions]string{
-	"deliver", "drop", "dup", "late", "release", "crash", "torn", "restart", "pause", "resume", "cut", "heal", "tick", "clock", "lose",
+	"deliver", "drop", "dup", "late", "release", "crash", "torn", "restart", "pause", "resume", "cut", "heal", "tick", "clock", "lose", "fail",
 }
 
 // String returns the action's name.
@@ -58,7 +59,7 @@ type Weights [actions]int
 func Swarm(seed uint64) Weights {
 	rng := rand.New(rand.NewPCG(seed, 0x5a))
 	w := Weights{Deliver: 1000, Release: 40, Restart: 1 + rng.IntN(20), Resume: 1 + rng.IntN(25), Heal: 1 + rng.IntN(15)}
-	for a, most := range map[Action]int{Drop: 30, Dup: 30, Late: 30, Crash: 14, Torn: 8, Pause: 25, Cut: 14, Tick: 60, Clock: 10, Lose: 3} {
+	for a, most := range map[Action]int{Drop: 30, Dup: 30, Late: 30, Crash: 14, Torn: 8, Pause: 25, Cut: 14, Tick: 60, Clock: 10, Lose: 3, Fail: 6} {
 		w[a] = most
 	}
 	for a := Drop; a < actions; a++ {

@@ -18,6 +18,8 @@ type Proc struct {
 	// CanCrash, CanPause, CanCut, CanSkew and CanLose say which faults may
 	// befall it.
 	CanCrash, CanPause, CanCut, CanSkew, CanLose bool
+	// Isolated cuts the process off from all but those marked Control.
+	Isolated, Control bool
 	// Peer marks the processes between which a peers-only partition cuts.
 	Peer bool
 	// Client marks a process whose requests never arrive twice.
@@ -41,7 +43,8 @@ type Proc struct {
 	seen     uint64 // digest of all it observed
 
 	offset time.Duration
-	ppm    int64 // how much faster its clock is than the bubble's
+	mono   time.Duration // shown by its monotonic clock at since
+	ppm    int64         // how much faster its clock is than the bubble's
 	since  time.Time
 }
 
@@ -96,6 +99,13 @@ func (p *Proc) Now() time.Time {
 	return p.since.Add(p.offset + d + d*time.Duration(p.ppm)/1_000_000)
 }
 
+// Mono is the process' monotonic clock: it runs at the rate of Now and never
+// jumps.
+func (p *Proc) Mono() time.Duration {
+	d := time.Since(p.since)
+	return p.mono + d + d*time.Duration(p.ppm)/1_000_000
+}
+
 // After is how long, on the bubble's clock, d is on the process' own.
 func (p *Proc) After(d time.Duration) time.Duration {
 	return d - d*time.Duration(p.ppm)/(1_000_000+time.Duration(p.ppm))
@@ -104,6 +114,7 @@ func (p *Proc) After(d time.Duration) time.Duration {
 // Skew changes the clock: its offset by a jump, its rate to ppm.
 func (p *Proc) Skew(jump time.Duration, ppm int64) {
 	now := p.Now()
+	p.mono = p.Mono()
 	p.since = time.Now()
 	p.offset = now.Sub(p.since) + jump
 	p.ppm = ppm
@@ -132,6 +143,12 @@ func (s *Sim) process(a Action) {
 		e.see()
 		e.fire(broken)
 		e.from.Crash()
+	case Fail:
+		e := s.take(s.pickWhere(s.deliverable(), func(e *Event) bool { return e.kind == disk && e.from.CanCrash }))
+		h := refused + how(s.choose(Point{N: 2}))
+		s.note(Fail, e, [...]string{"not done", "done"}[h-refused])
+		e.see()
+		e.fire(h)
 	case Pause:
 		p := pick(func(p *Proc) bool { return p.CanPause && !p.paused && p.up })
 		p.paused = true
@@ -188,6 +205,11 @@ func (s *Sim) Join(a, b *Proc) {
 	s.cuts = slices.DeleteFunc(s.cuts, func(c [2]*Proc) bool {
 		return c == [2]*Proc{a, b} || c == [2]*Proc{b, a}
 	})
+}
+
+// fenced reports whether a message has an isolated process at one end.
+func (e *Event) fenced() bool {
+	return e.from.Isolated && !e.to.Control || e.to.Isolated && !e.from.Control
 }
 
 func (s *Sim) isCut(from, to *Proc) bool {

@@ -26,7 +26,7 @@ type Faults struct {
 	// pending. It has no effect with Reorder.
 	Delays int
 	// The others say how often each may happen.
-	Drop, Dup, Late, Crash, Torn, Pause, Cut, Tick, Clock, Lose int
+	Drop, Dup, Late, Crash, Torn, Pause, Cut, Tick, Clock, Lose, Fail int
 }
 
 // Sim is one run. Only Post and Call may be used by other goroutines than the
@@ -75,7 +75,7 @@ func New(c Chooser, f Faults) *Sim {
 // Allow replaces what may go wrong from now on.
 func (s *Sim) Allow(f Faults) {
 	s.faults, s.delays = f, f.Delays
-	s.left = [actions]int{Drop: f.Drop, Dup: f.Dup, Late: f.Late, Crash: f.Crash, Torn: f.Torn, Pause: f.Pause, Cut: f.Cut, Tick: f.Tick, Clock: f.Clock, Lose: f.Lose}
+	s.left = [actions]int{Drop: f.Drop, Dup: f.Dup, Late: f.Late, Crash: f.Crash, Torn: f.Torn, Pause: f.Pause, Cut: f.Cut, Tick: f.Tick, Clock: f.Clock, Lose: f.Lose, Fail: f.Fail}
 }
 
 // Allowed returns what was last allowed.
@@ -208,6 +208,8 @@ type how uint8
 const (
 	whole how = iota
 	broken
+	refused // a disk write that reports an error and was not done
+	doubted // one that reports an error and was done
 )
 
 func (k evKind) String() string { return [...]string{"req", "rep", "disk", "local"}[k] }

@@ -79,6 +79,7 @@ func (s *Sim) action(can []int) Action {
 	any := func(ok func(*Proc) bool) bool { return slices.ContainsFunc(s.procs, ok) }
 	add(Crash, any(func(p *Proc) bool { return p.CanCrash && p.up }))
 	add(Torn, write)
+	add(Fail, write)
 	if any(func(p *Proc) bool { return p.CanCrash && !p.up }) {
 		as = append(as, Restart)
 	}
@@ -162,7 +163,7 @@ func (s *Sim) take(i int) *Event {
 
 func (s *Sim) deliver(i int) {
 	e := s.take(i)
-	if e.message() && s.isCut(e.from, e.to) {
+	if e.message() && (s.isCut(e.from, e.to) || e.fenced()) {
 		s.note(Drop, e, "cut")
 		return
 	}

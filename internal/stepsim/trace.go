@@ -90,6 +90,9 @@ func (s *Sim) Fingerprint() uint64 {
 		if p.paused {
 			x = ^x
 		}
+		if p.Isolated {
+			x = mix(x, 0x150)
+		}
 		h = mix(h, x)
 	}
 	// Pending events form a set; their order among themselves is a matter of

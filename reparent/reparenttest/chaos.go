@@ -53,7 +53,8 @@ func (h Harness) draw(seed uint64, f Features) shape {
 		s.size = f.Nodes
 	}
 	s.faults = f.faults(rng)
-	s.reforms = h.Policy == nil && seed%3 == 0
+	// Some policies cannot do without any node.
+	s.reforms = h.Policy == nil && seed%3 == 0 && s.faults.Lose == 0
 	s.regDies = seed%2 == 0
 	id := func() leadership.NodeID { return nodeID(rng.IntN(s.size)) }
 	changes := 2 + rng.IntN(2)
@@ -111,6 +112,7 @@ func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *
 	w.reforms = sh.reforms
 	for _, host := range w.hosts {
 		host.proc.CanCrash, host.proc.CanPause, host.proc.CanCut, host.proc.CanSkew = f.Crash, f.Pause, f.Partition, f.Clock
+		host.proc.CanLose = f.Loss
 	}
 	w.regProc.CanCrash = f.Crash && sh.regDies
 	var wg sync.WaitGroup

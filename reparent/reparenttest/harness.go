@@ -133,6 +133,10 @@ type Features struct {
 	Partition bool
 	// Clock: clocks of nodes jump and run fast or slow.
 	Clock bool
+	// Loss: a node loses its storage and comes back with Host.Lost above zero.
+	Loss bool
+	// Disk: a write reports an error, done or not done.
+	Disk bool
 	// Nodes is the size of the cluster, at most 9; 0 varies it with the policy.
 	Nodes int
 
@@ -141,7 +145,7 @@ type Features struct {
 
 // Everything is all faults.
 func Everything() Features {
-	return Features{Crash: true, Torn: true, Pause: true, Partition: true, Clock: true}
+	return Features{Crash: true, Torn: true, Pause: true, Partition: true, Clock: true, Loss: true, Disk: true}
 }
 
 // skipped says in words what is not claimed and so not tried.
@@ -156,6 +160,8 @@ func (f Features) skipped() string {
 		{f.Pause, "Pause (no process stops for a while)"},
 		{f.Partition, "Partition (no message is lost, late or doubled, only reordered)"},
 		{f.Clock, "Clock (all clocks agree)"},
+		{f.Loss, "Loss (no storage is lost)"},
+		{f.Disk, "Disk (no write fails)"},
 	} {
 		if !c.claimed {
 			not = append(not, c.what)
@@ -181,6 +187,12 @@ func (f Features) faults(rng *rand.Rand) stepsim.Faults {
 	}
 	if f.Clock {
 		s.Clock = rng.IntN(3)
+	}
+	if f.Loss && rng.IntN(3) == 0 {
+		s.Lose = 1
+	}
+	if f.Disk {
+		s.Fail = rng.IntN(2)
 	}
 	return s
 }

@@ -20,6 +20,10 @@ type Host struct {
 	// Disk is the node's: nil at the first Boot, what the node put there at
 	// every later one. It is changed in Boot and in Write only.
 	Disk any
+	// Lost is how often its storage was lost. A Boot that finds no Disk and
+	// Lost above zero is not that of a new node, but of one that forgot what
+	// it promised.
+	Lost int
 
 	w    *World
 	proc *stepsim.Proc
@@ -29,8 +33,9 @@ type Host struct {
 // Write carries out a durable write: f changes what the node will find after a
 // restart. It is an event of its own: a crash may come before it or after it.
 // f is called by the scheduler while nothing else runs and must not block. When
-// the host dies Write returns an error and f may or may not have been called. A
-// write that was begun is finished and waited for when ctx ends.
+// the host dies, or the disk fails, Write returns an error and f may or may not have
+// been called: the error matches leadership.ErrUnknownOutcome in the latter case.
+// A write that was begun is finished and waited for when ctx ends.
 func (h *Host) Write(ctx context.Context, what string, f func()) error {
 	return h.proc.Disk(ctx, what, func(torn bool) {
 		if !torn {
@@ -61,6 +66,10 @@ func (h *Host) Life() context.Context { return h.proc.Life() }
 
 // Now is the time of the host's own clock, which may run fast or slow and jump.
 func (h *Host) Now() time.Time { return h.proc.Now() }
+
+// Elapsed is the host's monotonic clock: it may run fast or slow, and never
+// jumps. It starts at zero and goes on across restarts.
+func (h *Host) Elapsed() time.Duration { return h.proc.Mono() }
 
 // Sleep waits for d on the host's own clock, or for the end of ctx, which it
 // returns as an error.
@@ -121,3 +130,8 @@ func Send[V any](ctx context.Context, from Sender, to leadership.NodeID, what st
 		return f(ctx, o.node)
 	})
 }
+
+// gone is what there is to see of a node whose disk was lost, until it boots.
+type gone struct{}
+
+func (gone) Facts() Facts { return Facts{Out: true} }

@@ -2,7 +2,6 @@ package reparenttest
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -29,6 +28,12 @@ type Traits struct {
 	Opens bool
 	// Restarts: a step-down stops the server and starts it again.
 	Restarts bool
+	// Relay: what a follower acknowledged is in a relay log until it is
+	// applied, and must be rescued when the server starts.
+	Relay bool
+	// OneSlot: the promise is overwritten in place, so that a torn write
+	// leaves none.
+	OneSlot bool
 
 	bugs bugs
 }
@@ -61,14 +66,8 @@ type bugs struct {
 	falseAccept     bool // says that it has the marker before it has
 	staleRead       bool // answers reads without asking whether it still leads
 	earlyPrepared   bool // counts entries of older terms as its own
-}
-
-// storeDisk is what survives.
-type storeDisk struct {
-	rec  acceptor.State
-	have bool
-	torn bool
-	log  []Entry
+	tornOpens       bool // takes a torn promise for that of a new node
+	amnesia         bool // takes part under its old name after its storage was lost
 }
 
 // store is the node: the real acceptor over a simulated disk, and a log.
@@ -77,6 +76,7 @@ type store struct {
 	h    *Host
 	disk *storeDisk
 	acc  *acceptor.Acceptor
+	out  bool // it takes no part: see errOut
 
 	// Volatile, of this life.
 	mu        sync.Mutex      // guards all below and disk.log, for moments
@@ -94,48 +94,14 @@ type store struct {
 	turn chan struct{} // serialises writers of the log
 }
 
-// acceptorDisk is the acceptor's store on the simulated disk.
-type acceptorDisk struct{ n *store }
-
-func (d acceptorDisk) Load(context.Context) (acceptor.State, bool, error) {
-	return d.n.disk.rec, d.n.disk.have, nil
-}
-
-func (d acceptorDisk) Save(ctx context.Context, st acceptor.State) error {
-	return d.n.h.Write(ctx, "promise "+st.Promised.String(), func() {
-		if d.n.bugs.volatilePromise && d.n.disk.have {
-			return
-		}
-		d.n.disk.rec, d.n.disk.have = st, true
-	})
-}
-
-const incarnation = "disk-1"
-
 func bootStore(h *Host, t Traits) (Node, error) {
-	d, ok := h.Disk.(*storeDisk)
-	if !ok {
-		d = &storeDisk{rec: acceptor.State{Node: h.ID, Incarnation: incarnation}, have: true}
-		h.Disk = d
-	}
 	n := &store{
-		Traits: t, h: h, disk: d, matched: map[leadership.NodeID]int{}, sending: map[leadership.NodeID]bool{},
+		Traits: t, h: h, disk: openDisk(h), matched: map[leadership.NodeID]int{}, sending: map[leadership.NodeID]bool{},
 		changed: make(chan struct{}), turn: make(chan struct{}, 1),
 	}
-	var last leadership.Term
-	if len(d.log) > 0 && !t.bugs.volatilePromise {
-		last = d.log[len(d.log)-1].Term
-	}
-	// Open would write this itself; the scheduler, which restarts nodes,
-	// cannot wait for a disk.
-	if d.rec.Promised.Less(last) {
-		d.rec.Promised, d.rec.Source = last, leadership.Leadership{}
-	}
-	acc, err := acceptor.Open(context.Background(), acceptorDisk{n}, h.ID, incarnation, acceptor.Options{LogTerm: last})
-	if err != nil {
+	if err := n.open(); err != nil {
 		return Node{}, err
 	}
-	n.acc = acc
 	n.remember()
 	node := reparent.Node{
 		ID: h.ID, Status: n, Promise: n, StepDown: n, Candidate: n, Follow: n, Repair: n,
@@ -145,20 +111,6 @@ func bootStore(h *Host, t Traits) (Node, error) {
 		node.Promise = slowReader{n}
 	}
 	return Node{Node: node, Client: n, Inspect: n}, nil
-}
-
-// remember takes the rulesets from the last marker of the log: a server that
-// restarts between its installation and its grant knows them from disk.
-func (n *store) remember() {
-	for i := len(n.disk.log) - 1; i >= 0; i-- {
-		if m := n.disk.log[i].Marker; m != nil {
-			if rs, rules, err := rulesOf(n.h, m); err == nil && m.Leader == n.h.ID {
-				n.installed, n.rulesets, n.rules = m.Term, rs, rules
-				n.matched[n.h.ID] = len(n.disk.log)
-			}
-			return
-		}
-	}
 }
 
 // rulesOf compiles every ruleset that a marker must be durable under.
@@ -183,6 +135,10 @@ func (n *store) Facts() Facts {
 	f := Facts{
 		Promised: n.disk.rec.Promised, Source: n.disk.rec.Source, Leads: st.Leads, Rulesets: n.rulesets,
 		Log: n.disk.log, Completed: n.commit, Floor: !st.Floor.IsZero(),
+		Incarnation: n.disk.incarnation, Out: n.out || n.disk.torn && !n.bugs.tornOpens,
+	}
+	if f.Out {
+		f.Promised, f.Source = leadership.Term{}, leadership.Leadership{}
 	}
 	if n.bugs.noTermCheck {
 		f.Promised, f.Source = leadership.Term{}, leadership.Leadership{}
@@ -260,24 +216,17 @@ func (n *store) reading(context.Context) (acceptor.Reading, error) {
 	return acceptor.Reading{Position: positionOf(n.disk.log), Markers: ss[max(0, len(ss)-2):]}, nil
 }
 
-// write replaces the log from index at on, as one durable write under turn.
-func (n *store) write(ctx context.Context, what string, at int, es []Entry) error {
-	return n.h.Write(ctx, fmt.Sprintf("%s at %d", what, at), func() {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		n.disk.log = append(n.disk.log[:at:at], es...)
-		n.wake()
-	})
-}
-
 // Status implements reparent.Statuser.
 func (n *store) Status(ctx context.Context) (leadership.Status, error) {
+	if n.out {
+		return leadership.Status{}, errOut
+	}
 	st := n.acc.Status()
 	r, _ := n.reading(ctx)
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return leadership.Status{
-		Node: n.h.ID, Incarnation: incarnation, Promised: st.Promised, Leads: st.Leads, Source: st.Source,
+		Node: n.h.ID, Incarnation: n.disk.incarnation, Promised: st.Promised, Leads: st.Leads, Source: st.Source,
 		Position: r.Position, Markers: r.Markers, BelowFloor: !st.Floor.IsZero(), Draining: n.drained,
 	}, nil
 }

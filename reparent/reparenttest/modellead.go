@@ -47,7 +47,7 @@ func (n *store) StepDown(ctx context.Context, t leadership.Term) (leadership.Tes
 }
 
 func (n *store) acceptance(l leadership.Leadership) leadership.Acceptance {
-	return leadership.Acceptance{Node: n.h.ID, Incarnation: incarnation, Term: l.Term, Leader: l.Leader, Position: n.position()}
+	return leadership.Acceptance{Node: n.h.ID, Incarnation: n.disk.incarnation, Term: l.Term, Leader: l.Leader, Position: n.position()}
 }
 
 // Install implements establish.Candidate.

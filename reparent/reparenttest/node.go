@@ -55,6 +55,9 @@ type Facts struct {
 	Log []Entry
 	// Completed is how many entries of Log it knows to be completed.
 	Completed int
+	// Out says that the node takes no part: it accepts nothing, promises
+	// nothing and leads nobody, until somebody replaces it. It lost storage.
+	Out bool
 	// Floor says that entries were discarded for a repair, that this was noted
 	// on disk before, and that the log is not known to be back where it was.
 	Floor bool
@@ -125,4 +128,12 @@ const (
 	// ReadBack: a position that was read after a promise was answered with a
 	// testimony.
 	ReadBack EventKind = "read back"
+	// LostStorage: the disk of the node is gone. What it had promised and
+	// accepted is not there any more.
+	LostStorage EventKind = "lost storage"
+	// Isolated: the node is cut off from all but coordinators, by a
+	// revocation of the term of Leadership.
+	Isolated EventKind = "isolated"
+	// Released: it is not any more.
+	Released EventKind = "released"
 )

@@ -36,6 +36,7 @@ type oracle struct {
 	testified map[leadership.NodeID]leadership.Term
 	last      map[leadership.NodeID]leadership.Term // durable promise at the last look
 	demoted   map[leadership.NodeID]leadership.Term // stepped down by this term
+	followed  map[accepted]bool                     // answered that they have the marker
 	values    map[*stepsim.Proc]uint64
 	answers   map[uint64]answer
 	reads     []readOp
@@ -52,6 +53,12 @@ type oracle struct {
 	began   time.Time
 	moments []moment
 	terms   letters
+}
+
+// accepted says that a node has the marker of a leadership.
+type accepted struct {
+	node leadership.NodeID
+	l    leadership.Leadership
 }
 
 // completion is an entry that a leader completed.
@@ -80,6 +87,7 @@ func (o *oracle) init(w *World) {
 	o.testified = map[leadership.NodeID]leadership.Term{}
 	o.last = map[leadership.NodeID]leadership.Term{}
 	o.demoted = map[leadership.NodeID]leadership.Term{}
+	o.followed = map[accepted]bool{}
 	o.values = map[*stepsim.Proc]uint64{}
 	o.answers = map[uint64]answer{}
 	o.counts = map[string]int{}
@@ -109,8 +117,14 @@ func (w *World) saw(e Event) {
 		w.moment("%s %s %s", e.Node, e.Kind, w.terms.letter(e.Leadership.Term))
 	}
 	switch e.Kind {
+	case LostStorage:
+		// What a new disk promises is another node's word.
+		delete(w.testified, e.Node)
+		delete(w.last, e.Node)
 	case Promised, SteppedDown:
 		w.sawTestimony(e)
+	case Followed:
+		w.followed[accepted{e.Node, e.Leadership}] = true
 	case Installing:
 		w.sawInstalling(e)
 	case Granted:
@@ -163,7 +177,7 @@ func (w *World) sawInstalling(e Event) {
 	}
 	var blocked leadership.Set
 	for i, id := range w.ids {
-		if f, ok := w.facts(id); ok && m.Term.Compare(f.Promised) <= 0 {
+		if f, ok := w.facts(id); ok && (f.Out || m.Term.Compare(f.Promised) <= 0) {
 			blocked = blocked.With(leadership.Member(i))
 		}
 	}
@@ -239,7 +253,8 @@ func (w *World) durable(l leadership.Leadership, m *leadership.Marker, _ int) bo
 		var have leadership.Set
 		for _, id := range w.ids {
 			if k, ok := r.Cohort().Member(id); ok {
-				if f, ok := w.facts(id); ok && markerAt(f.Log, l) >= 0 {
+				// What was on a disk that is lost since had been made durable.
+				if f, ok := w.facts(id); ok && (markerAt(f.Log, l) >= 0 || f.Out && w.followed[accepted{id, l}]) {
 					have = have.With(k)
 				}
 			}
@@ -263,7 +278,7 @@ func (w *World) check() error {
 	var capable []leadership.Leadership
 	for _, id := range w.ids {
 		f, ok := w.facts(id)
-		if !ok {
+		if !ok || f.Out {
 			continue
 		}
 		if old := w.last[id]; f.Promised.Less(old) {
@@ -284,7 +299,7 @@ func (w *World) check() error {
 // accept it got it. Nodes that are down count: they may come back.
 func (w *World) capable(id leadership.NodeID, f Facts) (leadership.Leadership, bool) {
 	l := leadership.Leadership{Leader: id, Term: f.Leads}
-	if !w.hosts[id].proc.Up() || f.Leads.IsZero() || f.Leads != f.Promised || len(f.Rulesets) == 0 {
+	if !w.hosts[id].proc.Up() || w.hosts[id].proc.Isolated || f.Out || f.Leads.IsZero() || f.Leads != f.Promised || len(f.Rulesets) == 0 {
 		return l, false
 	}
 	for _, rs := range f.Rulesets {
@@ -300,7 +315,7 @@ func (w *World) capable(id leadership.NodeID, f Facts) (leadership.Leadership, b
 		for _, o := range w.ids {
 			of, ok := w.facts(o)
 			accepts := of.Promised.Less(l.Term) || of.Promised == l.Term && (of.Source == l || of.Source.IsZero())
-			if m, in := r.Cohort().Member(o); ok && in && o != id && accepts {
+			if m, in := r.Cohort().Member(o); ok && in && o != id && accepts && !of.Out {
 				have = have.With(m)
 			}
 		}

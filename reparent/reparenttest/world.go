@@ -59,6 +59,12 @@ func newWorld(sim *stepsim.Sim, h Harness, size int, policy leadership.Policy) (
 		host := w.hosts[id]
 		host.proc.Peer = true
 		host.proc.Boot = func() { w.boot(host) }
+		host.proc.Lose = func() {
+			host.Disk = nil
+			host.node.Inspect = gone{}
+			host.Lost++
+			w.saw(Event{Kind: LostStorage, Node: id})
+		}
 		w.boot(host)
 	}
 	sim.Check = w.check
