@@ -42,6 +42,7 @@ type Sim struct {
 
 	pending []*Event // canonical order, oldest step first
 	late    []*Event
+	held    []string // patterns of a script
 	procs   []*Proc
 	cuts    [][2]*Proc
 	picks   []Pick
@@ -88,7 +89,7 @@ func (s *Sim) Mend() {
 	for len(s.late) > 0 {
 		s.release(0)
 	}
-	s.cuts = nil
+	s.cuts, s.held = nil, nil
 	for _, p := range s.procs {
 		p.paused = false
 		if !p.up && p.CanCrash {

@@ -14,7 +14,7 @@ func (s *Sim) deliverable() []int {
 			s.pending = slices.Delete(s.pending, i, i+1) // its owner died
 			continue
 		}
-		if !e.stopped() {
+		if !e.stopped() && (len(s.held) == 0 || !s.isHeld(e)) {
 			s.can = append(s.can, i)
 		}
 		i++
@@ -198,11 +198,7 @@ func (s *Sim) drop(can []int) {
 
 func (s *Sim) dup(can []int) {
 	e := s.pending[s.pickWhere(can, (*Event).dupable)]
-	s.note(Dup, e, "")
-	twin := *e
-	twin.op += "'"
-	twin.id = mix(e.id, 1)
-	s.late = append(s.late, &twin)
+	s.twin(e)
 }
 
 func (s *Sim) release(i int) {
