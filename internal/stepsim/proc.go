@@ -65,6 +65,10 @@ func (p *Proc) Index() int { return p.index }
 // Up reports whether it runs.
 func (p *Proc) Up() bool { return p.up }
 
+// Seen is a digest of all that has reached the process: while it stays the
+// same, only timers can have changed anything there.
+func (p *Proc) Seen() uint64 { return p.seen }
+
 // Life ends when the process dies.
 func (p *Proc) Life() context.Context { return p.life }
 

@@ -167,6 +167,9 @@ func (w *World) note(rep *reparent.Report, dead bool) {
 	if rep.Kind == leadership.KindRuleset && rep.Outcome == reparent.Done {
 		w.counts["ruleset changed"]++
 	}
+	if rep.Undo != nil {
+		w.counts["undo"]++
+	}
 	if dead {
 		w.counts["coordinator killed"]++
 	}
@@ -194,25 +197,4 @@ func (w *World) client(p *stepsim.Proc, c clientShape) {
 			}
 		}
 	}
-}
-
-// tally counts the interesting states that runs reached: a property that never
-// saw a crash between promise and grant proves nothing about one.
-type tally struct {
-	mu   sync.Mutex
-	n    map[string]int
-	runs int
-}
-
-func (t *tally) add(w *World) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.n == nil {
-		t.n = map[string]int{}
-	}
-	t.runs++
-	for k, v := range w.counts {
-		t.n[k] += v
-	}
-	t.n["changes"] += len(w.grants)
 }

@@ -117,5 +117,5 @@ func ruleOf(name string) string {
 	case "hang":
 		return "between two events every goroutine of a node comes to wait for something that only the simulation can give: a message, a write, its clock, a context, or a channel of its own. A mutex is none of these, so none may be held while one of them is waited for"
 	}
-	return ""
+	return (&Violation{Name: name}).rule()
 }

@@ -43,7 +43,7 @@ func (n *store) CatchUp(ctx context.Context, t leadership.Term, donor leadership
 	if err := n.current(t); err != nil || n.position().Extends(pos) {
 		return err
 	}
-	if err := n.bound(t, theirs); err != nil {
+	if err := n.bound(ctx, t, theirs); err != nil {
 		return err
 	}
 	ours := n.entries()
@@ -70,11 +70,20 @@ func (n *store) current(t leadership.Term) error {
 	return nil
 }
 
-// bound refuses entries of a later term than the one they are copied under: an
-// accepted entry binds like a promise, and none was made.
-func (n *store) bound(t leadership.Term, log []Entry) error {
-	if len(log) > 0 && t.Less(log[len(log)-1].Term) {
-		return &leadership.StaleTermError{Node: n.h.ID, Asked: t, Promised: log[len(log)-1].Term}
+// bound promises the term of the last entry before the entries are copied: an
+// accepted entry binds like a promise. It refuses what is of a later term than
+// the one it is copied under.
+func (n *store) bound(ctx context.Context, t leadership.Term, log []Entry) error {
+	if len(log) == 0 {
+		return nil
+	}
+	last := log[len(log)-1].Term
+	if t.Less(last) {
+		return &leadership.StaleTermError{Node: n.h.ID, Asked: t, Promised: last}
+	}
+	if n.acc.Status().Promised.Less(last) {
+		_, err := n.acc.Recruit(ctx, last, nil)
+		return err
 	}
 	return nil
 }
@@ -104,7 +113,7 @@ func (n *store) Repair(ctx context.Context, t leadership.Term, from leadership.N
 	if err := n.current(t); err != nil {
 		return err
 	}
-	if err := n.bound(t, theirs); err != nil {
+	if err := n.bound(ctx, t, theirs); err != nil {
 		return err
 	}
 	// A rewind goes back further than the fork, so the floor comes first.

@@ -43,7 +43,20 @@ func (l *letters) letter(t leadership.Term) string {
 	return s
 }
 
-// moment adds a row. Callers hold mu.
+// picturise adds a row for an event.
+func (w *World) picturise(e Event) {
+	switch {
+	case !w.show || e.Kind == Accepted:
+	case e.Testimony != nil:
+		w.moment("%s %s %s", e.Node, e.Kind, w.terms.letter(e.Testimony.Term))
+	case e.Kind == Completed:
+		w.moment("%s completes entry %d (value %d of %s) under %s", e.Node, e.Index, e.Entry.Value, w.terms.letter(e.Entry.Term), w.terms.letter(e.Leadership.Term))
+	default:
+		w.moment("%s %s %s", e.Node, e.Kind, w.terms.letter(e.Leadership.Term))
+	}
+}
+
+// moment adds a row, at a quiescent point.
 func (w *World) moment(format string, args ...any) {
 	if !w.show {
 		return
@@ -64,13 +77,14 @@ func (w *World) settle() {
 // lane is how a node stands: the letter of its promise, "=" when it leads
 // that term, "x" when it is down, and how long its log is.
 func (w *World) lane(id leadership.NodeID) string {
-	f, ok := w.facts(id)
-	if !ok {
+	k := w.look(id)
+	if k == nil || !k.known {
 		return "?"
 	}
+	f := k.f
 	s := w.terms.letter(f.Promised)
 	switch {
-	case !w.hosts[id].proc.Up():
+	case !k.up:
 		s += "x"
 	case !f.Leads.IsZero() && f.Leads == f.Promised:
 		s += "="

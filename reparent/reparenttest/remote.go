@@ -62,10 +62,10 @@ func (r remote) Status(ctx context.Context) (leadership.Status, error) {
 }
 
 func (r remote) Promise(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
-	return ask(ctx, r, "promise", t, func(ctx context.Context, h *Host) (leadership.Testimony, error) {
+	return r.hear(ask(ctx, r, "promise", t, func(ctx context.Context, h *Host) (leadership.Testimony, error) {
 		got, err := h.node.Promise.Promise(ctx, t)
 		return h.testified(Promised, got, err)
-	})
+	}))
 }
 
 func (r remote) Drain(ctx context.Context, t leadership.Term, d time.Duration) (revoke.Drained, error) {
@@ -75,10 +75,21 @@ func (r remote) Drain(ctx context.Context, t leadership.Term, d time.Duration) (
 }
 
 func (r remote) StepDown(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
-	return ask(ctx, r, "stepdown", t, func(ctx context.Context, h *Host) (leadership.Testimony, error) {
+	return r.hear(ask(ctx, r, "stepdown", t, func(ctx context.Context, h *Host) (leadership.Testimony, error) {
 		got, err := h.node.StepDown.StepDown(ctx, t)
 		return h.testified(SteppedDown, got, err)
-	})
+	}))
+}
+
+// hear notes what a coordinator got to know.
+func (r remote) hear(got leadership.Testimony, err error) (leadership.Testimony, error) {
+	if err == nil {
+		w := r.h.w
+		w.mu.Lock()
+		w.heard = append(w.heard, got)
+		w.mu.Unlock()
+	}
+	return got, err
 }
 
 // testified notes what a node is about to answer. A node that died meanwhile
@@ -90,9 +101,9 @@ func (h *Host) testified(k EventKind, got leadership.Testimony, err error) (lead
 	return got, err
 }
 
-func (h *Host) accepted(k EventKind, got leadership.Acceptance, err error) (leadership.Acceptance, error) {
+func (h *Host) accepted(k EventKind, m *leadership.Marker, got leadership.Acceptance, err error) (leadership.Acceptance, error) {
 	if err == nil && h.proc.Up() {
-		h.Saw(Event{Kind: k, Leadership: leadership.Leadership{Leader: got.Leader, Term: got.Term}, Acceptance: &got})
+		h.Saw(Event{Kind: k, Leadership: leadership.Leadership{Leader: got.Leader, Term: got.Term}, Marker: m, Acceptance: &got})
 	}
 	return got, err
 }
@@ -107,13 +118,17 @@ func (r remote) CatchUp(ctx context.Context, t leadership.Term, donor leadership
 func (r remote) Install(ctx context.Context, m leadership.Marker) (leadership.Acceptance, error) {
 	return ask(ctx, r, "install", m.Term, func(ctx context.Context, h *Host) (leadership.Acceptance, error) {
 		got, err := h.node.Candidate.Install(ctx, m)
-		return h.accepted(Installed, got, err)
+		return h.accepted(Installed, &m, got, err)
 	})
 }
 
 func (r remote) Grant(ctx context.Context, t leadership.Term) error {
 	_, err := ask(ctx, r, "grant", t, func(ctx context.Context, h *Host) (struct{}, error) {
-		return struct{}{}, h.node.Candidate.Grant(ctx, t)
+		err := h.node.Candidate.Grant(ctx, t)
+		if err == nil && h.proc.Up() { // for nodes that do not tell of it
+			h.Saw(Event{Kind: Granted, Leadership: leadership.Leadership{Leader: h.ID, Term: t}})
+		}
+		return struct{}{}, err
 	})
 	return err
 }
@@ -121,7 +136,7 @@ func (r remote) Grant(ctx context.Context, t leadership.Term) error {
 func (r remote) Follow(ctx context.Context, t leadership.Term, leader leadership.NodeID) (leadership.Acceptance, error) {
 	return ask(ctx, r, "follow", t, func(ctx context.Context, h *Host) (leadership.Acceptance, error) {
 		got, err := h.node.Follow.Follow(ctx, t, leader)
-		return h.accepted(Followed, got, err)
+		return h.accepted(Followed, nil, got, err)
 	})
 }
 
@@ -136,10 +151,10 @@ func (r remote) Repair(ctx context.Context, t leadership.Term, from leadership.N
 type slowRemote struct{ remote }
 
 func (r slowRemote) Read(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
-	return ask(ctx, r.remote, "read", t, func(ctx context.Context, h *Host) (leadership.Testimony, error) {
+	return r.hear(ask(ctx, r.remote, "read", t, func(ctx context.Context, h *Host) (leadership.Testimony, error) {
 		got, err := h.node.Promise.(revoke.Reader).Read(ctx, t)
 		return h.testified(ReadBack, got, err)
-	})
+	}))
 }
 
 // remoteRegistry is the registry as a process reaches it.
@@ -149,14 +164,17 @@ type remoteRegistry struct {
 }
 
 func (r remoteRegistry) Load(ctx context.Context) (leadership.Record, error) {
-	return stepsim.Call(ctx, r.from, r.w.regProc, "load", func(ctx context.Context) (leadership.Record, error) {
+	done := r.w.loading()
+	got, err := stepsim.Call(ctx, r.from, r.w.regProc, "load", func(ctx context.Context) (leadership.Record, error) {
 		defer r.w.caught("registry", "Load")
 		return r.w.reg.Load(ctx)
 	})
+	done(got, err)
+	return got, err
 }
 
 func (r remoteRegistry) Swap(ctx context.Context, base uint64, next leadership.Record) (leadership.Record, error) {
-	return stepsim.Call(ctx, r.from, r.w.regProc, "swap", func(ctx context.Context) (leadership.Record, error) {
+	got, err := stepsim.Call(ctx, r.from, r.w.regProc, "swap", func(ctx context.Context) (leadership.Record, error) {
 		defer r.w.caught("registry", "Swap")
 		got, err := r.w.reg.Swap(ctx, base, next)
 		if err == nil {
@@ -164,6 +182,10 @@ func (r remoteRegistry) Swap(ctx context.Context, base uint64, next leadership.R
 		}
 		return got, err
 	})
+	if err == nil {
+		r.w.wrote(got.Version)
+	}
+	return got, err
 }
 
 func (r remoteRegistry) Wait(ctx context.Context, after uint64) (leadership.Record, error) {

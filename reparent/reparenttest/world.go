@@ -210,14 +210,14 @@ func (w *World) heal(name string) (leadership.NodeID, error) {
 // append makes one client append to a node and classes the answer.
 func (w *World) append(ctx context.Context, p *stepsim.Proc, id leadership.NodeID) error {
 	h := w.hosts[id]
-	v := w.nextValue(p)
+	v, done := w.appending(p, id)
 	ctx, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
 	defer cancel()
 	_, err := stepsim.Call(ctx, p, h.proc, "append "+strconv.FormatUint(v, 10), func(ctx context.Context) (struct{}, error) {
 		defer w.caught(id, "Append")
 		return struct{}{}, h.node.Client.Append(ctx, v)
 	})
-	w.answered(v, err)
+	done(err)
 	return err
 }
 
@@ -226,7 +226,7 @@ func (w *World) read(ctx context.Context, p *stepsim.Proc, id leadership.NodeID)
 	h := w.hosts[id]
 	ctx, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
 	defer cancel()
-	done := w.reading(id)
+	done := w.reading(p, id)
 	got, err := stepsim.Call(ctx, p, h.proc, "read", h.readNow)
 	done(got, err)
 	return err

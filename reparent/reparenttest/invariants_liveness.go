@@ -1,0 +1,73 @@
+package reparenttest
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
+)
+
+// settled checks the cluster after it was healed: L2 and L3. g is a guard of
+// the process that established the leader.
+func (w *World) settled(g *reparent.Guard, leader leadership.NodeID) error {
+	before := len(w.grants)
+	var missing error
+	err := w.sim.Do(maxSteps, func() {
+		for range 8 {
+			rep, err := g.Sweep(context.Background())
+			if missing = w.stragglers(rep, err); missing == nil {
+				return
+			}
+			t := time.NewTimer(50*time.Millisecond + 11*time.Nanosecond)
+			<-t.C
+		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case missing != nil && !w.excused["L3"]:
+		return violation("L3", "all faults are over, %s leads, and after eight sweeps: %v", leader, missing)
+	case len(w.grants) != before && !w.excused["L2"]:
+		return violation("L2", "%s was established, nothing failed and nobody asked, and %s was granted", leader, w.grants[len(w.grants)-1])
+	}
+	return nil
+}
+
+var errNobody = errors.New("the sweep reports no node")
+
+func (w *World) stragglers(rep *reparent.SweepReport, err error) error {
+	if err != nil {
+		return err
+	}
+	if rep == nil || len(rep.Nodes) == 0 {
+		return errNobody
+	}
+	return nil
+}
+
+// named: L4. What a change lacked is in its error by name.
+func (w *World) named(r *reparent.Report) error {
+	var revoked *leadership.NotRevokedError
+	var discovered *leadership.NotDiscoveredError
+	var durable *leadership.NotDurableError
+	var ready *leadership.NotReadyError
+	bad := false
+	switch {
+	case errors.As(r.Err, &revoked):
+		bad = revoked.Counter.Leader == "" || len(revoked.Counter.Could) == 0
+	case errors.As(r.Err, &discovered):
+		bad = discovered.Counter.Leader == "" || len(discovered.Counter.Could) == 0
+	case errors.As(r.Err, &durable):
+		bad = len(durable.Missing) == 0
+	case errors.As(r.Err, &ready):
+		bad = ready.Reason == ""
+	default:
+		bad = r.Outcome == reparent.Incomplete && (r.Err == nil || r.Failed == "")
+	}
+	if bad && !w.excused["L4"] {
+		return violation("L4", "the change stalled and does not say what is missing:\n%s", r)
+	}
+	return nil
+}

@@ -1,0 +1,95 @@
+package reparenttest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// tally counts the interesting states that runs reached: a property that never
+// saw a crash between promise and grant proves nothing about one.
+type tally struct {
+	mu      sync.Mutex
+	n       map[string]int
+	runs    int
+	changes int
+}
+
+// sometimes are the states that at least one of a few hundred runs under all
+// faults must have reached.
+var sometimes = []string{
+	"acknowledged",
+	"read",
+	"refused",
+	"unknown",
+	"crash between promise and grant",
+	"coordinator killed",
+	"outcome superseded",
+	"undo",
+	"ruleset changed",
+	"without the registry",
+	"a message of a term that was promised away",
+	"a torn write",
+	"a tail was taken out",
+	"the candidate was not the most advanced",
+	"catch-up needed",
+	"two nodes believed that they led",
+	"a client asked a leader that was replaced",
+	"completed late, by a leader that was replaced",
+}
+
+func (t *tally) add(w *World) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.n == nil {
+		t.n = map[string]int{}
+	}
+	t.runs++
+	for k, v := range w.counts {
+		t.n[k] += v
+	}
+	t.changes += len(w.grants)
+}
+
+// never returns the states of the list that no run reached.
+func (t *tally) never(of []string) (out []string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range of {
+		if t.n[s] == 0 {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// String is for logs, in order.
+func (t *tally) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var keys []string
+	for k := range t.n {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%d runs, %d leaderships; reached:", t.runs, t.changes)
+	for _, k := range keys {
+		fmt.Fprintf(&b, "\n%9d  %s", t.n[k], k)
+	}
+	return b.String()
+}
+
+// sawCrash counts what a node was in the middle of when it died.
+func (w *World) sawCrash(k *look) {
+	if !k.known || k.f.Promised.IsZero() {
+		return
+	}
+	for _, g := range w.grants {
+		if g.Term == k.f.Promised {
+			return
+		}
+	}
+	w.counts["crash between promise and grant"]++
+}
