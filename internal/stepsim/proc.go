@@ -201,6 +201,17 @@ func (s *Sim) cut(p *Proc) {
 	s.noteProc(Cut, p, [...]string{"sends nothing", "gets nothing", "isolated", "isolated from its peers", "isolated from all but clients"}[kind])
 }
 
+// CutOff isolates a process from all but clients, who may go on to ask a leader
+// that was replaced.
+func (s *Sim) CutOff(p *Proc) {
+	for _, o := range s.procs {
+		if o != p && !o.Client {
+			s.cuts = append(s.cuts, [2]*Proc{p, o}, [2]*Proc{o, p})
+		}
+	}
+	s.noteProc(Cut, p, "isolated from all but clients")
+}
+
 // Cut loses every message from one process to another until Join.
 func (s *Sim) Cut(from, to *Proc) { s.cuts = append(s.cuts, [2]*Proc{from, to}) }
 

@@ -26,13 +26,20 @@ type shape struct {
 	clients []clientShape
 	reforms bool
 	regDies bool
+	zombie  bool // the first leader is cut from all but clients
+	waits   []time.Duration
 }
 
+// clientShape is a client: bound to a node, so that one that was replaced is
+// asked too, or hunting for the leader; its operations spread in time, so that
+// changes of leader come between them.
 type clientShape struct {
 	bound leadership.NodeID
 	hunts bool
-	reads bool
+	shuns leadership.NodeID // whom it never turns to when it hunts
+	reads int               // every so many operations, 0 for never
 	ops   int
+	pause []time.Duration
 }
 
 // draw makes the shape of a seed.
@@ -89,8 +96,24 @@ func (h Harness) draw(seed uint64, f Features) shape {
 		}
 		s.plans = append(s.plans, plan)
 	}
-	for range 2 {
-		s.clients = append(s.clients, clientShape{bound: id(), hunts: rng.IntN(2) == 0, reads: rng.IntN(2) == 0, ops: 10})
+	if s.zombie = f.Partition && rng.IntN(8) == 0; s.zombie {
+		s.plans[0][0] = reparent.Emergency()
+	}
+	for range 4 {
+		s.waits = append(s.waits, time.Duration(rng.IntN(4)*rng.IntN(40))*time.Millisecond+3*time.Microsecond)
+	}
+	for k := range 2 {
+		c := clientShape{bound: id(), hunts: rng.IntN(2) == 0, reads: rng.IntN(4), ops: 6 + rng.IntN(8)}
+		slow := 0
+		if s.zombie {
+			// One writes to whoever else leads, one asks the leader that was.
+			c = clientShape{bound: nodeID(1 - k), hunts: k == 0, shuns: nodeID(0), ops: 25, reads: 24 * k}
+			slow = 20
+		}
+		for range 4 {
+			c.pause = append(c.pause, time.Duration(slow+rng.IntN(3)*rng.IntN(20))*time.Millisecond)
+		}
+		s.clients = append(s.clients, c)
 	}
 	return s
 }
@@ -128,12 +151,15 @@ func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *
 				plan[i].Ruleset = &rs
 			}
 		}
-		wg.Go(func() { w.coordinate(p, g, plan) })
+		wg.Go(func() { w.coordinate(p, g, plan, sh.waits[2*(k%2):]) })
 	}
 	for k, c := range sh.clients {
 		p := sim.Proc("client" + strconv.Itoa(k))
 		p.Client = true
 		wg.Go(func() { w.client(p, c) })
+	}
+	if sh.zombie {
+		sim.CutOff(w.hosts[w.ids[0]].proc)
 	}
 	if err := sim.Do(maxSteps, wg.Wait); err != nil {
 		return sim, w, err
@@ -146,8 +172,9 @@ func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *
 	return sim, w, err
 }
 
-func (w *World) coordinate(p *stepsim.Proc, g *reparent.Guard, plan []reparent.Change) {
-	for _, c := range plan {
+func (w *World) coordinate(p *stepsim.Proc, g *reparent.Guard, plan []reparent.Change, waits []time.Duration) {
+	for i, c := range plan {
+		nap(p, waits[i%2])
 		rep := w.run(g, c)
 		w.note(rep, p.Life().Err() != nil)
 		if p.Life().Err() != nil {
@@ -179,22 +206,44 @@ func (w *World) client(p *stepsim.Proc, c clientShape) {
 	at := c.bound
 	for i := range c.ops {
 		var err error
-		if c.reads && i%3 == 2 {
+		if c.reads > 0 && i%(c.reads+1) > 0 {
 			err = w.read(context.Background(), p, at)
 		} else {
 			err = w.append(context.Background(), p, at)
 		}
-		var r *leadership.Refusal
-		switch {
-		case c.hunts && errors.As(err, &r) && r.Leader != "":
-			at = r.Leader
-		case err != nil:
-			t := time.NewTimer(5 * time.Millisecond)
-			select {
-			case <-t.C:
-			case <-p.Life().Done():
-				t.Stop()
+		pause := c.pause[i%len(c.pause)]
+		if err != nil {
+			pause += 5 * time.Millisecond
+			if c.hunts {
+				if at = w.next(at, err); at == c.shuns {
+					at = w.next(at, nil)
+				}
 			}
 		}
+		nap(p, pause)
+	}
+}
+
+// next is whom a client asks after at refused: whom it named, else another.
+func (w *World) next(at leadership.NodeID, err error) leadership.NodeID {
+	var r *leadership.Refusal
+	if errors.As(err, &r) && r.Leader != "" && r.Leader != at {
+		if _, ok := w.hosts[r.Leader]; ok {
+			return r.Leader
+		}
+	}
+	return w.ids[(w.index(at)+1)%len(w.ids)]
+}
+
+// nap waits, or for the end of the process.
+func nap(p *stepsim.Proc, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-p.Life().Done():
 	}
 }

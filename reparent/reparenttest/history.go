@@ -84,8 +84,8 @@ func checkHistory(ops []*op, log []uint64) *Violation {
 	return inOrder(effects)
 }
 
-// effect is an operation with its place in the order of the log: an append at
-// i has 2i, a read of n values 2n-1, between the two.
+// effect is an operation with its place in the order of the log: an append
+// behind i values has 2i+1, a read of n values 2n, -1 is none.
 type effect struct {
 	*op
 	place int
@@ -103,7 +103,7 @@ func effectOf(o *op, at map[uint64]int32, sums []uint64, log []uint64) (effect, 
 		case sums[o.n] != o.sum:
 			return e, violation("I23", "%s%s", o, notPrefix(o.got, log))
 		}
-		e.place = 2*o.n - 1
+		e.place = 2 * o.n
 		return e, nil
 	}
 	i, in := at[o.value]
@@ -118,7 +118,7 @@ func effectOf(o *op, at map[uint64]int32, sums []uint64, log []uint64) (effect, 
 	if o.class != acknowledged {
 		e.until = math.MaxInt64 // it may have happened later than the answer
 	}
-	e.place = 2 * int(i)
+	e.place = 2*int(i) + 1
 	return e, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -56,27 +57,14 @@ func Store(t Traits) Harness {
 	return Harness{Name: "store", Boot: func(h *Host) (Node, error) { return bootStore(h, t) }}
 }
 
-// bugs are rules taken out of a store, for tests that must find them.
-type bugs struct {
-	volatilePromise bool // the promise does not survive a restart
-	noTermCheck     bool // a follower takes entries of any term
-	earlyRead       bool // the position is read before the block
-	anyAck          bool // completes on one ack less than the policy
-	lateRefusal     bool // answers "refused" for what is in its log
-	falseAccept     bool // says that it has the marker before it has
-	staleRead       bool // answers reads without asking whether it still leads
-	earlyPrepared   bool // counts entries of older terms as its own
-	tornOpens       bool // takes a torn promise for that of a new node
-	amnesia         bool // takes part under its old name after its storage was lost
-}
-
 // store is the node: the real acceptor over a simulated disk, and a log.
 type store struct {
 	Traits
-	h    *Host
-	disk *storeDisk
-	acc  *acceptor.Acceptor
-	out  bool // it takes no part: see errOut
+	h        *Host
+	disk     *storeDisk
+	acc      *acceptor.Acceptor
+	out      bool        // it takes no part: see errOut
+	stepping atomic.Bool // StepDown runs
 
 	// Volatile, of this life.
 	mu        sync.Mutex      // guards all below and disk.log, for moments
@@ -103,6 +91,7 @@ func bootStore(h *Host, t Traits) (Node, error) {
 		return Node{}, err
 	}
 	n.remember()
+	n.resume()
 	node := reparent.Node{
 		ID: h.ID, Status: n, Promise: n, StepDown: n, Candidate: n, Follow: n, Repair: n,
 		Truncates: !t.Repairs, GrantsAtInstall: t.Opens, ClientGate: t.Opens,
@@ -138,9 +127,6 @@ func (n *store) Facts() Facts {
 		Incarnation: n.disk.incarnation, Out: n.out || n.disk.torn && !n.bugs.tornOpens,
 	}
 	if f.Out {
-		f.Promised, f.Source = leadership.Term{}, leadership.Leadership{}
-	}
-	if n.bugs.noTermCheck {
 		f.Promised, f.Source = leadership.Term{}, leadership.Leadership{}
 	}
 	return f
@@ -233,13 +219,7 @@ func (n *store) Status(ctx context.Context) (leadership.Status, error) {
 
 // Promise implements revoke.Promiser.
 func (n *store) Promise(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
-	if n.bugs.earlyRead {
-		old := n.position()
-		if err := n.h.Write(ctx, "think", func() {}); err != nil {
-			return leadership.Testimony{}, err
-		}
-		got, err := n.acc.Recruit(ctx, t, nil)
-		got.Read = &old
+	if got, err, wrong := n.promiseWrong(ctx, t); wrong {
 		return got, err
 	}
 	if n.SlowRead {

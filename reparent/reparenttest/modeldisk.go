@@ -49,7 +49,7 @@ func (d acceptorDisk) Save(ctx context.Context, st acceptor.State) error {
 	return d.n.h.WriteTorn(ctx, "promise "+st.Promised.String(), func(torn bool) {
 		k := d.n.disk
 		switch {
-		case d.n.bugs.volatilePromise && k.have:
+		case d.n.forgets(st):
 		case torn && !d.n.OneSlot:
 		case torn:
 			k.torn = true

@@ -39,7 +39,9 @@ func (n *store) Drain(ctx context.Context, t leadership.Term, d time.Duration) (
 
 // StepDown implements revoke.StepDowner.
 func (n *store) StepDown(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
+	n.stepping.Store(true)
 	got, err := n.acc.StepDown(ctx, t, n.quietReading)
+	n.stepping.Store(false)
 	if err == nil && n.Restarts {
 		n.h.Reboot()
 	}
@@ -81,6 +83,9 @@ func (n *store) Install(ctx context.Context, m leadership.Marker) (leadership.Ac
 	}
 	n.mu.Unlock()
 	n.push(l)
+	if n.bugs.selfGrant {
+		_ = n.Grant(ctx, m.Term)
+	}
 	if n.Blocking {
 		if err := n.await(ctx, func() bool { return len(n.matched) > 1 }); err != nil {
 			return leadership.Acceptance{}, err

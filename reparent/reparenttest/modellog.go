@@ -94,7 +94,11 @@ func (n *store) accept(ctx context.Context, l leadership.Leadership, log []Entry
 		if at < len(ours) && n.Repairs {
 			return 0, errBroken
 		}
-		if err := n.write(ctx, "accept "+l.Term.String(), at, log[at:]); err != nil {
+		err, wrong := n.acceptWrong(ctx, l, at, log)
+		if !wrong {
+			err = n.write(ctx, "accept "+l.Term.String(), at, log[at:])
+		}
+		if err != nil {
 			return 0, err
 		}
 	}
@@ -105,6 +109,9 @@ func (n *store) accept(ctx context.Context, l leadership.Leadership, log []Entry
 	}
 	n.h.Saw(Event{Kind: Accepted, Leadership: l, Index: len(log)})
 	n.mu.Lock()
+	if n.bugs.earlyCommit {
+		commit = len(log)
+	}
 	n.commit = max(n.commit, min(commit, len(log)))
 	n.wake()
 	n.mu.Unlock()
@@ -185,6 +192,9 @@ func (n *store) Append(ctx context.Context, v uint64) error {
 	at, err := n.appendOwn(ctx, l, v)
 	if err != nil {
 		return err
+	}
+	if n.bugs.twice && v%3 == 0 {
+		_, _ = n.appendOwn(ctx, l, v)
 	}
 	n.push(l)
 	n.complete(l)

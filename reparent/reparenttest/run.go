@@ -80,7 +80,7 @@ func Find(t *testing.T, h Harness, f Features, o Options) *Failure {
 	if seed, got, failed := h.search(t, f, o, tl); failed {
 		return h.failure(t, seed, got, f, o)
 	}
-	t.Logf("%d runs, reached: %v", tl.runs, tl.n)
+	t.Log(tl)
 	return nil
 }
 

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/tenure-go/tenure/leadership"
 )
 
 // tally counts the interesting states that runs reached: a property that never
@@ -92,4 +94,19 @@ func (w *World) sawCrash(k *look) {
 		}
 	}
 	w.counts["crash between promise and grant"]++
+}
+
+// asked counts requests of clients to a leader that was replaced and does not
+// know it.
+func (w *World) asked(id leadership.NodeID) {
+	k := w.look(id)
+	if k == nil || !k.leads() {
+		return
+	}
+	for _, g := range w.grants {
+		if k.f.Leads.Less(g.Term) {
+			w.count("a client asked a leader that was replaced")
+			return
+		}
+	}
 }

@@ -215,6 +215,7 @@ func (w *World) append(ctx context.Context, p *stepsim.Proc, id leadership.NodeI
 	defer cancel()
 	_, err := stepsim.Call(ctx, p, h.proc, "append "+strconv.FormatUint(v, 10), func(ctx context.Context) (struct{}, error) {
 		defer w.caught(id, "Append")
+		w.asked(id)
 		return struct{}{}, h.node.Client.Append(ctx, v)
 	})
 	done(err)
@@ -248,6 +249,7 @@ func (w *World) readAll(p *stepsim.Proc, id leadership.NodeID) (log []uint64, er
 
 func (h *Host) readNow(ctx context.Context) ([]uint64, error) {
 	defer h.w.caught(h.ID, "Read")
+	h.w.asked(h.ID)
 	return h.node.Client.Read(ctx)
 }
 
