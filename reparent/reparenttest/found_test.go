@@ -24,7 +24,7 @@ func TestEveryRuleTakenOutIsFound(t *testing.T) {
 		{"a torn promise is taken for that of a new node", bugs{tornOpens: true}, []string{"I6", "I15"}},
 		{"a node that lost its storage takes part", bugs{amnesia: true}, []string{"I1", "I2", "I5", "I10", "I15", "I23"}},
 		{"a follower takes entries of any term", bugs{noTermCheck: true}, []string{"I8"}},
-		{"the position is read before the block", bugs{earlyRead: true}, []string{"I13"}},
+		{"the position is read before the block", bugs{earlyRead: true}, []string{"I13", "I14"}},
 		{"a follower says that it has the marker before it has", bugs{falseAccept: true}, []string{"I11"}},
 		{"a leader takes requests before its marker is durable", bugs{selfGrant: true}, []string{"I11"}},
 		{"entries of older terms are counted before the marker", bugs{selfGrant: true, earlyPrepared: true}, []string{"I11"}},
