@@ -317,6 +317,14 @@ func (g *Guard) nextTerm(seen ...leadership.Term) (leadership.Term, error) {
 	return t, err
 }
 
+// heed makes the next term of this guard higher than t, which superseded an
+// attempt. A survey need not hear of t: it ends when enough have answered.
+func (g *Guard) heed(t leadership.Term) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lastTerm = leadership.MaxTerm(g.lastTerm, t)
+}
+
 // View asks every node for its status, at most Limits.Status long, and returns
 // it with the record's ruleset and routing, for conditions, dashboards and
 // people. A node that did not answer is there, not reachable.

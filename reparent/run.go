@@ -60,6 +60,9 @@ func (a *attempt) conclude(ctx context.Context, err error) {
 		r.sort()
 	}()
 	var super *leadership.SupersededError
+	if errors.As(err, &super) {
+		a.g.heed(super.By)
+	}
 	switch {
 	case err == nil:
 		r.Outcome = Done

@@ -124,6 +124,14 @@ func (p *Proc) Skew(jump time.Duration, ppm int64) {
 	p.ppm = ppm
 }
 
+// tear lets a write happen by half. The process dies first: who waits for the
+// write must not see its end and go on, if only until the crash.
+func (e *Event) tear() {
+	e.see()
+	e.from.Crash()
+	e.fire(broken)
+}
+
 // process carries out a fault of a process.
 func (s *Sim) process(a Action) {
 	pick := func(ok func(*Proc) bool) *Proc {
@@ -144,9 +152,7 @@ func (s *Sim) process(a Action) {
 		i := s.pickWhere(s.deliverable(), func(e *Event) bool { return e.kind == disk && e.from.CanCrash })
 		e := s.take(i)
 		s.note(Torn, e, "")
-		e.see()
-		e.fire(broken)
-		e.from.Crash()
+		e.tear()
 	case Fail:
 		e := s.take(s.pickWhere(s.deliverable(), func(e *Event) bool { return e.kind == disk && e.from.CanCrash }))
 		h := refused + how(s.choose(Point{N: 2}))

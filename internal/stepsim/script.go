@@ -143,3 +143,16 @@ func (s *Sim) Rejoin(p *Proc) {
 	}
 	s.noteProc(Heal, p, "by the script")
 }
+
+// Tear kills the process of a pending write that matches, in the middle of it.
+func (s *Sim) Tear(pattern string) bool {
+	for i, e := range s.pending {
+		if e.kind == disk && e.matches(pattern) {
+			s.take(i)
+			s.note(Torn, e, "")
+			e.tear()
+			return true
+		}
+	}
+	return false
+}

@@ -66,6 +66,13 @@ func (h Harness) explain(t *testing.T, seed uint64, got outcome, f Features, o O
 
 func (h Harness) failure(t *testing.T, seed uint64, got outcome, f Features, o Options) *Failure {
 	tl := &tally{}
+	return failed(t, seed, got, o, func(p []int, show bool) outcome {
+		return h.once(t, seed, stepsim.Replay(p), f, tl, show)
+	})
+}
+
+// failed explains an outcome; run makes the run again by a schedule.
+func failed(t *testing.T, seed uint64, got outcome, o Options, run func(picks []int, show bool) outcome) *Failure {
 	fail := &Failure{Seed: seed, Invariant: violated(got.err)}
 	fail.Rule = ruleOf(fail.Invariant)
 	fail.Says = strings.TrimPrefix(got.err.Error(), fail.Invariant+": ")
@@ -73,7 +80,6 @@ func (h Harness) failure(t *testing.T, seed uint64, got outcome, f Features, o O
 	if errors.As(got.err, &hang) || errors.Is(got.err, errUnrepeatable) {
 		return fail
 	}
-	run := func(p []int, show bool) outcome { return h.once(t, seed, stepsim.Replay(p), f, tl, show) }
 	picks := got.picks
 	if o.Shrink > 0 {
 		picks = stepsim.Shrink(picks, o.Shrink, func(p []int) bool {

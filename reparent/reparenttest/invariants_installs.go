@@ -42,7 +42,7 @@ func (w *World) sawInstalling(k *look, e Event) {
 	w.checkOnePerTerm(in)
 	if in.known {
 		w.checkLoss(in)
-		if k.f.Floor {
+		if k.below() {
 			w.fail("I16", "%s is installed as %s, and its log is below what it once accepted", k.id, m.Leadership())
 		}
 		w.checkRevoked(in)

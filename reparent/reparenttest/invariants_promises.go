@@ -48,7 +48,7 @@ func (w *World) checkRead(k *look, t *leadership.Testimony) {
 	if n := len(k.f.Log); w.blind || n > 0 && !k.f.Log[n-1].Term.Less(t.Term) || t.Term != k.f.Promised {
 		return
 	}
-	if k.f.Floor && !t.BelowFloor {
+	if k.below() && !t.BelowFloor {
 		w.fail("I16", "%s testifies for %s as if its log were whole, and the log is below what it once accepted", k.id, t.Term)
 		return
 	}

@@ -85,6 +85,14 @@ type look struct {
 	// incarnation is that of the storage that all this is about.
 	incarnation string
 	isolated    leadership.Term // by a revocation of this term
+	// whole is where the log ended when the node noted a floor.
+	whole leadership.Position
+}
+
+// below reports whether the log is behind what it once was. A floor alone does
+// not say so: nothing may have been discarded yet, or all may be back.
+func (k *look) below() bool {
+	return k.f.Floor && positionOf(k.f.Log).Rank(k.whole) == leadership.Behind
 }
 
 func (o *oracle) init(w *World) {
@@ -193,6 +201,9 @@ func (w *World) refresh(k *look) bool {
 			k.prior, k.testified, k.demoted, k.incarnation = leadership.Term{}, leadership.Term{}, leadership.Term{}, k.f.Incarnation
 		}
 		k.agrees, old = 0, Facts{}
+	}
+	if k.f.Floor && !old.Floor {
+		k.whole = positionOf(old.Log)
 	}
 	w.checkPromise(k, old)
 	if moved := len(old.Log) != len(k.f.Log) || len(k.f.Log) > 0 && &old.Log[0] != &k.f.Log[0]; moved {

@@ -1,0 +1,56 @@
+package reparenttest
+
+import (
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
+)
+
+// clientStories are about requests and their answers around a change.
+func clientStories() []scenario {
+	return []scenario{
+		{
+			name: "client/on_a_stale_route", covers: []string{"37"}, needs: Features{Partition: true}, variants: 2,
+			script: func(s *script) {
+				s.hold("req a>registry swap") // routing is late, in its last writes
+				d := s.coordinator("a").begin(reparent.Planned("n2"))
+				for !d.over && s.leader().Leader == "n1" {
+					s.free()
+					s.let(1e6)
+					s.hold("req a>registry swap")
+				}
+				w, r := s.write("n1").wait(), s.reads("n1").wait()
+				s.demand(w.err != nil || s.leader().Leader == "n1", "n1 acknowledged a write after n2 was granted")
+				s.demand(r.err != nil || s.leader().Leader == "n1", "n1 confirmed a read after n2 was granted")
+				if s.variant == 1 {
+					s.coordinator("b").do(reparent.Emergency())
+				}
+				s.free()
+				d.wait()
+			},
+		},
+		{
+			name: "client/cannot_tell_and_asks_the_next_leader", covers: []string{"41"}, needs: Features{Partition: true}, variants: 2,
+			script: func(s *script) {
+				// The value reaches a follower, or none; its client is told
+				// that nobody knows. Then a read at the next leader says, and
+				// every later one agrees.
+				s.hold("rep *>n1 entries")
+				if s.variant == 1 {
+					s.hold("req n1>* entries")
+				}
+				w := s.write("n1")
+				s.let(5e6)
+				s.coordinator("a").do(reparent.Emergency())
+				w.wait()
+				s.demand(!leadership.NotExecuted(w.err) || s.variant == 1, "what a follower has was refused as not executed: %v", w.err)
+				l := s.leader().Leader
+				s.reads(l).wait()
+				s.free()
+				s.let(1e8)
+				s.reads(l).wait()
+				s.coordinator("b").do(reparent.Planned("n3"))
+				s.reads("n3").wait()
+			},
+		},
+	}
+}

@@ -1,0 +1,156 @@
+package reparenttest
+
+import (
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
+)
+
+// registryStories are about the record: gone, late, or relied upon.
+func registryStories() []scenario {
+	return []scenario{
+		{
+			name: "registry/down_all_through_an_emergency", covers: []string{"40", "S18"}, needs: Features{Partition: true},
+			script: func(s *script) {
+				a := s.coordinator("a")
+				a.do(reparent.Refresh()).ends(reparent.Done) // it has seen the record once
+				s.sim.Isolate(s.regProc)
+				s.wrote("n1", 1)
+				d := a.do(reparent.Emergency())
+				if s.quiet {
+					s.demand(s.leader().Term == d.rep.Term, "without the registry nobody was established\n%s", d.rep)
+				}
+				s.wrote(s.leader().Leader, 1)
+				s.sim.Rejoin(s.regProc)
+				s.coordinator("b").do(reparent.Planned("n3")).never(reparent.Unknown)
+			},
+		},
+		{
+			name: "registry/goes_away_at_each_step_of_a_change", covers: []string{"40", "S18"}, needs: Features{Partition: true}, variants: 40,
+			script: func(s *script) {
+				c := []reparent.Change{reparent.Planned("n2"), reparent.Emergency()}[s.variant%2]
+				d := s.coordinator("a").begin(c)
+				n := 0
+				s.reach(func() bool { n++; return n > 2*s.variant || d.over })
+				s.sim.Isolate(s.regProc)
+				d.wait()
+				s.let(1e8)
+				s.sim.Rejoin(s.regProc)
+				s.coordinator("b").do(reparent.Resume()).ends(reparent.Done)
+				s.wrote(s.leader().Leader, 1)
+			},
+		},
+		{
+			name: "registry/restarts_at_each_step_of_a_change", covers: []string{"40"}, needs: Features{Crash: true}, variants: 20,
+			script: func(s *script) {
+				d := s.coordinator("a").begin(reparent.Planned("n2"))
+				n := 0
+				s.reach(func() bool {
+					if s.sim.Waiting("req *>registry *")+s.sim.Waiting("rep registry>* *") > 0 {
+						n++
+					}
+					return n > s.variant || d.over
+				})
+				s.regProc.Crash()
+				s.let(3e7)
+				s.regProc.Restart()
+				d.wait()
+				s.coordinator("b").do(reparent.Resume()).ends(reparent.Done)
+			},
+		},
+		{
+			name: "registry/write_done_and_answer_lost", covers: []string{"S18"}, needs: Features{Partition: true}, variants: 5,
+			script: func(s *script) {
+				s.hold("rep registry>a swap")
+				d := s.coordinator("a").begin(reparent.Planned("n2"))
+				for k := 0; !d.over; k++ {
+					s.waitsOrOver("rep registry>a swap", d)
+					if k == s.variant {
+						s.sim.Discard("rep registry>a swap", true)
+					}
+					s.free()
+					s.reach(func() bool { return s.sim.Waiting("rep registry>a swap") == 0 })
+					s.hold("rep registry>a swap")
+				}
+				s.free()
+				if s.quiet {
+					s.demand(d.rep.Outcome == reparent.Done, "an answer of the registry was lost once, and the change ended %s\n%s", d.rep.Outcome, d.rep)
+				}
+			},
+		},
+		{
+			name: "registry/shortcut_with_two_coordinators", covers: []string{"17"}, size: 4, policy: leadership.AtLeast(2), mode: leadership.Shortcut,
+			needs: Features{Crash: true, Partition: true}, variants: 60,
+			script: func(s *script) {
+				s.wrote("n1", 1)
+				a, b := s.coordinator("a"), s.coordinator("b")
+				a.p.DieAt = s.variant
+				a.begin(reparent.Emergency()).wait()
+				b.do(reparent.Emergency())
+				s.coordinator("c").do(reparent.Emergency())
+			},
+		},
+		{
+			name: "registry/shortcut_from_an_active_leader_that_was_superseded", covers: []string{"18"}, size: 4, policy: leadership.AtLeast(2), mode: leadership.Shortcut,
+			needs: Features{Partition: true}, variants: 3,
+			script: func(s *script) {
+				s.wrote("n1", 1)
+				// a has made another leader active and not granted it; b and c
+				// begin before, between and after.
+				op := []string{"req a>registry swap", "req a>* grant", "rep *>a grant"}[s.variant]
+				a, b := s.coordinator("a"), s.coordinator("b")
+				if s.variant > 0 {
+					s.hold(op)
+				}
+				d := a.begin(reparent.Emergency())
+				if s.variant > 0 {
+					s.waitsOrOver(op, d)
+				} else {
+					s.reach(func() bool { return s.seen(Installing) > 1 || d.over })
+					s.hold(op)
+					s.waitsOrOver(op, d)
+				}
+				e := b.do(reparent.Emergency())
+				s.free()
+				d.wait()
+				s.demand(d.rep.Outcome != reparent.Done || e.rep.Outcome != reparent.Done || d.rep.Term != e.rep.Term, "two changes under one term")
+			},
+		},
+		{
+			name: "registry/shortcut_stops_with_the_registry", covers: []string{"40", "17"}, size: 4, policy: leadership.AtLeast(2), mode: leadership.Shortcut,
+			needs: Features{Partition: true},
+			script: func(s *script) {
+				a := s.coordinator("a")
+				a.do(reparent.Refresh())
+				before := s.granted()
+				s.sim.Isolate(s.regProc)
+				s.wrote(s.leader().Leader, 1)
+				a.do(reparent.Emergency()).never(reparent.Done)
+				s.demand(s.granted() == before, "somebody was granted in shortcut mode without the registry")
+			},
+		},
+		{
+			name: "registry/second_bootstrap", covers: []string{"33"}, variants: 2,
+			script: func(s *script) {
+				s.wrote("n1", 1)
+				if s.variant == 1 { // and the record is gone
+					s.regHost.Disk = nil
+					s.bootRegistry()
+					s.records, s.swapped, s.saved = nil, nil, nil
+				}
+				before := s.granted()
+				d := s.coordinator("a").do(reparent.Bootstrap(s.ruleset, "n2"))
+				s.demand(d.rep.Outcome != reparent.Done && s.granted() == before, "a cluster with data was bootstrapped again\n%s", d.rep)
+			},
+			unhealed: true,
+		},
+		{
+			name: "registry/two_bootstraps_at_once", covers: []string{"33"}, mode: none,
+			script: func(s *script) {
+				da, db := s.coordinator("a").begin(reparent.Bootstrap(s.ruleset, "n1")), s.coordinator("b").begin(reparent.Bootstrap(s.ruleset, "n2"))
+				da.wait()
+				db.wait()
+				s.demand(da.rep.Outcome != reparent.Done || db.rep.Outcome != reparent.Done, "both were done")
+			},
+		},
+	}
+}
