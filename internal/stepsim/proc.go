@@ -59,6 +59,9 @@ func (s *Sim) Proc(name string) *Proc {
 // Sim returns the run.
 func (p *Proc) Sim() *Sim { return p.sim }
 
+// Procs returns all processes, in the order in which they were made.
+func (s *Sim) Procs() []*Proc { return s.procs }
+
 // Index is the number of processes that were made before it.
 func (p *Proc) Index() int { return p.index }
 

@@ -27,6 +27,7 @@ type shape struct {
 	reforms bool
 	regDies bool
 	zombie  bool // the first leader is cut from all but clients
+	sleeper bool // and acknowledgements reach it only after it was replaced
 	waits   []time.Duration
 }
 
@@ -98,9 +99,13 @@ func (h Harness) draw(seed uint64, f Features) shape {
 	}
 	if s.zombie = f.Partition && rng.IntN(8) == 0; s.zombie {
 		s.plans[0][0] = reparent.Emergency()
+		s.sleeper = rng.IntN(2) == 0
 	}
 	for range 4 {
 		s.waits = append(s.waits, time.Duration(rng.IntN(4)*rng.IntN(40))*time.Millisecond+3*time.Microsecond)
+	}
+	if s.sleeper {
+		s.waits[0] = 0
 	}
 	for k := range 2 {
 		c := clientShape{bound: id(), hunts: rng.IntN(2) == 0, reads: rng.IntN(4), ops: 6 + rng.IntN(8)}
@@ -158,7 +163,10 @@ func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *
 		p.Client = true
 		wg.Go(func() { w.client(p, c) })
 	}
-	if sh.zombie {
+	switch {
+	case sh.sleeper:
+		w.sleep()
+	case sh.zombie:
 		sim.CutOff(w.hosts[w.ids[0]].proc)
 	}
 	if err := sim.Do(maxSteps, wg.Wait); err != nil {
@@ -170,6 +178,21 @@ func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *
 	}
 	tally.add(w)
 	return sim, w, err
+}
+
+// sleep keeps from the first leader, until it is replaced, that it is, and that
+// what it wrote is durable.
+func (w *World) sleep() {
+	id := w.ids[0]
+	for _, p := range w.sim.Procs() {
+		if !p.Peer && !p.Client {
+			w.sim.Cut(p, w.hosts[id].proc)
+			w.sim.Cut(w.hosts[id].proc, p)
+		}
+	}
+	w.sim.Hold("rep *>" + string(id) + " entries")
+	w.sim.Hold("req *>" + string(id) + " entries")
+	w.asleep = true
 }
 
 func (w *World) coordinate(p *stepsim.Proc, g *reparent.Guard, plan []reparent.Change, waits []time.Duration) {

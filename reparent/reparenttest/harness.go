@@ -45,6 +45,8 @@ type Harness struct {
 	// the guard's own.
 	Establish func(p *Process) (establish.Establisher, error)
 
+	ours bool // a store of this package: its runs must reach all of sometimes
+
 	_ struct{}
 }
 

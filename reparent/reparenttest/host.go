@@ -2,6 +2,7 @@ package reparenttest
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/tenure-go/tenure/internal/stepsim"
@@ -37,7 +38,7 @@ type Host struct {
 // been called: the error matches leadership.ErrUnknownOutcome in the latter case.
 // A write that was begun is finished and waited for when ctx ends.
 func (h *Host) Write(ctx context.Context, what string, f func()) error {
-	return h.proc.Disk(ctx, what, func(torn bool) {
+	return h.WriteTorn(ctx, what, func(torn bool) {
 		if !torn {
 			f()
 		}
@@ -48,7 +49,16 @@ func (h *Host) Write(ctx context.Context, what string, f func()) error {
 // with torn set when the host dies in the middle, and must leave behind what
 // half a write leaves.
 func (h *Host) WriteTorn(ctx context.Context, what string, f func(torn bool)) error {
-	return h.proc.Disk(ctx, what, f)
+	err := h.proc.Disk(ctx, what, func(torn bool) {
+		if torn {
+			h.w.count("a torn write")
+		}
+		f(torn)
+	})
+	if err != nil && !errors.Is(err, stepsim.ErrKilled) {
+		h.w.count("a write failed")
+	}
+	return err
 }
 
 // Go starts f in the background of this life of the node: ctx ends when the

@@ -60,11 +60,10 @@ func (p placed) String() string {
 // checkDiscard: what a node drops from its log at once is a tail that was never
 // completed, unless it noted before that it is going back for a repair.
 func (w *World) checkDiscard(k *look, old Facts, same int) {
+	w.counts["a log lost its tail"]++
 	if k.f.Floor {
-		w.counts["a log went back for a repair"]++
 		return
 	}
-	w.counts["a tail was taken out"]++
 	for i := same; i < len(old.Log) && i < len(w.completed); i++ {
 		if i < len(k.f.Log) && k.f.Log[i].same(w.completed[i].entry) {
 			continue

@@ -54,7 +54,7 @@ func PostgreSQLLike() Harness { return Store(Traits{Repairs: true, Opens: true, 
 // Store is a harness of simulated stores, to test revokers, establishers,
 // policies and registries with: Traits say how its nodes behave.
 func Store(t Traits) Harness {
-	return Harness{Name: "store", Boot: func(h *Host) (Node, error) { return bootStore(h, t) }}
+	return Harness{Name: "store", ours: true, Boot: func(h *Host) (Node, error) { return bootStore(h, t) }}
 }
 
 // store is the node: the real acceptor over a simulated disk, and a log.
@@ -123,7 +123,7 @@ func (n *store) Facts() Facts {
 	defer n.mu.Unlock()
 	f := Facts{
 		Promised: n.disk.rec.Promised, Source: n.disk.rec.Source, Leads: st.Leads, Rulesets: n.rulesets,
-		Log: n.disk.log, Completed: n.commit, Floor: !st.Floor.IsZero(),
+		Log: n.disk.log, Completed: n.commit, Floor: behind(n.disk.log, n.disk.rec.Floor),
 		Incarnation: n.disk.incarnation, Out: n.out || n.disk.torn && !n.bugs.tornOpens,
 	}
 	if f.Out {
@@ -176,6 +176,15 @@ func positionOf(log []Entry) leadership.Position {
 		}
 	}
 	return leadership.Position{Term: log[len(log)-1].Term, Point: p}
+}
+
+// behind reports whether a log is not known to be back at a floor.
+func behind(log []Entry, floor leadership.Position) bool {
+	if floor.IsZero() {
+		return false
+	}
+	o := positionOf(log).Rank(floor)
+	return o != leadership.Same && o != leadership.Ahead
 }
 
 func (n *store) entries() []Entry {

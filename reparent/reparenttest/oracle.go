@@ -48,6 +48,7 @@ type oracle struct {
 	blind         bool // positions are not places in Facts.Log
 	tells         bool // nodes tell of completions
 	moved         bool // a node was isolated or let go in this step
+	asleep        bool // messages are held until the leader is replaced
 	reforms       bool // rulesets change in this run
 	excused       map[string]bool
 	compiledRules []*rules
@@ -170,6 +171,10 @@ func (w *World) check() error {
 	}
 	if changed {
 		w.checkCapable()
+	}
+	if w.asleep && len(w.grants) > 1 {
+		w.asleep = false
+		w.sim.Free()
 	}
 	if w.show {
 		w.settle()

@@ -51,6 +51,7 @@ func ask[V any](ctx context.Context, r remote, what string, t leadership.Term, f
 	}
 	return stepsim.Call(ctx, r.from, r.h.proc, what, func(ctx context.Context) (V, error) {
 		defer r.h.w.caught(r.h.ID, what)
+		r.h.w.arrives(r.h.ID, t)
 		return f(ctx, r.h)
 	})
 }
@@ -110,6 +111,7 @@ func (h *Host) accepted(k EventKind, m *leadership.Marker, got leadership.Accept
 
 func (r remote) CatchUp(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position) error {
 	_, err := ask(ctx, r, "catchup", t, func(ctx context.Context, h *Host) (struct{}, error) {
+		h.w.behind(h.ID, pos)
 		return struct{}{}, h.node.Candidate.CatchUp(ctx, t, donor, pos)
 	})
 	return err

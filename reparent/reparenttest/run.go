@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -59,15 +60,32 @@ type Options struct {
 // A harness that cannot be run fails with a *HarnessError before anything is.
 func Run(t *testing.T, h Harness, f Features, o Options) {
 	t.Helper()
-	if fail := Find(t, h, f, o); fail != nil {
+	fail, tl := h.find(t, f, o)
+	if fail != nil {
 		t.Fatal(fail)
 	}
+	if never := tl.never(); len(never) > 0 && tl.runs >= enough && f == Everything() {
+		if h.ours {
+			t.Errorf("%d runs under all faults never reached: %s. What they show is less than it seems", tl.runs, strings.Join(never, "; "))
+		} else {
+			t.Logf("never reached: %s", strings.Join(never, "; "))
+		}
+	}
 }
+
+// enough is how many runs should have reached all that is interesting.
+const enough = 200
 
 // Find is Run for a harness that is expected to fail: it returns the failure,
 // or nil when there was none, and leaves t alone. It is how to show that a test
 // would notice: take a rule out of the node, and Find must find it.
 func Find(t *testing.T, h Harness, f Features, o Options) *Failure {
+	t.Helper()
+	fail, _ := h.find(t, f, o)
+	return fail
+}
+
+func (h Harness) find(t *testing.T, f Features, o Options) (*Failure, *tally) {
 	t.Helper()
 	if err := h.Validate(f); err != nil {
 		t.Fatal(err)
@@ -78,10 +96,10 @@ func Find(t *testing.T, h Harness, f Features, o Options) *Failure {
 	}
 	tl := &tally{}
 	if seed, got, failed := h.search(t, f, o, tl); failed {
-		return h.failure(t, seed, got, f, o)
+		return h.failure(t, seed, got, f, o), tl
 	}
 	t.Log(tl)
-	return nil
+	return nil, tl
 }
 
 // again is how often a seed is run twice, to see that it is one run.

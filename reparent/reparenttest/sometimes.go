@@ -33,7 +33,8 @@ var sometimes = []string{
 	"without the registry",
 	"a message of a term that was promised away",
 	"a torn write",
-	"a tail was taken out",
+	"a write failed",
+	"a log lost its tail",
 	"the candidate was not the most advanced",
 	"catch-up needed",
 	"two nodes believed that they led",
@@ -54,11 +55,11 @@ func (t *tally) add(w *World) {
 	t.changes += len(w.grants)
 }
 
-// never returns the states of the list that no run reached.
-func (t *tally) never(of []string) (out []string) {
+// never returns the states that no run reached.
+func (t *tally) never() (out []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, s := range of {
+	for _, s := range sometimes {
 		if t.n[s] == 0 {
 			out = append(out, s)
 		}
@@ -108,5 +109,19 @@ func (w *World) asked(id leadership.NodeID) {
 			w.count("a client asked a leader that was replaced")
 			return
 		}
+	}
+}
+
+// arrives counts messages that come when their term is over.
+func (w *World) arrives(id leadership.NodeID, t leadership.Term) {
+	if k := w.look(id); k != nil && !t.IsZero() && t.Less(k.f.Promised) {
+		w.count("a message of a term that was promised away")
+	}
+}
+
+// behind counts candidates that have to fetch something.
+func (w *World) behind(id leadership.NodeID, at leadership.Position) {
+	if k := w.look(id); k != nil && k.known && !positionOf(k.f.Log).Extends(at) {
+		w.count("catch-up needed")
 	}
 }

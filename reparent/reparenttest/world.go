@@ -176,6 +176,7 @@ func (w *World) bootstrap() error {
 // heal ends all faults and lets a fresh coordinator bring the cluster back: the
 // liveness half of every run. It returns the leader.
 func (w *World) heal(name string) (leadership.NodeID, error) {
+	w.sim.Free()
 	w.sim.Mend()
 	p, g, err := w.coordinator(name, nil)
 	if err != nil {
