@@ -1,0 +1,14 @@
+package main
+
+import "slices"
+
+// mutations are all there are. A new rule gets one; a rule that moves takes its
+// mutation along.
+func mutations() []mutation {
+	return slices.Concat(roundMutations(), policyMutations(), proposalMutations(), recordMutations(),
+		acceptorMutations(), revokeMutations(), reparentMutations(),
+		lameduckMutations(), bufferMutations(), barrierMutations(), httpMutations())
+}
+
+// one is the edit of a mutation that needs only one.
+func one(old, new string) []edit { return []edit{{old, new}} }

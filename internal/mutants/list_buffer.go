@@ -1,0 +1,192 @@
+package main
+
+// bufferMutations are of a lane: what it holds, in which order, for how long,
+// and what it sends again.
+func bufferMutations() []mutation {
+	const pkg = "buffer"
+	all := in(pkg, "Test.*")
+	return []mutation{
+		{
+			name: "replay-of-unknown-outcomes", ids: "G2 G9", file: "buffer/turn.go",
+			rule:   "What may have been executed is sent again only if it is idempotent.",
+			edits:  one("if c.class == MaybeExecuted && c.req.Idempotent && ctx.Err() == nil {", "if c.class == MaybeExecuted && ctx.Err() == nil {"),
+			checks: []check{in(pkg, "TestG9_WhatMayHaveExecutedIsNeverRunAgain")},
+		},
+		{
+			name: "lost-try-forgotten", ids: "G9", file: "buffer/turn.go",
+			rule:   "That a try may have been executed is not forgotten when a later one was not.",
+			edits:  one("		c.unknown, again = true, true\n", "		again = true\n"),
+			checks: []check{in(pkg, "TestG9_LostTryOfAnIdempotentRequestIsNotForgotten")},
+		},
+		{
+			name: "unknown-said-not-executed", ids: "G9", file: "buffer/errors.go",
+			rule:   "NotExecuted is proof: it is false for what may have been executed.",
+			edits:  one("return !w.Unknown }", "return w != nil }"),
+			checks: []check{in(pkg, "TestG9_.*")},
+		},
+		{
+			name: "deadline-said-not-sent", ids: "G9", file: "buffer/classify.go",
+			rule:   "A request that was cut off by its deadline may have been executed.",
+			edits:  one("errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),", "errors.Is(err, context.Canceled),"),
+			checks: []check{in(pkg, "TestG9_ErrorsAreClassifiedByWhatTheyProve")},
+		},
+		{
+			name: "put-back-at-the-tail", ids: "G7", file: "buffer/place.go",
+			rule:   "A request that was refused goes back to its own place in the line.",
+			edits:  one("	if fresh {\n		l.seq++", "	if fresh || tried != nil {\n		l.seq++"),
+			checks: []check{in(pkg, "TestPutBackGoesToItsExactPlaceWithItsOriginalAge")},
+		},
+		{
+			name: "put-back-with-a-new-age", ids: "G7", file: "buffer/place.go",
+			rule:   "A request that was refused keeps its age.",
+			edits:  one("	w.verdict = undecided\n", "	w.verdict, w.arrived = undecided, now\n"),
+			checks: []check{in(pkg, "TestPutBackGoesToItsExactPlaceWithItsOriginalAge")},
+		},
+		{
+			name: "age-not-enforced-while-flushing", ids: "G7 G8", file: "buffer/hold.go",
+			rule:   "A request is held no longer than MaxAge, also during a flush.",
+			edits:  one("h != nil && now-h.arrived >= cfg.MaxAge;", "h != nil && !l.flushing && now-h.arrived >= cfg.MaxAge;"),
+			checks: []check{in(pkg, "TestAgeIsEnforcedWhileFlushing")},
+		},
+		{
+			name: "outage-reset-by-a-new-term", ids: "G7 G8", file: "buffer/hold.go",
+			rule:   "An outage lasts from the first hold until a leader answers, whatever terms come.",
+			edits:  one("		l.flushing = false\n		if l.refused.Compare(to.Term) <= 0 {", "		l.flushing, l.outageOn = false, false\n		if l.refused.Compare(to.Term) <= 0 {"),
+			checks: []check{in(pkg, "TestOutageCapCountsFromTheFirstHoldWhateverTheTerms")},
+		},
+		{
+			name: "counted-entry-not-checked-again", ids: "G7", file: "buffer/counted.go",
+			rule:   "A counted request enters by one step that also sees whether the gate is open.",
+			edits:  one("	if g.word.Add(gateOne)&gateClosed == 0 {", "	if g.word.Add(gateOne) != 0 {"),
+			checks: []check{in(pkg, "TestEveryInterleavingOfTurnsAndQuiescedIsSafe")},
+		},
+		{
+			name: "quiesced-too-early", ids: "G7", file: "buffer/counted.go",
+			rule:   "A lane is quiet when the last request of an older term is over.",
+			edits:  one("		if fenced && busy == 0 {", "		if fenced {"),
+			checks: []check{in(pkg, "TestQuiesced.*")},
+		},
+		{
+			name: "quiesced-while-serving", ids: "G7", file: "buffer/counted.go",
+			rule:   "A lane is quiet only while nothing can enter at an older term.",
+			edits:  one("		if fenced && busy == 0 {", "		if busy == 0 {"),
+			checks: []check{in(pkg, "TestQuiesced.*")},
+		},
+		{
+			name: "counted-singles-pass", ids: "G7", file: "buffer/hold.go",
+			rule:   "In front of a server that cannot refuse, an announced change holds singles too.",
+			edits:  one("	if l.b.cfg.Counted {\n		mode = HoldAll", "	if l.b.cfg.Counted && mode == HoldAll {\n		mode = HoldAll"),
+			checks: []check{in(pkg, "TestCountedLaneHoldsSinglesAsSoonAsAChangeIsAnnounced")},
+		},
+		{
+			name: "hold-after-close", ids: "G8", file: "buffer/place.go",
+			rule:   "Nothing is held once Close has returned.",
+			edits:  one("	case l.mode == Closed:\n		return failClosed\n	case c.ctx", "	case c.ctx"),
+			checks: []check{in(pkg, "TestNothingIsHeldOnceCloseHasReturned", "TestCloseFailsAllHeldInEveryState", "Test.*")},
+		},
+		{
+			name: "refusal-at-the-served-term-holds-for-ever", ids: "G7", file: "buffer/place.go",
+			rule:   "A refusal at the served term is probed after a while: no later leader may come.",
+			edits:  one("	if l.cur.Term.Less(until) {\n		if starts {", "	if l.cur.Term.Compare(until) <= 0 {\n		if starts {"),
+			checks: []check{in(pkg, "TestRefusalAtTheServedTermIsProbedAfterRetryAfter")},
+		},
+		{
+			name: "observations-out-of-order", ids: "G7", file: "buffer/lane.go",
+			rule:   "An older record never replaces a newer one.",
+			edits:  one("	if rec.Version > l.rec.Version {", "	if rec.Version > 0 {"),
+			checks: []check{in(pkg, "TestObservationsMayBeLostDoubledOrReordered")},
+		},
+		{
+			name: "failure-of-an-older-term-holds", ids: "G7", file: "buffer/place.go",
+			rule:   "A failure of an older leadership says nothing about the one of now.",
+			edits:  one("	if c.v.lead.Term.Less(l.cur.Term) {\n		return 0", "	if false {\n		return 0"),
+			checks: []check{in(pkg, "TestErrorOfTheOldTermAfterTheFlushStartsNoHold", "Test.*")},
+		},
+		{
+			name: "refusal-from-before-the-resume-holds", ids: "G7", file: "buffer/place.go",
+			rule:   "A refusal that was under way while the same term resumed starts no hold.",
+			edits:  one("		if c.v.epoch >= l.resumed {", "		if true {"),
+			checks: []check{in(pkg, "TestRefusalThatWasUnderWayWhileTheSameTermResumedStartsNoHold")},
+		},
+		{
+			name: "old-success-clears-a-refusal", ids: "G7", file: "buffer/wait.go",
+			rule:   "The success of an older leader says nothing about the one of now.",
+			edits:  one("	} else if v.lead.Term.Less(l.cur.Term) {\n		return", "	} else if v == nil {\n		return"),
+			checks: []check{all},
+		},
+		{
+			name: "caps-not-shared", ids: "G8", file: "buffer/place.go",
+			rule:   "What all lanes hold together is capped.",
+			edits:  one("if held <= int64(cfg.MaxHeld) && bytes <= cfg.MaxBytes &&", "if held > 0 &&"),
+			checks: []check{in(pkg, "TestBytesAreCappedPerLaneAndOverall", "TestOverflow.*")},
+		},
+		{
+			name: "turn-of-the-cancelled-runs", ids: "G9", file: "buffer/wait.go",
+			rule:   "A request whose context has ended never runs: its turn goes to the next.",
+			edits:  one("			if c.ctx.Err() != nil {\n				l.giveBack(w)", "			if c.ctx == nil {\n				l.giveBack(w)"),
+			checks: []check{in(pkg, "TestG9_TurnOfACancelledRequestIsGivenBackAndItNeverRuns")},
+		},
+		{
+			name: "two-probes-at-once", ids: "G7", file: "buffer/hold.go",
+			rule:   "One request at a time tries a leader that may not be one.",
+			edits:  one("if l.probe != nil && now < l.probeAt+l.b.cfg.ProbeTimeout {", "if l.probe != nil && now < l.probeAt {"),
+			checks: []check{in(pkg, "TestOneProbeAtATime", "Test.*")},
+		},
+	}
+}
+
+// barrierMutations are of the agreement by which routers say that they are
+// quiet.
+func barrierMutations() []mutation {
+	const pkg, lead = "buffer", "leadership"
+	return []mutation{
+		{
+			name: "ack-while-busy", ids: "G7", file: "buffer/barrier.go",
+			rule:   "A router acks a change when all its lanes are quiet.",
+			edits:  one("	for _, l := range m.lanes {\n		if err := l.Quiesced(ctx, t); err != nil {\n", "	for _, l := range m.lanes[:0] {\n		if err := l.Quiesced(ctx, t); err != nil {\n"),
+			checks: []check{in(pkg, "TestARouterAcksAChangeWhenTheLastOlderRequestIsOver", "TestARouterIsQuietWhenAllItsLanesAre")},
+		},
+		{
+			name: "lanes-outlive-the-lease", ids: "G7", file: "buffer/barrier.go",
+			rule:   "A router's lanes hold before its lease has lapsed.",
+			edits:  one("			m.suspend(failed)\n", "			_ = failed\n"),
+			checks: []check{in(pkg, "TestLanesHoldBeforeTheLeaseHasLapsedAndGoOnWhenItIsBack")},
+		},
+		{
+			name: "lease-counted-from-the-reply", ids: "G7", file: "buffer/barrier.go",
+			rule:   "A lease counts from when it was asked for.",
+			edits:  one("	m.until = r.began.Add(m.lease.Usable())", "	m.until = time.Now().Add(m.lease.Usable())"),
+			checks: []check{in(pkg, "TestALeaseCountsFromWhenItWasAskedFor")},
+		},
+		{
+			name: "lanes-pass-before-a-record-is-loaded", ids: "G7", file: "buffer/barrier.go",
+			rule:   "Lanes pass only by a record that was loaded under the lease.",
+			edits:  one("call, load = !m.passes, true", "call, load = !m.passes, true\n				m.resume(leadership.Record{})"),
+			checks: []check{in(pkg, "TestLanesHoldFromJoinUntilARecordWasLoadedUnderTheLease")},
+		},
+		{
+			name: "late-router-called-quiet", ids: "G7", file: "leadership/roll.go",
+			rule:   "A router that has acked nothing and has its lease is late.",
+			edits:  one("		case left > 0:\n			rc.Late = append(rc.Late, s.Router)", "		case left > 0 && s.Acked.IsZero() && s.TTL < 0:\n			rc.Late = append(rc.Late, s.Router)"),
+			checks: []check{in(lead, "TestTheBuiltInBarriersConform", "TestG7_.*")},
+		},
+		{
+			name: "lapsed-router-forgotten-at-once", ids: "G7", file: "leadership/roll.go",
+			rule:   "A router that lost its lease is named for a while: nobody knows what it had in flight.",
+			edits:  one("		case left > -keepLapsed:\n			rc.Lapsed = append(rc.Lapsed, s.Router)\n", ""),
+			checks: []check{in(lead, "TestTheBuiltInBarriersConform", "TestG7_.*")},
+		},
+		{
+			name: "lapsed-router-acks", ids: "G7", file: "leadership/roll.go",
+			rule:   "Who has no lease acks nothing.",
+			edits:  one("if !ok || r.Seats[i].Session != l.Session || w.left(r.Seats[i], now) <= 0 {", "if !ok || r.Seats[i].Session != l.Session {"),
+			checks: []check{in(lead, "TestTheBuiltInBarriersConform", "TestG7_.*")},
+		},
+		{
+			name: "ack-of-another-session", ids: "G7", file: "leadership/roll.go",
+			rule:   "A session acks for itself, not for another of the same name.",
+			edits:  one("if !ok || r.Seats[i].Session != l.Session || w.left(r.Seats[i], now) <= 0 {", "if !ok || w.left(r.Seats[i], now) <= 0 {"),
+			checks: []check{in(lead, "TestTheBuiltInBarriersConform", "TestG7_.*")},
+		},
+	}
+}

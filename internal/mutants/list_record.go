@@ -1,0 +1,131 @@
+package main
+
+// recordMutations are of the registry: the rules of its record, its stores, and
+// what routers read in it.
+func recordMutations() []mutation {
+	const pkg = "leadership"
+	conform := in(pkg, "TestTheBuiltInRegistriesConform")
+	never := in(pkg, "TestRecordNeverGoesBack")
+	return []mutation{
+		{
+			name: "fence-falls", ids: "G1 G5", file: "leadership/transitions.go",
+			rule:   "The fence of the record never falls.",
+			edits:  one("if i.Term.Compare(r.Fence) <= 0 {", "if i.Term == r.Fence {"),
+			checks: []check{never, conform},
+		},
+		{
+			name: "intent-ignored", ids: "G5", file: "leadership/transitions.go",
+			rule:   "Of two planned changes the second is told that the first is under way.",
+			edits:  one("if r.Intent.Phase != Cleared && !force {", "if false {"),
+			checks: []check{never, in(pkg, "Test.*")},
+		},
+		{
+			name: "activation-below-the-fence", ids: "G1 G5", file: "leadership/transitions.go",
+			rule:   "A coordinator that was overtaken activates nobody.",
+			edits:  one("	case l.Term.Less(r.Fence):\n		return r, &SupersededError{Term: l.Term, By: r.Fence}\n	case r.Mode", "	case r.Mode"),
+			checks: []check{never, in(pkg, "Test.*")},
+		},
+		{
+			name: "shortcut-without-the-fence", ids: "G1 G6", file: "leadership/transitions.go",
+			rule:   "In shortcut mode only an attempt that began in the registry is activated.",
+			edits:  one("case r.Mode == Shortcut && r.Fence != l.Term:", "case false:"),
+			checks: []check{in(pkg, "TestG6_ShortcutNeedsTheFenceFirst")},
+		},
+		{
+			name: "route-to-who-is-not-active", ids: "G1", file: "leadership/transitions.go",
+			rule:   "Clients are routed to the active leadership only.",
+			edits:  one("case r.Active != l || l.IsZero():", "case l.IsZero():"),
+			checks: []check{never, in(pkg, "Test.*")},
+		},
+		{
+			name: "unconverted-isolation-released", ids: "G1", file: "leadership/transitions.go",
+			rule:   "An isolated node is released only when it has promised for good.",
+			edits:  one("if !t.Kind.stable() || t.Held {", "if false {"),
+			checks: []check{in(pkg, "TestReleaseNeedsAPromiseOfTheIsolatingTerm", "Test.*")},
+		},
+		{
+			name: "released-by-an-older-promise", ids: "G1", file: "leadership/transitions.go",
+			rule:   "An isolated node is released only for a promise of the term that isolated it, or of a later one.",
+			edits:  one("if h.Node == t.Node && t.Term.Less(h.Term) {", "if false {"),
+			checks: []check{in(pkg, "TestReleaseNeedsAPromiseOfTheIsolatingTerm")},
+		},
+		{
+			name: "stale-isolation-recorded", ids: "G1 G5", file: "leadership/transitions.go",
+			rule:   "A coordinator that was overtaken holds nobody isolated.",
+			edits:  one("	if h.Term.Less(r.Fence) {", "	if false {"),
+			checks: []check{never, in("revoke", "TestAStaleIsolation.*"), in(pkg, "Test.*")},
+		},
+		{
+			name: "memory-swap-without-base", ids: "G5", file: "leadership/registry_memory.go",
+			rule:   "A registry in memory swaps only what was read.",
+			edits:  one("if m.rec.Version != base {", "if false {"),
+			checks: []check{conform},
+		},
+		{
+			name: "file-swap-without-base", ids: "G5", file: "leadership/registry_file.go",
+			rule:   "A registry in a file swaps only what was read.",
+			edits:  one("if cur.Version != base {", "if false {"),
+			checks: []check{conform},
+		},
+		{
+			name: "file-swap-without-lock", ids: "G5", file: "leadership/lock_unix.go",
+			rule:   "Processes that share a registry file write one after the other.",
+			edits:  one("return err == nil, err", "return true, nil"),
+			checks: []check{in(pkg, "TestFileRegistryLosesNothingBetweenProcesses")},
+		},
+		{
+			name: "file-not-synced", ids: "G4", file: "internal/durable/durable.go",
+			rule:   "A file is on disk before it takes the place of the old one.",
+			edits:  one("		err = w.Sync()\n", "		err = nil\n"),
+			checks: []check{in("internal/durable", "Test.*")},
+		},
+		{
+			name: "directory-not-synced", ids: "G4", file: "internal/durable/durable.go",
+			rule:   "The name of a file that was replaced is on disk before the write is reported.",
+			edits:  one("if err := SyncDir(filepath.Dir(path)); err != nil {", "if err := error(nil); filepath.Dir(path) == \"\" {"),
+			checks: []check{in("internal/durable", "Test.*")},
+		},
+		{
+			name: "directory-only-opened", ids: "G4", file: "internal/durable/durable.go",
+			rule:   "A directory is synced, not only looked at.",
+			edits:  one("errors.Join(d.Sync(), d.Close())", "d.Close()"),
+			checks: []check{in("internal/durable", "Test.*")},
+		},
+		{
+			name: "torn-file-accepted", ids: "G4", file: "internal/durable/durable.go",
+			rule:   "A torn file is not read as a record.",
+			edits:  one("if string(sum) != fmt.Sprintf(\"%08x\", crc32.ChecksumIEEE(body)) {", "if len(sum) != len(fmt.Sprintf(\"%08x\", crc32.ChecksumIEEE(body))) {"),
+			checks: []check{in("internal/durable", "TestUnframe.*")},
+		},
+		{
+			name: "failed-swap-said-not-executed", ids: "G9", file: "leadership/registry.go",
+			rule:   "A registry write of unknown outcome is not denied by what is refused after it.",
+			edits:  one("unknown, inFlight, base = err, true, cur.Version", "unknown, inFlight, base = nil, false, cur.Version"),
+			checks: []check{in(pkg, "TestG9_UpdateDoesNotDenyAWriteItCannotRuleOut")},
+		},
+		{
+			name: "one-of-many-proves", ids: "G9", file: "leadership/errors.go",
+			rule:   "Joined errors prove that nothing was executed only when each does.",
+			edits:  one("return len(errs) > 0 && !slices.ContainsFunc(errs, func(e error) bool { return !NotExecuted(e) })", "return slices.ContainsFunc(errs, NotExecuted)"),
+			checks: []check{in(pkg, "TestNotExecutedFollowsWrappedErrors")},
+		},
+		{
+			name: "hold-for-ever", ids: "G5", file: "leadership/decide.go",
+			rule:   "A router holds for a change no longer than HoldFor, then it probes.",
+			edits:  one("case announced && since < r.Intent.HoldFor:", "case announced:"),
+			checks: []check{in(pkg, "TestDecideHoldsNoLongerThanItMay")},
+		},
+		{
+			name: "refusal-forgotten", ids: "G7", file: "leadership/decide.go",
+			rule:   "A router that was refused for a later term sends nothing but probes to an older leader.",
+			edits:  one("case announced, to.Term.Less(refused):", "case announced:"),
+			checks: []check{in(pkg, "TestDecideHoldsNoLongerThanItMay", "Test.*")},
+		},
+		{
+			name: "announcement-ignored", ids: "G7", file: "leadership/decide.go",
+			rule:   "Routers hold while a change is announced as holding.",
+			edits:  one("announced := r.Intent.Phase == Holding && r.Routed.Term.Less(r.Intent.Term)", "announced := false"),
+			checks: []check{in(pkg, "TestDecideHoldsNoLongerThanItMay", "Test.*")},
+		},
+	}
+}

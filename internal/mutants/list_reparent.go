@@ -1,0 +1,175 @@
+package main
+
+// reparentMutations are of the guard: the order of a change's steps, and what it
+// says when one failed.
+func reparentMutations() []mutation {
+	const pkg = "reparent"
+	all := in(pkg, "Test.*")
+	failure := in(pkg, "TestAPlanned.*", "TestAGrantThatFailsIsUndoneUnderANewTerm")
+	kill := in(pkg, "TestG5_ACoordinatorKilledBeforeOrAfterAnyCallDoesNoHarmAndAnotherFinishes")
+	return []mutation{
+		{
+			name: "grant-before-activate", ids: "G1 G3", file: "reparent/attempt.go",
+			rule:   "The record names the leader before it takes clients.",
+			edits:  one("return a.activate(ctx, in) }); err != nil {", "_ = a.grant(ctx, in); return a.activate(ctx, in) }); err != nil {"),
+			checks: []check{all},
+		},
+		{
+			name: "activate-before-durable", ids: "G2 G3", file: "leadership/proposal.go",
+			rule:   "The marker is durable before the record names the leader.",
+			edits:  one("		if !rules.Durable(l, have) {\n			return nil, &NotDurableError{", "		if !have.Has(l) {\n			return nil, &NotDurableError{"),
+			checks: []check{all},
+		},
+		{
+			name: "lease-of-the-reached-ignored", ids: "G1", file: "reparent/attempt.go",
+			rule:   "A grant waits for the leases that the reached nodes honour.",
+			edits:  one("	if wait > 0 {\n", "	if wait < 0 {\n"),
+			checks: []check{all},
+		},
+		{
+			name: "superseded-coordinator-goes-on", ids: "G1 G5", file: "reparent/attempt.go",
+			rule:   "A coordinator that heard of a newer attempt stops before its next step.",
+			edits:  one("if by := a.round.Superseded(); a.term.Less(by) {", "if by := a.round.Superseded(); false {"),
+			checks: []check{in(pkg, "TestALateAnswerOfANewerAttemptStopsTheChangeBeforeItsNextStep")},
+		},
+		{
+			name: "undo-under-the-old-term", ids: "G1 G5", file: "reparent/steps.go",
+			rule: "An undo takes a new term.",
+			edits: one("	a.term, err = a.g.nextTerm(seen...)\n",
+				"	if a.change.Kind == leadership.KindUndo {\n		a.term = a.g.lastTerm\n	} else {\n		a.term, err = a.g.nextTerm(seen...)\n	}\n"),
+			checks: []check{in(pkg, "TestAGrantThatFailsIsUndoneUnderANewTerm"), failure},
+		},
+		{
+			name: "undo-after-a-grant", ids: "G5", file: "reparent/run.go",
+			rule:   "What was granted is not undone.",
+			edits:  one("	case a.granted:\n", "	case a.granted && a.rep.Failed == StepSettle:\n"),
+			checks: []check{all},
+		},
+		{
+			name: "undo-when-superseded", ids: "G5", file: "reparent/run.go",
+			rule:   "A change that was superseded undoes nothing: another coordinator is at work.",
+			edits:  one("	case errors.As(err, &super):\n		r.Outcome = Superseded\n", "	case errors.As(err, &super) && super.By.IsZero():\n		r.Outcome = Superseded\n"),
+			checks: []check{all},
+		},
+		{
+			name: "not-started-after-a-promise", ids: "G9", file: "reparent/attempt.go",
+			rule:   "A change that may have asked a node to promise is not reported as not started.",
+			edits:  one("	a.touched = true\n", "	a.touched = false\n"),
+			checks: []check{failure, all},
+		},
+		{
+			name: "undo-beside-the-mechanisms", ids: "G8", file: "reparent/attempt.go",
+			rule:   "An undo begins when the mechanisms of the attempt have ended.",
+			edits:  one("		a.cancel()\n	}\n	a.joins.Wait()\n	a.stragglers()", "		a.cancel()\n	}\n	a.stragglers()"),
+			checks: []check{in(pkg, "TestG8_AnUndoBeginsOnlyWhenTheMechanismsOfTheAttemptHaveEnded")},
+		},
+		{
+			name: "leader-changed-meanwhile", ids: "G5", file: "reparent/steps.go",
+			rule:   "A change that was planned against another leader is planned again.",
+			edits:  one("		if r.Active != planned {", "		if false {"),
+			checks: []check{all},
+		},
+		{
+			name: "late-router-ignored", ids: "G7", file: "reparent/quiet.go",
+			rule:   "A planned change steps nobody down while a router is late.",
+			edits:  one("if err != nil && a.change.orderly() && !a.change.GoOnIfLate {", "if false {"),
+			checks: []check{in(pkg, "TestARouterThatIsLateEndsThePlannedChangeBeforeAnythingIsTouched")},
+		},
+		{
+			name: "quiet-claimed-of-the-lapsed", ids: "G7 G9", file: "reparent/quiet.go",
+			rule:   "Nothing is claimed of the requests of a router that lost its lease.",
+			edits:  one("case len(call.Lapsed) > 0:", "case false:"),
+			checks: []check{in(pkg, "TestARouterThatDiedIsWaitedForUntilItsLeaseHasLapsedAndNothingIsClaimedOfIt")},
+		},
+		{
+			name: "quiet-for-another-intent", ids: "G7", file: "reparent/quiet.go",
+			rule:   "What routers said counts only while the intent still stands.",
+			edits:  one("	return a.write(ctx, func(r leadership.Record) (leadership.Record, error) { return r.Advance(a.term) })", "	return nil"),
+			checks: []check{in(pkg, "TestWhatRoutersSaidForAnIntentThatNoLongerStandsIsWorthNothing")},
+		},
+		{
+			name: "shortcut-without-registry", ids: "G1 G6", file: "reparent/steps.go",
+			rule:   "In shortcut mode nobody is activated without the registry.",
+			edits:  one("if err == nil || isRule(err) || a.rec.Mode != leadership.Full || ctx.Err() != nil {", "if err == nil || isRule(err) || ctx.Err() != nil {"),
+			checks: []check{in(pkg, "TestInShortcutModeNothingChangesWithoutTheRegistry"), all},
+		},
+		{
+			name: "stale-record-begins-blind", ids: "G1 G6", file: "reparent/plan.go",
+			rule:   "In shortcut mode nothing begins without the registry.",
+			edits:  one("!a.change.unplanned() || a.rec.Mode != leadership.Full || a.rec.Ruleset.IsZero()", "!a.change.unplanned() || a.rec.Ruleset.IsZero()"),
+			checks: []check{in(pkg, "TestInShortcutModeNothingChangesWithoutTheRegistry"), all},
+		},
+		{
+			name: "rule-of-the-record-taken-for-an-outage", ids: "G1 G5", file: "reparent/steps.go",
+			rule:   "That the record refuses is no outage of the registry, without which an emergency goes on.",
+			edits:  one("	return errors.As(err, &super) || errors.As(err, &trans) ||", "	return errors.As(err, &trans) ||"),
+			checks: []check{all},
+		},
+		{
+			name: "shortcut-in-full-mode", ids: "G1 G6", file: "reparent/plan.go",
+			rule:   "The record's leader is the only one to revoke in shortcut mode alone, where all keep the record.",
+			edits:  one("if a.rec.Mode == leadership.Shortcut && !a.rec.Active.IsZero() {", "if !a.rec.Active.IsZero() {"),
+			checks: []check{all},
+		},
+		{
+			name: "bootstrap-on-data", ids: "G2", file: "reparent/plan.go",
+			rule:   "A bootstrap never runs on data.",
+			edits:  one("	if len(full) > 0 {", "	if len(full) > len(reads) {"),
+			checks: []check{in(pkg, "TestABootstrapNeverRunsOnDataAndOnlyOnce")},
+		},
+		{
+			name: "gone-node-not-barred", ids: "G2", file: "reparent/steps.go",
+			rule:   "A node that was declared gone is barred in the record.",
+			edits:  one("		for _, id := range w.Gone {\n", "		for _, id := range w.Gone[:0] {\n"),
+			checks: []check{in(pkg, "TestAWaiverLetsAPersonGoOnAndIsShown")},
+		},
+		{
+			name: "bars-not-read", ids: "G2", file: "reparent/plan.go",
+			rule:   "A round knows which nodes were declared gone.",
+			edits:  one(", Barred: a.rec.IsBarred}", "}"),
+			checks: []check{all},
+		},
+		{
+			name: "step-down-failed-fence-anyway", ids: "G7", file: "reparent/revoke.go",
+			rule:   "A planned change whose leader did not step down ends, and fences nobody.",
+			edits:  one("		if mustFailed(failed) {", "		if false {"),
+			checks: []check{in(pkg, "TestAPlannedChangeDrainsTheLeaderOrFencesNobody", "TestAPlannedChangeThatFailsAtAnyStepLeavesWritesWorking"), all},
+		},
+		{
+			name: "unknown-grant-called-incomplete", ids: "G9", file: "reparent/run.go",
+			rule:   "A grant that failed and was not undone has an unknown outcome.",
+			edits:  one("	case a.rep.Failed == StepGrant:\n", "	case a.rep.Failed == StepCheck:\n"),
+			checks: []check{kill, all},
+		},
+		{
+			name: "gateless-node-in-shortcut", ids: "G1 G10", file: "reparent/guard.go",
+			rule:   "A node that takes clients when it is installed needs a gate of its own in shortcut mode.",
+			edits:  one("n.GrantsAtInstall && !n.ClientGate {", "n.GrantsAtInstall && n.ID == \"\" {"),
+			checks: []check{in(pkg, "TestG10_ANodeThatTakesClientsWhenInstalledNeedsAGateInShortcutMode")},
+		},
+		{
+			name: "unenforceable-policy-taken", ids: "G2 G10", file: "reparent/guard.go",
+			rule:   "A policy that an engine cannot keep is refused before anything is touched.",
+			edits:  one("if err := n.Enforce.CanEnforce(rs); err != nil {", "if err := n.Enforce.CanEnforce(rs); err != nil && rs.IsZero() {"),
+			checks: []check{in(pkg, "TestG10_.*")},
+		},
+		{
+			name: "sweep-without-repair", ids: "G2", file: "reparent/sweep.go",
+			rule:   "A sweep repairs a log that the leader's may not contain before it follows.",
+			edits:  one("	if !behind || s.BelowFloor {", "	if s.BelowFloor {"),
+			checks: []check{all},
+		},
+		{
+			name: "sweep-releases-unconverted", ids: "G1", file: "reparent/sweep.go",
+			rule:   "A sweep releases an isolated node only after it promised.",
+			edits:  one("	t, err := n.Promise.Promise(ctx, l.Term)\n	if err != nil {", "	t, err := n.Promise.Promise(ctx, l.Term)\n	if err != nil {\n		t, err = leadership.Testimony{Node: n.ID, Term: l.Term, Kind: leadership.Promised}, nil\n	}\n	if err != nil {"),
+			checks: []check{all},
+		},
+		{
+			name: "unfit-nodes-counted", ids: "G5", file: "reparent/plan.go",
+			rule:   "A node that would need a repair which it does not offer is not counted on.",
+			edits:  one("			ids = append(ids, p.Node)\n		}\n	}\n	return ids", "			_ = ids\n		}\n	}\n	return ids"),
+			checks: []check{all},
+		},
+	}
+}

@@ -1,0 +1,147 @@
+package main
+
+// roundMutations are of what a coordinator concludes from testimony.
+func roundMutations() []mutation {
+	const pkg = "leadership"
+	return []mutation{
+		{
+			name: "reached-set-is-durable", ids: "G1 G3", file: "leadership/round.go",
+			rule:   "A leadership is revoked when no durable set is left without a blocked node, not when the blocked nodes are a durable set.",
+			edits:  one("rules.Could(leaders.Minus(leased), rules.members.Minus(reached)); ok {", "rules.Could(leaders.Minus(leased), reached); !ok {"),
+			checks: []check{in(pkg, "TestReachedSetThatIsDurableDoesNotRevoke")},
+		},
+		{
+			name: "one-ruleset-in-force", ids: "G1 G6", file: "leadership/round.go",
+			rule: "A revocation holds under every ruleset in force.",
+			edits: one("	reached = reached.Minus(leased)\n	for _, rules := range r.rules {",
+				"	reached = reached.Minus(leased)\n	for _, rules := range r.rules[len(r.rules)-1:] {"),
+			checks: []check{in(pkg, "TestRulesetChange.*", "TestRoundAgreesWithBruteForce")},
+		},
+		{
+			name: "read-before-block", ids: "G2", file: "leadership/witness.go",
+			rule:   "A position counts only when it was read after the node's block, or after all is revoked.",
+			edits:  one("if !own && r.Revoked() != nil {", "if false {"),
+			checks: []check{in(pkg, "TestReadBeforeBlockIsNotDiscovery")},
+		},
+		{
+			name: "void-read-stays", ids: "G2", file: "leadership/witness.go",
+			rule:   "A read that relied on a revocation is void when the revocation is.",
+			edits:  one("		r.read &= r.own\n", "		_ = r.own\n"),
+			checks: []check{in(pkg, "TestReadThatReliedOnRevocationIsVoidWithIt")},
+		},
+		{
+			name: "longest-log", ids: "G2", file: "leadership/position.go",
+			rule:   "Logs are ranked by the term of their last entry before their length.",
+			edits:  one("p.Term.Compare(q.Term); c != 0 {", "p.Term.Compare(q.Term); c != 0 && (p.Point == nil || q.Point == nil) {"),
+			checks: []check{in(pkg, "TestSelectionIsByAcceptedTermThenLength", "TestPositionsTellTheTruthAboutLogs")},
+		},
+		{
+			name: "diverged-is-same", ids: "G2", file: "leadership/position.go",
+			rule:   "Logs that diverged within one term stop the round.",
+			edits:  one("	if len(clash) > 0 {\n", "	if len(clash) > len(ps) {\n"),
+			checks: []check{in(pkg, "TestDivergedLogsOfOneTermStopTheRound")},
+		},
+		{
+			name: "tie-without-proposer", ids: "G1", file: "leadership/term.go",
+			rule:   "Terms of one number are ordered by their proposers: two coordinators never share a term.",
+			edits:  one("return strings.Compare(t.Proposer, u.Proposer)", "return 0"),
+			checks: []check{in(pkg, "TestEqualNumbersAreOrderedByProposer")},
+		},
+		{
+			name: "floor-ignored", ids: "G2", file: "leadership/witness.go",
+			rule:   "A node below its floor is blocked, and is no evidence of what was completed.",
+			edits:  one("	w := &r.seen[m]\n	if !t.Kind.outside() {", "	w := &r.seen[m]\n	t.BelowFloor = false\n	if !t.Kind.outside() {"),
+			checks: []check{in(pkg, "TestNodeBelowItsFloorIsBlockedButNoEvidence")},
+		},
+		{
+			name: "incarnation-change-ignored", ids: "G1 G2", file: "leadership/witness.go",
+			rule:   "What a node said before its storage was replaced does not count.",
+			edits:  one("case w.heard && w.incarnation != t.Incarnation:", "case false:"),
+			checks: []check{in(pkg, "Test.*")},
+		},
+		{
+			name: "incarnation-comes-back", ids: "G1 G2", file: "leadership/witness.go",
+			rule:   "An incarnation that another one replaced in this round is not believed again.",
+			edits:  one("case slices.Contains(w.past, t.Incarnation):", "case len(w.past) > 64 && slices.Contains(w.past, t.Incarnation):"),
+			checks: []check{in(pkg, "Test.*")},
+		},
+		{
+			name: "markers-ignored", ids: "G1 G6", file: "leadership/round.go",
+			rule:   "The rulesets of markers that nodes hold are in force for the round that sees them.",
+			edits:  one("err := r.sight(t.Markers)", "err := r.sight(nil)"),
+			checks: []check{in(pkg, "Test.*")},
+		},
+		{
+			name: "draft-replaces-the-old", ids: "G1", file: "leadership/inforce.go",
+			rule:   "A ruleset replaces older ones only when its marker is known to be complete.",
+			edits:  one("		if s.Decided {\n", "		if s.Decided || !s.Decided {\n"),
+			checks: []check{in(pkg, "TestUndecidedRulesetDoesNotReplaceTheOld")},
+		},
+		{
+			name: "stale-leader-stays-known", ids: "G1 G6", file: "leadership/round.go",
+			rule:   "A record's leader is the only one to revoke no longer when a node led a later term.",
+			edits:  one("if r.known != nil && r.known.Term.Less(t.Led) {", "if false {"),
+			checks: []check{in(pkg, "TestKnownLeaderIsEnoughOnlyWhileItIsKnown")},
+		},
+		{
+			name: "lease-blocks-a-follower", ids: "G1", file: "leadership/witness.go",
+			rule:   "An expired lease blocks a leader, and nobody's acknowledgements as a follower.",
+			edits:  one("	if k == LeaseExpired {", "	if false {"),
+			checks: []check{in(pkg, "TestExpiredLeaseBlocksALeaderAndNoFollower")},
+		},
+		{
+			name: "held-node-takes-part", ids: "G1", file: "leadership/round.go",
+			rule:   "A node that is only held by somebody's isolation has promised nothing and takes no part.",
+			edits:  one("if r.seen[m].kind.stable() && !r.seen[m].held {", "if r.seen[m].kind != Statement {"),
+			checks: []check{in(pkg, "TestHeldBlocksRevokeButTakeNoPart")},
+		},
+		{
+			name: "ineligible-candidate", ids: "G10", file: "leadership/round.go",
+			rule:   "Only an eligible member of every ruleset in force is established.",
+			edits:  one("		if !rules.leaders.Has(m) {\n			return &IneligibleError{Node: to", "		if false {\n			return &IneligibleError{Node: to"),
+			checks: []check{in(pkg, "Test.*")},
+		},
+		{
+			name: "candidate-without-support", ids: "G3 G5", file: "leadership/round.go",
+			rule:   "A candidate is proposed only when its marker can become durable on the nodes that promised.",
+			edits:  one("if have := willing & rules.members; !rules.Durable(m, have) {", "if have := willing & rules.members; have == 0 {"),
+			checks: []check{in(pkg, "Test.*")},
+		},
+		{
+			name: "superseded-round-goes-on", ids: "G1 G5", file: "leadership/round.go",
+			rule:   "A round that heard of a higher term proves nothing any more.",
+			edits:  one("case r.superseded.Num != 0 && r.term.Less(r.superseded):", "case false:"),
+			checks: []check{in(pkg, "TestALogAboveTheTermSupersedesTheRound", "Test.*")},
+		},
+		{
+			name: "higher-log-ignored", ids: "G1 G2", file: "leadership/round.go",
+			rule:   "A log of a higher term than the round's supersedes it.",
+			edits:  one("case t.Kind == Refused, r.term.Less(newest):", "case t.Kind == Refused:"),
+			checks: []check{in(pkg, "TestALogAboveTheTermSupersedesTheRound")},
+		},
+		{
+			name: "testimony-of-an-older-term", ids: "G1 G3", file: "leadership/round.go",
+			rule:   "A promise of an older term is no testimony for a later one.",
+			edits:  one("case t.Term.Less(r.term):", "case false:"),
+			checks: []check{in(pkg, "Test.*")},
+		},
+		{
+			name: "certified-by-a-mechanism", ids: "G3", file: "leadership/round.go",
+			rule:   "That a node is gone is certified by a waiver, by a person and with a reason, and by nothing else.",
+			edits:  one("case t.Kind == Certified:\n		return", "case false:\n		return"),
+			checks: []check{in(pkg, "Test.*")},
+		},
+		{
+			name: "waiver-without-loss", ids: "G2", file: "leadership/witness.go",
+			rule:   "A waiver skips discovery only when it says that requests may be lost.",
+			edits:  one("	if w.Loss {\n", "	if w.By != \"\" {\n"),
+			checks: []check{in(pkg, "TestWaiverBlocksAndOnlyLossSkipsDiscovery")},
+		},
+		{
+			name: "barred-node-testifies", ids: "G2", file: "leadership/round.go",
+			rule:   "The position of a node that was declared gone counts only after it followed a later leader.",
+			edits:  one("t.Read, t.Markers = nil, nil\n", "_ = why\n"),
+			checks: []check{in(pkg, "Test.*"), in("reparent", "TestAWaiverLetsAPersonGoOnAndIsShown")},
+		},
+	}
+}
