@@ -65,6 +65,9 @@ func (s *suite) test(ctx context.Context, bin string, c check) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(dir)
+	if err := os.Chmod(dir, 0o711); err != nil {
+		return "", err
+	}
 	env := append([]string{"TMPDIR=" + dir}, c.env...)
 	out, err := s.command(kill, filepath.Join(s.root, filepath.FromSlash(c.pkg)), env, bin,
 		"-test.run="+c.run, "-test.count=1", "-test.failfast", "-test.timeout="+s.limit.String())

@@ -81,6 +81,9 @@ func command(ctx context.Context, args []string, all []mutation, out, errs io.Wr
 		return wrong(err)
 	}
 	defer os.RemoveAll(temp)
+	if err := os.Chmod(temp, 0o711); err != nil { // tests below it may change their identity
+		return wrong(err)
+	}
 	s := &suite{root: dir, temp: temp, limit: *limit, workers: *workers, budget: *budget}
 	fmt.Fprintf(out, "%d of %d mutations%s, %d at a time\n", len(picked), len(all), said, *workers)
 	start := time.Now()

@@ -47,7 +47,7 @@ func tiny(t *testing.T) string {
 import "testing"
 
 func TestMin(t *testing.T) {
-	t.Run("lower first", func(t *testing.T) {
+	t.Run("lower", func(t *testing.T) {
 		if Min(1, 2) != 1 {
 			t.Error("not the lower")
 		}
@@ -104,11 +104,11 @@ func TestEachMutationGetsTheVerdictItDeserves(t *testing.T) {
 		by   string // the test, when caught
 		says string // in what is printed
 	}{
-		{name: "caught", edits: turned, tests: []string{"TestMin"}, want: caught, by: "TestMin/lower first"},
-		{name: "caught-by-the-second-check", edits: turned, tests: []string{"TestNothing", "TestMin"}, want: caught, by: "TestMin/lower first"},
+		{name: "caught", edits: turned, tests: []string{"TestMin"}, want: caught, by: "TestMin/lower"},
+		{name: "caught-by-the-second-check", edits: turned, tests: []string{"TestNothing", "TestMin"}, want: caught, by: "TestMin/lower"},
 		{name: "caught-by-a-panic", edits: three, tests: []string{"TestPanics"}, want: caught, by: "TestPanics"},
 		{name: "survives", edits: turned, tests: []string{"TestNothing"}, want: survived},
-		{name: "does-not-compile", edits: one("a < b", "a < nobody"), tests: []string{"TestMin"}, want: broken, says: "does not compile"},
+		{name: "does-not-compile", edits: one("a < b", "a < nobody"), tests: []string{"TestMin"}, want: broken, says: "do not compile"},
 		{name: "not-there", edits: one("a <= b", "a > b"), tests: []string{"TestMin"}, want: broken, says: "0 times, not once"},
 		{name: "there-twice", edits: one("return", "return 1 +"), tests: []string{"TestMin"}, want: broken, says: "2 times, not once"},
 		{name: "the-same", edits: one("a < b", "a < b"), tests: []string{"TestMin"}, want: broken, says: "changes nothing"},
