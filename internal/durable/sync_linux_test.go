@@ -35,6 +35,9 @@ func TestReplaceRenamesNothingThatWasNotSynced(t *testing.T) {
 	if !errors.Is(err, syscall.EINVAL) || maybe {
 		t.Errorf("maybe %v, %v; want the refusal of the fsync", maybe, err)
 	}
+	if st, err := os.Lstat(path); err != nil || !st.Mode().IsRegular() {
+		t.Fatalf("now it is %v, %v", st, err)
+	}
 	if got, err := os.ReadFile(path); err != nil || string(got) != "old" {
 		t.Errorf("now it holds %q, %v", got, err)
 	}
