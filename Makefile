@@ -6,8 +6,10 @@ FUZZTIME      ?= 15s
 BENCHTIME     ?= 300ms
 STATICCHECK   ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
 SEEDS_PER_MIN := 1500
+MUTANTS       ?=
+MUTANT_PARTS  := 4
 
-.PHONY: test race bench lint fuzz soak quickstart
+.PHONY: test race bench lint fuzz soak mutants mutants-ci quickstart
 
 # Everything that must hold before a commit. No engine, no network beyond the
 # module proxy, about a minute on two cores.
@@ -45,6 +47,16 @@ fuzz:
 # with: go test ./reparent -run TestG1 -args -seed N
 soak:
 	$(GO) test -count=1 -timeout $$(( $(DURATION) * 4 + 5 ))m -run 'TestG1_|TestG9_' ./reparent -args -seeds $$(( $(DURATION) * $(SEEDS_PER_MIN) ))
+
+# Takes the rules out of the code one at a time, MUTANTS by name, and prints
+# which test notices, and how fast. One that no test notices is an error.
+mutants:
+	$(GO) run ./internal/mutants -run '$(MUTANTS)'
+
+# A part of them within five minutes, the same for everybody who has the same
+# commit, another one for the next.
+mutants-ci:
+	$(GO) run ./internal/mutants -shard commit/$(MUTANT_PARTS) -budget 4m30s
 
 quickstart:
 	$(GO) run ./examples/quickstart

@@ -21,6 +21,7 @@ const module = "github.com/tenure-go/tenure"
 var mayImport = map[string][]string{
 	".":                         {},
 	"internal/durable":          {},
+	"internal/mutants":          {},
 	"leadership":                {"internal/durable"},
 	"leadership/acceptor":       {"leadership", "internal/durable"},
 	"leadership/leadershiptest": {"leadership", "leadership/acceptor"},
