@@ -33,6 +33,18 @@ func reparentMutations() []mutation {
 			checks: []check{in(pkg, "TestALateAnswerOfANewerAttemptStopsTheChangeBeforeItsNextStep")},
 		},
 		{
+			name: "superseding-term-forgotten", ids: "G5", file: "reparent/run.go",
+			rule:   "The next attempt of a guard is above the one that superseded it.",
+			edits:  one("		a.g.heed(super.By)\n", "		_ = super.By\n"),
+			checks: []check{all},
+		},
+		{
+			name: "next-stage-when-superseded", ids: "G5 G7", file: "reparent/revoke.go",
+			rule:   "A coordinator that was superseded begins no other stage of its revocation.",
+			edits:  one("	return err == nil || errors.As(err, &super)\n", "	return err == nil || errors.As(err, &super) && super == nil\n"),
+			checks: []check{all},
+		},
+		{
 			name: "undo-under-the-old-term", ids: "G1 G5", file: "reparent/steps.go",
 			rule: "An undo takes a new term.",
 			edits: one("	a.term, err = a.g.nextTerm(seen...)\n",
