@@ -35,6 +35,10 @@ type Traits struct {
 	// OneSlot: the promise is overwritten in place, so that a torn write
 	// leaves none.
 	OneSlot bool
+	// Promises, when set, is where a node keeps its promise: a store of the
+	// user's own, to be tested. disk is what survives a crash; it is nil at
+	// first, and changed in Host.Write only. Load must not block.
+	Promises func(h *Host, disk *any) acceptor.Store
 
 	bugs bugs
 }

@@ -16,6 +16,7 @@ type storeDisk struct {
 	rec         acceptor.State
 	have        bool
 	torn        bool // the record's only slot holds half a write
+	user        any  // what Traits.Promises keeps
 	log         []Entry
 	applied     int // how much of log is more than a relay log
 	// master is whom a server of its own was last pointed at; running says
@@ -60,6 +61,37 @@ func (d acceptorDisk) Save(ctx context.Context, st acceptor.State) error {
 	})
 }
 
+// userDisk is an acceptor's store of the user's own. What it said it saved is
+// what the checks take to be on disk: a restart shows whether it was.
+type userDisk struct {
+	n    *store
+	own  acceptor.Store
+	last leadership.Term // of the log, which binds like a promise
+}
+
+func (u userDisk) Load(ctx context.Context) (acceptor.State, bool, error) {
+	st, ok, err := u.own.Load(ctx)
+	if err != nil {
+		return st, ok, err
+	}
+	if !ok {
+		st = acceptor.State{Node: u.n.h.ID, Incarnation: u.n.disk.incarnation}
+	}
+	if st.Promised.Less(u.last) {
+		st.Promised, st.Source = u.last, leadership.Leadership{}
+	}
+	u.n.disk.rec = st
+	return st, true, nil
+}
+
+func (u userDisk) Save(ctx context.Context, st acceptor.State) error {
+	err := u.own.Save(ctx, st)
+	if err == nil {
+		u.n.disk.rec = st
+	}
+	return err
+}
+
 // openDisk finds or makes the disk of a host.
 func openDisk(h *Host) *storeDisk {
 	d, ok := h.Disk.(*storeDisk)
@@ -91,7 +123,11 @@ func (n *store) open() error {
 	if d.torn && n.bugs.tornOpens {
 		last = leadership.Term{}
 	}
-	acc, err := acceptor.Open(context.Background(), acceptorDisk{n}, n.h.ID, d.incarnation, acceptor.Options{LogTerm: last})
+	var kept acceptor.Store = acceptorDisk{n}
+	if n.Promises != nil {
+		kept = userDisk{n, n.Promises(n.h, &d.user), last}
+	}
+	acc, err := acceptor.Open(context.Background(), kept, n.h.ID, d.incarnation, acceptor.Options{LogTerm: last})
 	var corrupt *leadership.CorruptError
 	switch {
 	case errors.As(err, &corrupt):

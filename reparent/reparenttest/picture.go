@@ -61,7 +61,11 @@ func (w *World) moment(format string, args ...any) {
 	if !w.show {
 		return
 	}
-	w.moments = append(w.moments, moment{at: time.Since(w.began), step: w.sim.Lines(), says: fmt.Sprintf(format, args...)})
+	says := fmt.Sprintf(format, args...)
+	if n := len(w.moments); n > 0 && w.moments[n-1].says == says && w.moments[n-1].step == w.sim.Lines() {
+		return // told by the node and seen in its answer
+	}
+	w.moments = append(w.moments, moment{at: time.Since(w.began), step: w.sim.Lines(), says: says})
 }
 
 // settle fills in how the nodes stand, at a quiescent point: a node may hold
