@@ -1,0 +1,94 @@
+// Package reparenttest is a deterministic simulation in which changes of leader
+// are tested: this library's own, and yours. Bring a node driver, a revoker, an
+// establisher, a policy or a registry; the kit brings the cluster around it, the
+// faults, and the checks of what must always hold.
+//
+//	func TestMyNodes(t *testing.T) {
+//		h := reparenttest.Harness{Name: "mine", Boot: bootMine}
+//		reparenttest.Run(t, h, reparenttest.Everything(), reparenttest.Options{})
+//		reparenttest.Scenarios(t, h, reparenttest.Everything(), reparenttest.Options{})
+//	}
+//
+//	func TestMyRevoker(t *testing.T) {
+//		h := reparenttest.MariaDBLike() // simulated nodes, and one part of ours
+//		h.Revoke = func(p *reparenttest.Process) (revoke.Revoker, error) { return newMine(p.Promisers()) }
+//		reparenttest.Run(t, h, reparenttest.Everything(), reparenttest.Options{})
+//	}
+//
+// Code under test runs unchanged, with its goroutines, mutexes and contexts, in
+// a testing/synctest bubble. What lies between its parts is simulated: a node
+// does its IO through its Host, a mechanism reaches nodes through its Process.
+// Every delivery, write, crash, pause and fault is one event, and which comes
+// next is chosen from a seed (Run), from a fuzzer's bytes (Fuzz), or by a script
+// (Scenarios). See examples/invariants for a mistake that is found this way.
+//
+// # Guarantees
+//
+//   - A run is a function of its seed:
+//     the same seed gives the same steps at the same simulated instants. It is
+//     run again, alone, with TENURE_SEED and TENURE_PICKS as a failure prints
+//     them. Every 64th seed is run twice to see that this is so.
+//   - There are no false alarms by timing. What fails did something that
+//     Invariants forbids, in the schedule that is printed.
+//   - Coordinators, guards and mechanisms are the production code of this module;
+//     nothing in it knows of the simulation.
+//   - Everything that a fault budget of Features allows may happen at any step;
+//     what is not claimed never does, and the log says what was left out.
+//
+// # What it does not guarantee
+//
+// That a harness passes means: in so many schedules, of clusters of 3 to 5 nodes
+// with two rival coordinators and two clients, no invariant was broken, and after
+// all faults a leader could be established and written to. It is no proof. In
+// particular:
+//
+//   - What runs between two events is one step. Interleavings within it are for
+//     the race detector; run the tests with -race as well.
+//   - A simulated disk is as honest as Host.Write. What a file system does with
+//     fsync, and a server with its settings, is for tests with real ones.
+//   - Nodes without an Inspector, and without Host.Saw, are judged by their
+//     answers alone: the invariants From "messages" of Invariants.
+//   - Margins of leases that are a few percent wide are seldom hit at random.
+//
+// # Assumptions
+//
+// A node and its mechanisms touch nothing but their Host or Process: no real
+// network, file or global variable, no random source of their own, and no order
+// of a map on which a message depends. time.Now, timers and contexts are those
+// of the bubble, and exact; what depends on the clock of a machine asks
+// Host.Now and Host.Sleep. No mutex is held over a message, a write or a wait:
+// the simulation cannot see such a wait and stands still, which is reported
+// after TENURE_HANG with the goroutines in question.
+//
+// # State model
+//
+//	         Boot                    Crash, Torn, Loss
+//	host ──────────▶ node runs ───────────────────────▶ down
+//	                 ▲      │ Pause   ▲                  │
+//	                 │      ▼         │ Resume           │ Restart: Boot again,
+//	                 │     sleeps ────┘                  │ with Host.Disk as it was
+//	                 └───────────────────────────────────┘
+//
+//	run: boot, bootstrap n1 ─▶ rivals, clients, faults ─▶ faults end ─▶ heal ─▶ check what was told
+//	                           invariants after every event
+//
+// # Failure handling
+//
+// A Failure is headed by the invariant, what happened, and what must hold. Then
+// read the picture from below: the last line is where it broke, and the letters
+// in each lane show which term a node had promised at every moment that mattered.
+// The number at the left of a line is that of the step in the trace below it.
+// In the trace, "req a>b op" is a request that arrives at b, "rep b>a op" its
+// answer that arrives at a, and "disk b op" a write that is durable from then on;
+// a line that begins with another word is a fault.
+//
+// The schedule was shrunk: what is left of the faults is needed for the failure.
+// To go on from there, put prints or a debugger into the code under test and run
+// the printed command; keep it as a regression test with Options.First or in the
+// corpus of a Fuzz target. "unrepeatable" means that the harness breaks the
+// assumptions above, and "hang" that it waits for something the simulation
+// cannot give.
+//
+// The method is that of FoundationDB's and TigerBeetle's simulators, and of
+// Jepsen's checkers for histories of unique values.
+package reparenttest
