@@ -2,6 +2,7 @@ package stepsim
 
 import (
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -21,6 +22,9 @@ type Found struct {
 	Runs, Pruned, States int
 	// Complete says that every schedule of the scope was covered.
 	Complete bool
+	// Ambiguous counts events that only the order of goroutines told apart: a
+	// search with any is not exhaustive.
+	Ambiguous int
 	// Depth is the largest number of decisions of any run.
 	Depth int
 	// Err is the first failure, Picks its schedule.
@@ -28,31 +32,191 @@ type Found struct {
 	Picks []int
 }
 
-// Explorer gives run after run its schedule, depth first.
+// Explorer gives run after run its schedule, depth first. Two deliveries to
+// different processes commute, so that of two schedules which differ in nothing
+// else only one is taken (sleep sets, Godefroid 1996), and a state is left when
+// it was explored before.
 type Explorer struct {
-	prefix []int
-	seen   map[uint64]struct{}
+	path   []frame
+	at     int    // frames of path that the present run has come by
+	asleep []mark // deliveries whose schedules from here on are covered
+	seen   map[uint64][]uint64
+	broken error
+
+	// The delivery under way, until nothing follows from it at once.
+	running bool
+	touched uint64
+	option  *mark // of the path, nil when there was no other
 }
+
+// frame is a decision on the way.
+type frame struct {
+	of, picked int
+	events     []mark // what the options deliver, nil for another decision
+	asleep     []mark // on arrival
+}
+
+// mark is an event as it is known in every run.
+type mark struct {
+	id uint64
+	// touches are the processes that its delivery concerned, and what was
+	// delivered at once because of it; before it was tried, those it will
+	// concern at least. Deliveries that concern none in common commute.
+	touches uint64
+}
+
+func (s *Sim) markOf(e *Event) mark { return mark{e.id, e.touches()} }
+
+// touches are the processes that the delivery of e alone concerns. A question
+// is void when its caller leaves, which it may on getting another answer; who
+// dies at the n-th message counts those of others too; and who has control cuts
+// others off.
+func (e *Event) touches() uint64 {
+	switch {
+	case e.owner().DieAt >= 0 || e.to.Control:
+		return ^uint64(0)
+	case e.pure:
+		return e.to.bit() | e.from.bit()
+	}
+	return e.to.bit()
+}
+
+// bit is the process in a set; sets of many processes are coarser than need be.
+func (p *Proc) bit() uint64 { return 1 << (p.index % 64) }
+
+func asleep(in []mark, m mark) bool {
+	return slices.ContainsFunc(in, func(o mark) bool { return o.id == m.id })
+}
+
+// ErrDiverged is found when a run did something else than a run with the same
+// picks had done before.
+var ErrDiverged = errors.New("stepsim: a run is not a function of its picks")
 
 // Sim returns a run that follows the explorer's next schedule.
 func (x *Explorer) Sim(f Faults) *Sim {
-	s := New(Replay(x.prefix), f)
-	if x.seen != nil {
-		depth := len(x.prefix)
-		s.prune = func(fp uint64, picked int) bool {
-			if picked < depth {
-				return false // known ground
-			}
-			if _, ok := x.seen[fp]; ok {
-				// The first state past the prefix is new by its last pick, or
-				// was reached by another way before.
-				return true
-			}
-			x.seen[fp] = struct{}{}
-			return false
+	s := New(x, f)
+	s.x = x
+	x.at, x.asleep, x.running = 0, nil, false
+	return s
+}
+
+// Choose implements Chooser.
+func (x *Explorer) Choose(p Point) int {
+	if x.at == len(x.path) {
+		x.path = append(x.path, frame{of: p.N})
+	}
+	f := &x.path[x.at]
+	x.at++
+	if f.of != p.N || f.events != nil {
+		x.broken = ErrDiverged
+	}
+	return f.picked
+}
+
+// which chooses what is delivered, or -1 when all of it is asleep.
+func (x *Explorer) which(s *Sim, can []int) int {
+	if x.seen == nil {
+		return s.choose(Point{N: len(can)})
+	}
+	if len(can) == 1 {
+		if asleep(x.asleep, s.markOf(s.pending[can[0]])) {
+			return -1
+		}
+		x.begin(nil)
+		return 0
+	}
+	if x.at == len(x.path) {
+		f := frame{of: len(can), asleep: x.asleep}
+		for _, i := range can {
+			f.events = append(f.events, s.markOf(s.pending[i]))
+		}
+		f.picked = slices.IndexFunc(f.events, func(m mark) bool { return !asleep(f.asleep, m) })
+		if f.picked < 0 {
+			return -1
+		}
+		x.path = append(x.path, f)
+	}
+	f := &x.path[x.at]
+	x.at++
+	if f.of != len(can) || f.events == nil || f.events[f.picked].id != s.pending[can[f.picked]].id {
+		x.broken = ErrDiverged
+		return -1
+	}
+	s.picks = append(s.picks, Pick{f.of, f.picked})
+	x.asleep = slices.Clone(f.asleep)
+	for _, m := range f.events[:f.picked] {
+		if !asleep(x.asleep, m) {
+			x.asleep = append(x.asleep, m)
 		}
 	}
-	return s
+	x.begin(&f.events[f.picked])
+	return f.picked
+}
+
+func (x *Explorer) begin(option *mark) { x.running, x.touched, x.option = true, 0, option }
+
+// delivered notes whom a delivery concerns.
+func (x *Explorer) delivered(e *Event) { x.touched |= e.touches() }
+
+// end wakes what does not commute with what was delivered.
+func (x *Explorer) end() {
+	if !x.running {
+		return
+	}
+	x.running = false
+	x.asleep = slices.DeleteFunc(x.asleep, func(o mark) bool { return o.touches&x.touched != 0 })
+	if x.option != nil {
+		x.option.touches = x.touched
+	}
+}
+
+// awake is called when something else than a delivery happens: what commutes
+// with it is not looked into.
+func (x *Explorer) awake() { x.asleep, x.running = nil, false }
+
+// prune reports whether all that may come was covered. It is asked at every
+// quiescent point.
+func (x *Explorer) prune(s *Sim) bool {
+	x.end()
+	if x.seen == nil || x.at < len(x.path) {
+		return false // known ground
+	}
+	fp := s.Fingerprint()
+	left, ok := x.seen[fp] // what was asleep there
+	all := true
+	var both []uint64
+	for _, id := range left {
+		if asleep(x.asleep, mark{id: id}) {
+			both = append(both, id)
+		} else {
+			all = false
+		}
+	}
+	if ok && all {
+		return true
+	}
+	if !ok {
+		for _, m := range x.asleep {
+			both = append(both, m.id)
+		}
+	}
+	x.seen[fp] = both
+	return false
+}
+
+// next turns to the next schedule, and reports false when there is none.
+func (x *Explorer) next() bool {
+	for i := len(x.path) - 1; i >= 0; i-- {
+		f := &x.path[i]
+		for k := f.picked + 1; k < f.of; k++ {
+			if f.events == nil || !asleep(f.asleep, f.events[k]) {
+				f.picked = k
+				x.path = x.path[:i+1]
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Explore calls run for each schedule, in a bubble of its own each that run
@@ -61,32 +225,30 @@ func (x *Explorer) Sim(f Faults) *Sim {
 func Explore(sc Scope, run func(x *Explorer) (*Sim, error)) Found {
 	x := &Explorer{}
 	if !sc.Naive {
-		x.seen = map[uint64]struct{}{}
+		x.seen = map[uint64][]uint64{}
 	}
 	var f Found
 	start := time.Now()
 	for {
 		s, err := run(x)
 		f.Runs++
-		picks := s.Picks()
-		f.Depth = max(f.Depth, len(picks))
+		f.Depth = max(f.Depth, len(s.Picks()))
 		f.States = len(x.seen)
+		f.Ambiguous += s.Ambiguous()
+		if x.broken != nil {
+			err = x.broken
+		}
 		switch {
 		case errors.Is(err, ErrPruned):
 			f.Pruned++
 		case err != nil:
-			f.Err, f.Picks = err, Plain(picks)
+			f.Err, f.Picks = err, Plain(s.Picks())
 			return f
 		}
-		i := len(picks) - 1
-		for i >= 0 && picks[i].Picked+1 >= picks[i].Of {
-			i--
-		}
-		if i < 0 {
+		if !x.next() {
 			f.Complete = true
 			return f
 		}
-		x.prefix = append(Plain(picks[:i]), picks[i].Picked+1)
 		if sc.Runs > 0 && f.Runs >= sc.Runs || sc.Within > 0 && time.Since(start) > sc.Within {
 			return f
 		}

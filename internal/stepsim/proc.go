@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,8 +25,19 @@ type Proc struct {
 	Peer bool
 	// Client marks a process whose requests never arrive twice.
 	Client bool
+	// Final: a crash is for good.
+	Final bool
 	// Boot is called at a restart, with only what is durable.
 	Boot func()
+	// State, when set, digests everything, durable or not, that the process'
+	// further behaviour rests on, what it does in the background and how far
+	// its handlers are included; that they run is known, and what they have
+	// posted. An explorer forgets how the process got into its state.
+	State func() uint64
+	// Named: the name of what the process posts, with what caused it and when,
+	// says all about it. Otherwise an explorer takes events for different
+	// unless the process had observed the same before them.
+	Named bool
 	// Lose is called when the disk is lost, before the crash.
 	Lose func()
 	// DieAt kills the process at its n-th message, sent or got: just before a
@@ -40,7 +52,13 @@ type Proc struct {
 	up       bool
 	paused   bool
 	messages int
-	seen     uint64 // digest of all it observed
+	work     atomic.Uint64 // digest of the handlers under way
+
+	reached uint64 // counts what happened to it
+
+	seen uint64 // digest of all it observed, in order
+	base uint64 // seen at the last Unorder
+	bag  uint64 // what it observed since, as a set
 
 	offset time.Duration
 	mono   time.Duration // shown by its monotonic clock at since
@@ -68,9 +86,9 @@ func (p *Proc) Index() int { return p.index }
 // Up reports whether it runs.
 func (p *Proc) Up() bool { return p.up }
 
-// Seen is a digest of all that has reached the process: while it stays the
+// Seen changes with everything that reaches the process: while it stays the
 // same, only timers can have changed anything there.
-func (p *Proc) Seen() uint64 { return p.seen }
+func (p *Proc) Seen() uint64 { return p.reached }
 
 // Life ends when the process dies.
 func (p *Proc) Life() context.Context { return p.life }
@@ -81,9 +99,33 @@ func (p *Proc) Crash() {
 		return
 	}
 	p.sim.noteProc(Crash, p, "")
-	p.up = false
-	p.seen = mix(p.seen, 0xdead)
+	p.up, p.paused = false, false
+	// What it did while it was paused it never did.
+	unsent := func(e *Event) bool { return e.held && e.from == p }
+	p.sim.pending, p.sim.late = slices.DeleteFunc(p.sim.pending, unsent), slices.DeleteFunc(p.sim.late, unsent)
+	p.observe(0xdead)
 	p.kill()
+}
+
+func (p *Proc) restartable() bool { return !p.up && p.CanCrash && !p.Final }
+
+// observe takes in something that happened to the process.
+func (p *Proc) observe(x uint64) {
+	p.reached++
+	p.seen = mix(p.seen, x)
+	p.bag += mix(3, x)
+}
+
+// Unorder says, for an explorer, that the process' further behaviour rests on
+// what it observed since it began to forget, and on stage, but not on the order
+// of that. With fresh set it begins to forget now: what is observed from here
+// on is told apart from what was before. It is called by a goroutine of the
+// process.
+func (p *Proc) Unorder(fresh bool, stage string) {
+	p.seen = mixString(mix(p.base, p.bag), stage)
+	if fresh {
+		p.base, p.bag = p.seen, 0
+	}
 }
 
 // Restart brings it back.
@@ -92,8 +134,8 @@ func (p *Proc) Restart() {
 		return
 	}
 	p.sim.noteProc(Restart, p, "")
-	p.up, p.paused = true, false
-	p.seen = mix(p.seen, 0xb007)
+	p.up = true
+	p.observe(mix(0xb007, uint64(time.Since(p.sim.started))))
 	p.life, p.kill = context.WithCancel(context.Background())
 	if p.Boot != nil {
 		p.Boot()
@@ -113,12 +155,19 @@ func (p *Proc) Mono() time.Duration {
 	return p.mono + d + d*time.Duration(p.ppm)/1_000_000
 }
 
-// After is how long, on the bubble's clock, d is on the process' own.
+// After is how long, on the bubble's clock, d is on the process' own at its
+// present rate: the shortest time after which Now has gone d ahead.
 func (p *Proc) After(d time.Duration) time.Duration {
-	return d - d*time.Duration(p.ppm)/(1_000_000+time.Duration(p.ppm))
+	if d <= 0 {
+		return d
+	}
+	rate := 1_000_000 + time.Duration(p.ppm)
+	whole, rest := d/rate, d%rate
+	return whole*1_000_000 + (rest*1_000_000+rate-1)/rate
 }
 
-// Skew changes the clock: its offset by a jump, its rate to ppm.
+// Skew changes the clock: its offset by a jump, its rate to ppm, which is above
+// -1,000,000. Timers that run already keep their end.
 func (p *Proc) Skew(jump time.Duration, ppm int64) {
 	now := p.Now()
 	p.mono = p.Mono()
@@ -130,9 +179,8 @@ func (p *Proc) Skew(jump time.Duration, ppm int64) {
 // tear lets a write happen by half. The process dies first: who waits for the
 // write must not see its end and go on, if only until the crash.
 func (e *Event) tear() {
-	e.see()
 	e.from.Crash()
-	e.fire(broken)
+	e.from.sim.hit(e, broken)
 }
 
 // process carries out a fault of a process.
@@ -150,7 +198,7 @@ func (s *Sim) process(a Action) {
 	case Crash:
 		pick(func(p *Proc) bool { return p.CanCrash && p.up }).Crash()
 	case Restart:
-		pick(func(p *Proc) bool { return p.CanCrash && !p.up }).Restart()
+		pick((*Proc).restartable).Restart()
 	case Torn:
 		i := s.pickWhere(s.deliverable(), func(e *Event) bool { return e.kind == disk && e.from.CanCrash })
 		e := s.take(i)
@@ -160,15 +208,14 @@ func (s *Sim) process(a Action) {
 		e := s.take(s.pickWhere(s.deliverable(), func(e *Event) bool { return e.kind == disk && e.from.CanCrash }))
 		h := refused + how(s.choose(Point{N: 2}))
 		s.note(Fail, e, [...]string{"not done", "done"}[h-refused])
-		e.see()
-		e.fire(h)
+		s.hit(e, h)
 	case Pause:
 		p := pick(func(p *Proc) bool { return p.CanPause && !p.paused && p.up })
 		p.paused = true
 		s.noteProc(Pause, p, "")
 	case Resume:
 		p := pick(func(p *Proc) bool { return p.paused })
-		p.paused = false
+		s.resume(p)
 		s.noteProc(Resume, p, "")
 	case Cut:
 		s.cut(pick(func(p *Proc) bool { return p.CanCut }))
@@ -181,14 +228,31 @@ func (s *Sim) process(a Action) {
 		jump := time.Duration(s.choose(Point{N: 5})-2) * 50 * time.Millisecond
 		ppm := int64(s.choose(Point{N: 5})-2) * 20_000
 		p.Skew(jump, ppm)
+		p.observe(mix(mix(0xc10c, uint64(jump)), mix(uint64(ppm), uint64(time.Since(s.started)))))
 		s.noteProc(Clock, p, fmt.Sprintf("%v %dppm", jump, ppm))
 	case Lose:
 		p := pick(func(p *Proc) bool { return p.CanLose })
 		s.noteProc(Lose, p, "")
+		p.observe(0x105e)
 		if p.Lose != nil {
 			p.Lose()
 		}
 		p.Crash()
+	}
+}
+
+// resume lets a paused process go on: what it did meanwhile takes effect.
+func (s *Sim) resume(p *Proc) {
+	if !p.paused {
+		return
+	}
+	p.paused = false
+	for _, es := range [][]*Event{s.pending, s.late} {
+		for _, e := range es {
+			if e.from == p {
+				e.held = false
+			}
+		}
 	}
 }
 
@@ -201,10 +265,10 @@ func (s *Sim) cut(p *Proc) {
 			continue
 		}
 		if kind != 1 {
-			s.cuts = append(s.cuts, [2]*Proc{p, o})
+			s.Cut(p, o)
 		}
 		if kind != 0 {
-			s.cuts = append(s.cuts, [2]*Proc{o, p})
+			s.Cut(o, p)
 		}
 	}
 	s.noteProc(Cut, p, [...]string{"sends nothing", "gets nothing", "isolated", "isolated from its peers", "isolated from all but clients"}[kind])
@@ -215,14 +279,19 @@ func (s *Sim) cut(p *Proc) {
 func (s *Sim) CutOff(p *Proc) {
 	for _, o := range s.procs {
 		if o != p && !o.Client {
-			s.cuts = append(s.cuts, [2]*Proc{p, o}, [2]*Proc{o, p})
+			s.Cut(p, o)
+			s.Cut(o, p)
 		}
 	}
 	s.noteProc(Cut, p, "isolated from all but clients")
 }
 
 // Cut loses every message from one process to another until Join.
-func (s *Sim) Cut(from, to *Proc) { s.cuts = append(s.cuts, [2]*Proc{from, to}) }
+func (s *Sim) Cut(from, to *Proc) {
+	if !s.isCut(from, to) {
+		s.cuts = append(s.cuts, [2]*Proc{from, to})
+	}
+}
 
 // Join ends every cut between two processes.
 func (s *Sim) Join(a, b *Proc) {

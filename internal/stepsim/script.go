@@ -70,8 +70,7 @@ func (s *Sim) Discard(pattern string, reset bool) (n int) {
 		n++
 		if reset && e.kind == reply {
 			s.note(Drop, e, "reset")
-			e.see()
-			e.fire(broken)
+			s.hit(e, broken)
 			continue
 		}
 		s.note(Drop, e, "")
@@ -117,7 +116,7 @@ func (p *Proc) Pause() {
 // Resume lets a paused process go on.
 func (p *Proc) Resume() {
 	if p.paused {
-		p.paused = false
+		p.sim.resume(p)
 		p.sim.noteProc(Resume, p, "")
 	}
 }

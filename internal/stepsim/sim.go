@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing/synctest"
 	"time"
 )
@@ -22,6 +23,11 @@ var ErrPruned = errors.New("stepsim: explored before")
 type Faults struct {
 	// Reorder lets any pending event be the next one.
 	Reorder bool
+	// Coarse lets answers, writes and what processes do by themselves happen at
+	// once, in canonical order: only when requests arrive is chosen, and what
+	// may go wrong is between a request with all that follows from it at once
+	// and the next.
+	Coarse bool
 	// Delays is how often the oldest event may be sent behind all that are
 	// pending. It has no effect with Reorder.
 	Delays int
@@ -51,16 +57,24 @@ type Sim struct {
 	steps   int
 	asked   []Action // scratch
 	can     []int    // scratch
+	phase   int      // how many Runs were begun
+	ties    int
+	posted  uint64
 	handler time.Duration
 	started time.Time
 	handles sync.WaitGroup
+	wake    chan struct{} // capacity 1: something was posted, or a Do is over
+	ask     *Event        // question delivered in the last step
 
 	// Check is called at every quiescent point.
 	Check func() error
 	// Digest, when set, adds to the state that an explorer remembers.
 	Digest func() uint64
-	// prune is asked at every quiescent point while an explorer runs.
-	prune func(fingerprint uint64, depth int) bool
+	// Content, when set, digests an answer that it knows all about, for an
+	// explorer, which takes any other for as different as its giver's state.
+	Content func(v any, err error) (digest uint64, known bool)
+	// x explores; nil when nobody does.
+	x *Explorer
 }
 
 // Pick is one decision of a run: which of how many.
@@ -68,10 +82,13 @@ type Pick struct{ Of, Picked int }
 
 // New returns a run without processes. It is called in a synctest bubble.
 func New(c Chooser, f Faults) *Sim {
-	s := &Sim{chooser: c, handler: 2 * time.Second, started: time.Now()}
+	s := &Sim{chooser: c, handler: 2 * time.Second, started: time.Now(), wake: make(chan struct{}, 1)}
 	s.Allow(f)
 	return s
 }
+
+// Use replaces the chooser from now on.
+func (s *Sim) Use(c Chooser) { s.chooser = c }
 
 // Allow replaces what may go wrong from now on.
 func (s *Sim) Allow(f Faults) {
@@ -85,17 +102,25 @@ func (s *Sim) Allowed() Faults { return s.faults }
 // Mend ends all faults: processes run, links are whole, what was late is
 // pending. Nothing may go wrong from now on.
 func (s *Sim) Mend() {
-	s.Allow(Faults{Reorder: s.faults.Reorder})
+	s.Allow(Faults{Reorder: s.faults.Reorder, Coarse: s.faults.Coarse})
 	for len(s.late) > 0 {
 		s.release(0)
 	}
 	s.cuts, s.held = nil, nil
 	for _, p := range s.procs {
-		p.paused = false
-		if !p.up && p.CanCrash {
+		s.resume(p)
+		if !p.up && p.CanCrash && !p.Final {
 			p.Restart()
 		}
 	}
+}
+
+// Settled ends an exploration in the middle of a run: what comes now is the
+// quiet schedule and no part of the scope.
+func (s *Sim) Settled() {
+	s.x = nil
+	s.chooser = Quiet()
+	s.Allow(Faults{})
 }
 
 // Steps returns how many steps were taken.
@@ -103,6 +128,14 @@ func (s *Sim) Steps() int { return s.steps }
 
 // Picks returns the decisions of the run so far.
 func (s *Sim) Picks() []Pick { return s.picks }
+
+// Explored reports whether the run is one of an explorer's.
+func (s *Sim) Explored() bool { return s.x != nil }
+
+// Ambiguous counts events that were told apart only by the order in which
+// goroutines posted them. A run in which there are none is a function of its
+// picks as far as the scheduler goes.
+func (s *Sim) Ambiguous() int { return s.ties }
 
 func (s *Sim) choose(p Point) int {
 	if p.N <= 1 {
@@ -120,6 +153,7 @@ func (s *Sim) choose(p Point) int {
 // true. It returns the error of Check, or ErrStuck after limit steps.
 func (s *Sim) Run(limit int, done func() bool) error {
 	nap := time.Millisecond
+	s.phase++
 	for range limit {
 		synctest.Wait()
 		s.intake()
@@ -128,42 +162,68 @@ func (s *Sim) Run(limit int, done func() bool) error {
 				return err
 			}
 		}
-		if done() {
+		// An explorer lets all that is under way arrive: a schedule that ends
+		// earlier would stand for one in which more of it had happened.
+		if done() && (s.x == nil || len(s.deliverable()) == 0) {
 			return nil
 		}
-		if s.prune != nil && s.prune(s.Fingerprint(), len(s.picks)) {
+		s.steps++
+		if s.faults.Coarse {
+			if i := slices.IndexFunc(s.pending, func(e *Event) bool { return e.kind != request && !e.stopped() }); i >= 0 {
+				s.deliver(i)
+				continue
+			}
+		}
+		if s.x != nil && s.x.prune(s) {
 			return ErrPruned
 		}
-		s.steps++
-		if s.step() {
+		switch s.step() {
+		case moved:
 			nap = time.Millisecond
-			continue
+		case covered:
+			return ErrPruned
+		case idle:
+			s.doze(nap)
+			nap = min(2*nap, 32*time.Millisecond)
 		}
-		// Nothing can happen but timers. A nap is never a round number, so
-		// that it ties with no timer of the code under test.
-		time.Sleep(nap + 17*time.Nanosecond)
-		nap = min(2*nap, 32*time.Millisecond)
 	}
 	return ErrStuck
 }
 
+// doze lets time pass until something is posted, and at most d: nothing can
+// happen but timers.
+func (s *Sim) doze(d time.Duration) {
+	select {
+	case <-s.wake: // of the step before
+	default:
+	}
+	t := time.NewTimer(d)
+	select {
+	case <-s.wake:
+		t.Stop()
+	case <-t.C:
+	}
+	// What is done at an instant is never done at a round one: a timer that is
+	// set now ties with no earlier one of the code under test.
+	time.Sleep(17 * time.Nanosecond)
+}
+
+func (s *Sim) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
 // Do runs f as a goroutine of the run and takes steps until it has returned.
 func (s *Sim) Do(limit int, f func()) error {
-	var mu sync.Mutex
-	fin := false
-	s.handles.Add(1)
-	go func() {
-		defer s.handles.Done()
+	var fin atomic.Bool
+	s.Go(func() {
 		f()
-		mu.Lock()
-		fin = true
-		mu.Unlock()
-	}()
-	return s.Run(limit, func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return fin
+		fin.Store(true)
+		s.poke()
 	})
+	return s.Run(limit, fin.Load)
 }
 
 // Go starts f as a goroutine that Close waits for.
@@ -188,10 +248,17 @@ type Event struct {
 	kind     evKind
 	from, to *Proc
 	op       string
-	seq      int // step of its posting
-	id       uint64
+	id       uint64 // equal for events that are the same in any order of the others
+	cause    uint64 // the request that its poster was answering, 0 for none
+	asked    *Event // of a reply: the request
+	content  uint64 // of a reply, when known
+	known    bool
 	life     context.Context // nothing happens when it has ended
+	caller   *caller         // nothing happens when it has left
+	held     bool            // its poster was paused, and has not sent it yet
+	pure     bool            // changes nothing where it arrives
 	fire     func(how)
+	arrive   func(e *Event) // in place of fire, for requests
 }
 
 type evKind uint8
@@ -229,36 +296,88 @@ func (s *Sim) post(e *Event) {
 	s.mu.Lock()
 	s.incoming = append(s.incoming, e)
 	s.mu.Unlock()
+	s.poke()
 }
 
 // intake puts what was posted during the step into canonical order: which of
-// several goroutines posted first must not matter.
+// several goroutines posted first must not matter. What nobody waits for any
+// more goes.
 func (s *Sim) intake() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	in := s.incoming
-	s.incoming = nil
-	s.mu.Unlock()
+	s.digest(in)
+	s.pending, s.late = slices.DeleteFunc(s.pending, (*Event).void), slices.DeleteFunc(s.late, (*Event).void)
 	if len(in) == 0 {
 		return
 	}
-	slices.SortStableFunc(in, func(a, b *Event) int {
-		if c := cmp.Compare(a.kind, b.kind); c != 0 {
-			return c
-		}
-		if c := cmp.Compare(a.from.index, b.from.index); c != 0 {
-			return c
-		}
-		if c := cmp.Compare(a.to.index, b.to.index); c != 0 {
-			return c
-		}
-		return strings.Compare(a.op, b.op)
-	})
-	for _, e := range in {
-		e.seq = s.steps
-		e.id = mix(mix(mix(mixString(uint64(e.kind), e.op), uint64(e.from.index)), uint64(e.to.index)), e.from.seen)
+	if len(in) > 1 {
+		slices.SortStableFunc(in, compare)
 	}
-	s.pending = append(s.pending, in...)
+	now := uint64(time.Since(s.started))
+	same := uint64(0)
+	for i, e := range in {
+		e.held = e.from.paused
+		s.posted++
+		if i > 0 && compare(in[i-1], e) == 0 {
+			same++
+			s.ties++
+		} else {
+			same = 0
+		}
+		e.id = s.posted
+		if s.x != nil {
+			e.id = mix(mixString(uint64(e.kind), e.op), uint64(e.from.index)<<32|uint64(e.to.index))
+			switch {
+			case e.known:
+				e.id = mix(e.id, e.content)
+			case !e.from.Named || e.kind == reply:
+				e.id = mix(e.id, e.from.seen)
+			}
+			e.id = mix(mix(e.id, e.cause), now) + same
+		}
+	}
+	for _, e := range in {
+		if !e.void() {
+			s.pending = append(s.pending, e)
+		}
+	}
+	clear(in)
+	s.incoming = in[:0]
 }
 
-// stopped reports whether the event waits for a paused process.
-func (e *Event) stopped() bool { return e.from.paused || e.to.paused }
+// digest brings what the processes observed up to date, for an explorer.
+func (s *Sim) digest(in []*Event) {
+	if s.x == nil {
+		return
+	}
+	if q := s.ask; q != nil {
+		s.ask = nil
+		// A question that was not answered at once is work in progress.
+		if !slices.ContainsFunc(in, func(e *Event) bool { return e.asked == q }) {
+			q.see(whole)
+		}
+	}
+	for _, p := range s.procs {
+		if p.State != nil && p.up {
+			p.seen = mix(mix(0x57a7e, p.State()), p.work.Load())
+		}
+	}
+}
+
+// void reports whether delivering the event would do nothing. Callers hold mu.
+func (e *Event) void() bool {
+	return e.life != nil && e.life.Err() != nil || e.caller != nil && e.caller.left
+}
+
+// compare orders what was posted in one step.
+func compare(a, b *Event) int {
+	return cmp.Or(
+		cmp.Compare(a.kind, b.kind), cmp.Compare(a.from.index, b.from.index), cmp.Compare(a.to.index, b.to.index),
+		strings.Compare(a.op, b.op), cmp.Compare(a.cause, b.cause),
+	)
+}
+
+// stopped reports whether the event waits for a paused process: what was on its
+// way when its sender stopped still arrives.
+func (e *Event) stopped() bool { return e.held || e.to.paused && e.kind != disk }

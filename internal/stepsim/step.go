@@ -5,43 +5,51 @@ import (
 	"time"
 )
 
+// progress says what a step came to.
+type progress uint8
+
+const (
+	moved   progress = iota
+	idle             // there is nothing to do but wait
+	covered          // what could be done is part of another schedule
+)
+
 // deliverable lists the pending events that may be next, by index.
 func (s *Sim) deliverable() []int {
 	s.can = s.can[:0]
-	for i := 0; i < len(s.pending); {
-		e := s.pending[i]
-		if e.life != nil && e.life.Err() != nil {
-			s.pending = slices.Delete(s.pending, i, i+1) // its owner died
-			continue
-		}
+	for i, e := range s.pending {
 		if !e.stopped() && (len(s.held) == 0 || !s.isHeld(e)) {
 			s.can = append(s.can, i)
 		}
-		i++
 	}
 	return s.can
 }
 
-// step does one thing, and reports false when there is nothing to do but wait.
-func (s *Sim) step() bool {
+// step does one thing.
+func (s *Sim) step() progress {
 	can := s.deliverable()
 	a := s.action(can)
+	if s.x != nil && (a != Deliver || len(can) == 0) {
+		s.x.awake()
+	}
 	switch a {
 	case Deliver:
 		if len(can) == 0 {
-			return false
+			return idle
 		}
-		s.deliver(can[s.which(can)])
+		k := s.which(can)
+		if k < 0 {
+			return covered
+		}
+		s.deliver(s.can[k])
 	case Drop:
 		s.drop(can)
 	case Dup:
 		s.dup(can)
 	case Late:
-		i := s.pickMessage(can)
-		e := s.pending[i]
-		s.pending = slices.Delete(s.pending, i, i+1)
-		s.late = append(s.late, e)
+		e := s.take(s.pickMessage(can))
 		s.note(Late, e, "")
+		s.late = append(s.late, e)
 	case Release:
 		s.release(s.choose(Point{N: len(s.late)}))
 	case Tick:
@@ -51,12 +59,12 @@ func (s *Sim) step() bool {
 	default:
 		s.process(a)
 	}
-	return true
+	return moved
 }
 
 // action lists what is possible and asks which.
 func (s *Sim) action(can []int) Action {
-	if s.faults == (Faults{Reorder: s.faults.Reorder}) && len(s.late) == 0 && len(s.cuts) == 0 && !s.ailing() {
+	if s.faults == (Faults{Reorder: s.faults.Reorder, Coarse: s.faults.Coarse}) && len(s.late) == 0 && len(s.cuts) == 0 && !s.ailing() {
 		return Deliver
 	}
 	as := append(s.asked[:0], Deliver)
@@ -80,7 +88,7 @@ func (s *Sim) action(can []int) Action {
 	add(Crash, any(func(p *Proc) bool { return p.CanCrash && p.up }))
 	add(Torn, write)
 	add(Fail, write)
-	if any(func(p *Proc) bool { return p.CanCrash && !p.up }) {
+	if any((*Proc).restartable) {
 		as = append(as, Restart)
 	}
 	add(Pause, any(func(p *Proc) bool { return p.CanPause && !p.paused && p.up }))
@@ -107,30 +115,29 @@ func (s *Sim) action(can []int) Action {
 
 func (s *Sim) ailing() bool {
 	for _, p := range s.procs {
-		if p.paused || p.CanCrash && !p.up {
+		if p.paused || p.restartable() {
 			return true
 		}
 	}
 	return false
 }
 
-// which of the deliverable events is next, as an index of can.
+// which of the deliverable events is next, as an index of s.can, or -1.
 func (s *Sim) which(can []int) int {
 	if s.faults.Reorder {
+		if s.x != nil {
+			return s.x.which(s, can)
+		}
 		return s.choose(Point{N: len(can)})
 	}
-	if s.delays > 0 && len(can) > 1 {
-		// Sent behind the others, rather than passed over by index: the
-		// bound then counts how often the schedule differs from the quiet one.
-		for s.delays > 0 && s.choose(Point{N: 2}) == 1 {
-			s.delays--
-			i := can[0]
-			e := s.pending[i]
-			s.note(Late, e, "behind")
-			s.pending = append(slices.Delete(s.pending, i, i+1), e)
-			s.can = s.deliverable()
-			can = s.can
-		}
+	// Sent behind the others, rather than passed over by index: the bound then
+	// counts how often the schedule differs from the quiet one.
+	for s.delays > 0 && len(can) > 1 && s.choose(Point{N: 2}) == 1 {
+		s.delays--
+		e := s.take(can[0])
+		s.note(Late, e, "behind")
+		s.pending = append(s.pending, e)
+		can = s.deliverable()
 	}
 	return 0
 }
@@ -163,6 +170,9 @@ func (s *Sim) take(i int) *Event {
 
 func (s *Sim) deliver(i int) {
 	e := s.take(i)
+	if s.x != nil {
+		s.x.delivered(e)
+	}
 	if e.message() && (s.isCut(e.from, e.to) || e.fenced()) {
 		s.note(Drop, e, "cut")
 		return
@@ -174,14 +184,29 @@ func (s *Sim) deliver(i int) {
 		}
 	}
 	s.note(Deliver, e, "")
-	e.see()
-	e.fire(whole)
+	s.hit(e, whole)
+}
+
+// hit lets an event happen.
+func (s *Sim) hit(e *Event, h how) {
+	e.to.reached++
+	if s.x != nil {
+		if e.pure {
+			s.ask = e
+		} else {
+			e.see(h)
+		}
+	}
+	if e.arrive != nil {
+		e.arrive(e)
+		return
+	}
+	e.fire(h)
 }
 
 // see lets the process that the event reaches observe it.
-func (e *Event) see() {
-	p := e.to
-	p.seen = mix(mix(p.seen, e.id), uint64(time.Since(p.sim.started)))
+func (e *Event) see(h how) {
+	e.to.observe(mix(mix(e.id, uint64(h)), uint64(time.Since(e.to.sim.started))))
 }
 
 func (s *Sim) drop(can []int) {
@@ -189,8 +214,7 @@ func (s *Sim) drop(can []int) {
 	if e.kind == reply && s.choose(Point{N: 2}) == 1 {
 		// Done, and the caller is told that the connection broke.
 		s.note(Drop, e, "reset")
-		e.see()
-		e.fire(broken)
+		s.hit(e, broken)
 		return
 	}
 	s.note(Drop, e, "")

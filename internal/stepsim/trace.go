@@ -81,7 +81,7 @@ func (s *Sim) Trace(n int) []string {
 // still go wrong. Processes that share nothing but messages are in the same
 // state when they observed the same.
 func (s *Sim) Fingerprint() uint64 {
-	h := uint64(time.Since(s.started))
+	h := mix(uint64(time.Since(s.started)), uint64(s.phase))
 	for _, p := range s.procs {
 		x := p.seen
 		if p.up {
@@ -89,6 +89,9 @@ func (s *Sim) Fingerprint() uint64 {
 		}
 		if p.paused {
 			x = ^x
+		}
+		if p.Isolated {
+			x++
 		}
 		if p.Isolated {
 			x = mix(x, 0x150)
@@ -100,6 +103,9 @@ func (s *Sim) Fingerprint() uint64 {
 	var set uint64
 	for i, e := range s.pending {
 		x := e.id
+		if e.held {
+			x = mix(x, 4)
+		}
 		if !s.faults.Reorder {
 			x = mix(x, uint64(i))
 		}

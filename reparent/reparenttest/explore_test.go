@@ -2,6 +2,7 @@ package reparenttest
 
 import (
 	"errors"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,7 +29,9 @@ func explore(t *testing.T, h Harness, size int, p leadership.Policy, f stepsim.F
 			for _, host := range w.hosts {
 				host.proc.CanCrash = true
 			}
-			_, g, gerr := w.coordinator("c1", nil)
+			w.track()
+			c1 := sim.Proc("c1")
+			g, gerr := w.guard(c1, func(c *reparent.Config) { forgets(c1, c) })
 			if gerr != nil {
 				err = gerr
 				return
@@ -52,15 +55,28 @@ func TestExplore(t *testing.T) {
 		{"delay 2", stepsim.Faults{Delays: 2}},
 		{"delay 1, crash", stepsim.Faults{Delays: 1, Crash: 1}},
 		{"crash", stepsim.Faults{Crash: 1}},
+		{"all orders of requests", stepsim.Faults{Reorder: true, Coarse: true}},
 		{"all orders", stepsim.Faults{Reorder: true}},
 	} {
 		t.Run(sc.name, func(t *testing.T) {
 			start := time.Now()
-			got := explore(t, LogStore(), 3, leadership.Majority(), sc.f, stepsim.Scope{Within: 10 * time.Second}, reparent.Emergency)
+			got := explore(t, LogStore(), 3, leadership.Majority(), sc.f, stepsim.Scope{Within: exploreFor(t)}, reparent.Emergency)
 			t.Logf("%+v in %v", got, time.Since(start))
 			if got.Err != nil && !errors.Is(got.Err, stepsim.ErrPruned) {
 				t.Error(got.Err)
 			}
 		})
 	}
+}
+
+func exploreFor(t *testing.T) time.Duration {
+	s := os.Getenv("TENURE_EXPLORE")
+	if s == "" {
+		return 4 * time.Second
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		t.Fatalf("TENURE_EXPLORE=%q: %v", s, err)
+	}
+	return d
 }

@@ -64,8 +64,7 @@ func (h *Host) WriteTorn(ctx context.Context, what string, f func(torn bool)) er
 // Go starts f in the background of this life of the node: ctx ends when the
 // host dies. The simulation waits for f at the end of the run.
 func (h *Host) Go(f func(ctx context.Context)) {
-	life := h.proc.Life()
-	h.w.sim.Go(func() {
+	h.proc.Background(func(life context.Context) {
 		defer h.w.caught(h.ID, "Host.Go")
 		f(life)
 	})

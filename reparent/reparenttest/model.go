@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tenure-go/tenure/internal/stepsim"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/leadership/acceptor"
 	"github.com/tenure-go/tenure/reparent"
@@ -81,7 +82,9 @@ type store struct {
 	until     leadership.Term
 	rulesets  []leadership.Ruleset
 	rules     []*leadership.Rules
-	changed   chan struct{} // closed and replaced whenever the log or commit moves
+	history   []leadership.Term // promises and grants of this life, in order, for explorers
+	doing     atomic.Uint64     // digest of who waits for what in this node, for explorers
+	changed   chan struct{}     // closed and replaced whenever the log or commit moves
 
 	turn chan struct{} // serialises writers of the log
 }
@@ -143,6 +146,7 @@ func (n *store) wake() {
 
 // await waits until ok, which runs under mu, holds.
 func (n *store) await(ctx context.Context, ok func() bool) error {
+	defer n.does("await", stepsim.Cause(ctx), 0)()
 	for {
 		n.mu.Lock()
 		if ok() {
@@ -161,6 +165,7 @@ func (n *store) await(ctx context.Context, ok func() bool) error {
 
 // take gives the right to write the log.
 func (n *store) take(ctx context.Context) (give func(), err error) {
+	defer n.does("take", stepsim.Cause(ctx), 0)()
 	select {
 	case n.turn <- struct{}{}:
 		return func() { <-n.turn }, nil

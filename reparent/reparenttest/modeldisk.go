@@ -57,6 +57,7 @@ func (d acceptorDisk) Save(ctx context.Context, st acceptor.State) error {
 			k.rec = acceptor.State{Node: d.n.h.ID, Incarnation: k.incarnation}
 		default:
 			k.rec, k.have, k.torn = st, true, false
+			d.n.history = append(d.n.history, st.Promised)
 		}
 	})
 }

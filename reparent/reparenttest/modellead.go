@@ -120,6 +120,7 @@ func (n *store) Grant(ctx context.Context, t leadership.Term) error {
 	}
 	n.mu.Lock()
 	n.drained = false
+	n.history = append(n.history, t)
 	n.mu.Unlock()
 	n.h.Saw(Event{Kind: Granted, Leadership: l})
 	n.push(l)

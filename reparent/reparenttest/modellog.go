@@ -46,6 +46,7 @@ func (n *store) send(life context.Context, l leadership.Leadership, to leadershi
 			return
 		}
 		n.mu.Unlock()
+		done := n.does("send "+string(to)+" "+l.Term.String(), uint64(told+1)<<32|uint64(fails), 0)
 		ctx, cancel := context.WithTimeout(life, 60*time.Millisecond)
 		what := "entries " + l.Term.String() + " " + strconv.Itoa(commit) + "/" + strconv.Itoa(len(log))
 		got, err := Send(ctx, n.h, to, what, func(ctx context.Context, peer Node) (int, error) {
@@ -55,8 +56,10 @@ func (n *store) send(life context.Context, l leadership.Leadership, to leadershi
 		if err != nil {
 			fails++
 			_ = n.h.Sleep(life, 15*time.Millisecond)
+			done()
 			continue
 		}
+		done()
 		told = commit
 		n.mu.Lock()
 		if n.installed == l.Term { // an answer to an older leadership matches another log

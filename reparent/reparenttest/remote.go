@@ -2,6 +2,7 @@ package reparenttest
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/tenure-go/tenure/internal/stepsim"
@@ -45,6 +46,15 @@ func (h *Host) bundle(from *stepsim.Proc) reparent.Node {
 	return out
 }
 
+// named tells requests apart by all they say when that is what their names are
+// for; to a reader of a trace it would be noise.
+func named(p *stepsim.Proc, what string, says ...any) string {
+	if !p.Sim().Explored() {
+		return what
+	}
+	return what + fmt.Sprint(says...)
+}
+
 func ask[V any](ctx context.Context, r remote, what string, t leadership.Term, f func(context.Context, *Host) (V, error)) (V, error) {
 	if !t.IsZero() {
 		what += " " + t.String()
@@ -57,8 +67,8 @@ func ask[V any](ctx context.Context, r remote, what string, t leadership.Term, f
 }
 
 func (r remote) Status(ctx context.Context) (leadership.Status, error) {
-	return ask(ctx, r, "status", leadership.Term{}, func(ctx context.Context, h *Host) (leadership.Status, error) {
-		return h.node.Status.Status(ctx)
+	return stepsim.Ask(ctx, r.from, r.h.proc, "status", func(ctx context.Context) (leadership.Status, error) {
+		return r.h.node.Status.Status(ctx)
 	})
 }
 
@@ -70,7 +80,7 @@ func (r remote) Promise(ctx context.Context, t leadership.Term) (leadership.Test
 }
 
 func (r remote) Drain(ctx context.Context, t leadership.Term, d time.Duration) (revoke.Drained, error) {
-	return ask(ctx, r, "drain", t, func(ctx context.Context, h *Host) (revoke.Drained, error) {
+	return ask(ctx, r, named(r.from, "drain", d), t, func(ctx context.Context, h *Host) (revoke.Drained, error) {
 		return h.node.StepDown.Drain(ctx, t, d)
 	})
 }
@@ -110,7 +120,7 @@ func (h *Host) accepted(k EventKind, m *leadership.Marker, got leadership.Accept
 }
 
 func (r remote) CatchUp(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position) error {
-	_, err := ask(ctx, r, "catchup", t, func(ctx context.Context, h *Host) (struct{}, error) {
+	_, err := ask(ctx, r, named(r.from, "catchup", donor, pos), t, func(ctx context.Context, h *Host) (struct{}, error) {
 		h.w.behind(h.ID, pos)
 		return struct{}{}, h.node.Candidate.CatchUp(ctx, t, donor, pos)
 	})
@@ -118,7 +128,7 @@ func (r remote) CatchUp(ctx context.Context, t leadership.Term, donor leadership
 }
 
 func (r remote) Install(ctx context.Context, m leadership.Marker) (leadership.Acceptance, error) {
-	return ask(ctx, r, "install", m.Term, func(ctx context.Context, h *Host) (leadership.Acceptance, error) {
+	return ask(ctx, r, named(r.from, "install", m.Leader, m.Ruleset.Version, len(m.Over)), m.Term, func(ctx context.Context, h *Host) (leadership.Acceptance, error) {
 		got, err := h.node.Candidate.Install(ctx, m)
 		return h.accepted(Installed, &m, got, err)
 	})
@@ -136,14 +146,14 @@ func (r remote) Grant(ctx context.Context, t leadership.Term) error {
 }
 
 func (r remote) Follow(ctx context.Context, t leadership.Term, leader leadership.NodeID) (leadership.Acceptance, error) {
-	return ask(ctx, r, "follow", t, func(ctx context.Context, h *Host) (leadership.Acceptance, error) {
+	return ask(ctx, r, named(r.from, "follow", leader), t, func(ctx context.Context, h *Host) (leadership.Acceptance, error) {
 		got, err := h.node.Follow.Follow(ctx, t, leader)
 		return h.accepted(Followed, nil, got, err)
 	})
 }
 
 func (r remote) Repair(ctx context.Context, t leadership.Term, from leadership.NodeID) error {
-	_, err := ask(ctx, r, "repair", t, func(ctx context.Context, h *Host) (struct{}, error) {
+	_, err := ask(ctx, r, named(r.from, "repair", from), t, func(ctx context.Context, h *Host) (struct{}, error) {
 		return struct{}{}, h.node.Repair.Repair(ctx, t, from)
 	})
 	return err
@@ -167,7 +177,7 @@ type remoteRegistry struct {
 
 func (r remoteRegistry) Load(ctx context.Context) (leadership.Record, error) {
 	done := r.w.loading()
-	got, err := stepsim.Call(ctx, r.from, r.w.regProc, "load", func(ctx context.Context) (leadership.Record, error) {
+	got, err := stepsim.Ask(ctx, r.from, r.w.regProc, "load", func(ctx context.Context) (leadership.Record, error) {
 		defer r.w.caught("registry", "Load")
 		return r.w.reg.Load(ctx)
 	})
@@ -176,7 +186,7 @@ func (r remoteRegistry) Load(ctx context.Context) (leadership.Record, error) {
 }
 
 func (r remoteRegistry) Swap(ctx context.Context, base uint64, next leadership.Record) (leadership.Record, error) {
-	got, err := stepsim.Call(ctx, r.from, r.w.regProc, "swap", func(ctx context.Context) (leadership.Record, error) {
+	got, err := stepsim.Call(ctx, r.from, r.w.regProc, named(r.from, "swap", base, digestJSON(next)), func(ctx context.Context) (leadership.Record, error) {
 		defer r.w.caught("registry", "Swap")
 		got, err := r.w.reg.Swap(ctx, base, next)
 		if err == nil {

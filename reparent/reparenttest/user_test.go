@@ -106,7 +106,7 @@ func TestEachBrokenPartOfTheUsersOwnIsFound(t *testing.T) {
 				push, err := revoke.NewProposal(p.Promisers(), revoke.Options{})
 				return liar{push}, err
 			}
-		}), "I1 I2 I5"},
+		}), "I1 I2 I5 I13"},
 		{"an establisher that reports acceptances nobody gave", over(func(h *reparenttest.Harness) {
 			h.Establish = func(p *reparenttest.Process) (establish.Establisher, error) {
 				est, err := establish.NewProposal(p.Candidates(), nil, establish.Options{})

@@ -1,0 +1,209 @@
+package reparenttest
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash/maphash"
+	"slices"
+	"time"
+
+	"github.com/tenure-go/tenure/internal/stepsim"
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/revoke"
+)
+
+// Digester is an Inspector that an explorer can ask for more: a digest of all,
+// durable or not, that the further behaviour of the node rests on while nothing
+// is under way at it. Schedules that bring a node to the same state by other
+// ways are then explored once. A digest that leaves something out makes the
+// search miss schedules; without one nothing is missed, and more is run.
+type Digester interface {
+	Inspector
+	// Digest must be equal for equal states of one process of the test, and
+	// should differ for others: hash/maphash is good.
+	Digest() uint64
+}
+
+// track lets an explorer tell the states of the nodes apart by what they are,
+// where they can say it.
+func (w *World) track() {
+	w.sim.Content = content
+	w.trackRegistry()
+	for _, id := range w.ids {
+		host := w.hosts[id]
+		if _, ok := host.node.Inspect.(Digester); !ok {
+			continue
+		}
+		host.proc.Named = true
+		host.proc.State = func() uint64 {
+			if d, ok := host.node.Inspect.(Digester); ok {
+				return d.Digest()
+			}
+			return 0
+		}
+	}
+}
+
+// trackRegistry does the same for the registry in memory.
+func (w *World) trackRegistry() {
+	reg, ok := w.reg.(*leadership.MemoryRegistry)
+	if !ok {
+		return
+	}
+	w.regProc.State = func() uint64 {
+		r, err := reg.Load(context.Background())
+		if err != nil {
+			return 1
+		}
+		return digestJSON(r)
+	}
+}
+
+// forgets makes a coordinator's hooks tell an explorer what the guard knows
+// before each step: until it has decided on whom to establish, what it was told
+// since the step before; from then on what it was told in all. It never knows
+// the order.
+func forgets(p *stepsim.Proc, c *reparent.Config) {
+	p.Named = true
+	c.Hooks.Before = func(_ context.Context, e reparent.Event) error {
+		fresh := true
+		switch e.Step {
+		case reparent.StepInstall, reparent.StepActivate, reparent.StepLease, reparent.StepGrant, reparent.StepRoute, reparent.StepSettle:
+			fresh = false
+		}
+		p.Unorder(fresh, fmt.Sprint(e.Step, e.Term, e.From, e.To, e.Err))
+		return nil
+	}
+}
+
+// content digests the answers of which everything is known.
+func content(v any, err error) (uint64, bool) {
+	h := newHasher()
+	if err != nil {
+		h.str(err.Error())
+		return h.Sum64(), true
+	}
+	switch v := v.(type) {
+	case leadership.Testimony, leadership.Acceptance, leadership.Status, leadership.Record, revoke.Drained:
+		return digestJSON(v), true
+	case int:
+		h.num(uint64(v))
+	case bool:
+		h.flag(v)
+	case struct{}:
+	case []Entry:
+		h.entries(v)
+	default:
+		return 0, false
+	}
+	return h.Sum64(), true
+}
+
+// digestJSON digests what is nothing but its fields.
+func digestJSON(v any) uint64 {
+	h := newHasher()
+	b, err := json.Marshal(v)
+	_, _ = h.Write(b)
+	h.flag(err == nil)
+	return h.Sum64()
+}
+
+// digestSeed is one for the process: digests are compared within it only.
+var digestSeed = maphash.MakeSeed()
+
+// hasher writes the parts of a state, each ended, so that no two run together.
+type hasher struct{ maphash.Hash }
+
+func newHasher() *hasher {
+	h := &hasher{}
+	h.SetSeed(digestSeed)
+	return h
+}
+
+func (h *hasher) num(n uint64) {
+	var b [8]byte
+	binary.LittleEndian.PutUint64(b[:], n)
+	_, _ = h.Write(b[:])
+}
+
+func (h *hasher) str(s string) {
+	h.num(uint64(len(s)))
+	_, _ = h.WriteString(s)
+}
+
+func (h *hasher) flag(b bool) {
+	if b {
+		h.num(1)
+	} else {
+		h.num(0)
+	}
+}
+
+func (h *hasher) term(t leadership.Term) {
+	h.num(t.Num)
+	h.str(t.Proposer)
+}
+
+func (h *hasher) leader(l leadership.Leadership) {
+	h.str(string(l.Leader))
+	h.term(l.Term)
+}
+
+func (h *hasher) entries(log []Entry) {
+	h.num(uint64(len(log)))
+	for _, e := range log {
+		h.term(e.Term)
+		h.num(e.Value)
+		h.flag(e.Marker != nil)
+	}
+}
+
+// Digest implements Digester.
+func (n *store) Digest() uint64 {
+	st := n.acc.Status()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h := newHasher()
+	h.str(n.disk.incarnation)
+	h.num(uint64(n.disk.applied))
+	for _, l := range []leadership.Leadership{n.disk.master, {Term: n.disk.checkpoint}, st.Source, st.Accepts, n.disk.rec.Source, {Term: st.Promised}, {Term: st.Leads}, {Term: n.disk.rec.Promised}, {Term: n.installed}, {Term: n.until}} {
+		h.leader(l)
+	}
+	h.str(st.Floor.String())
+	h.num(n.doing.Load())
+	for _, f := range []bool{st.Changing, n.disk.have, n.disk.torn, n.disk.adrift, n.drained, n.out, n.stepping.Load()} {
+		h.flag(f)
+	}
+	h.entries(n.disk.log)
+	for _, t := range n.history {
+		h.term(t)
+	}
+	for _, n := range []int{n.commit, n.inflight, len(n.rules), len(n.rulesets), len(n.sending)} {
+		h.num(uint64(n))
+	}
+	ids := make([]leadership.NodeID, 0, len(n.matched))
+	for id := range n.matched {
+		ids = append(ids, id)
+	}
+	slices.Sort(ids)
+	for _, id := range ids {
+		h.str(string(id))
+		h.num(uint64(n.matched[id]))
+	}
+	return h.Sum64()
+}
+
+// does notes that something is under way until the returned function is called.
+func (n *store) does(what string, a, b uint64) (done func()) {
+	h := newHasher()
+	h.str(what)
+	h.num(a)
+	h.num(b)
+	h.num(uint64(time.Since(n.h.w.began)))
+	sum := h.Sum64()
+	n.doing.Add(sum)
+	return func() { n.doing.Add(-sum) }
+}
