@@ -301,15 +301,18 @@ func (n *store) confirm(ctx context.Context, l leadership.Leadership, rules []*l
 			got <- id
 		})
 	}
-	for ; asked > 0; asked-- {
+	for ; ; asked-- {
+		if n.supported(have, rules) && n.acc.Status().Leads == l.Term {
+			return nil
+		}
+		if asked == 0 {
+			break
+		}
 		select {
 		case id := <-got:
 			have[id] = true
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		}
-		if n.supported(have, rules) && n.acc.Status().Leads == l.Term {
-			return nil
 		}
 	}
 	return fmt.Errorf("%s could not confirm its leadership", n.h.ID)
