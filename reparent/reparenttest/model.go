@@ -33,6 +33,12 @@ type Traits struct {
 	// Relay: what a follower acknowledged is in a relay log until it is
 	// applied, and must be rescued when the server starts.
 	Relay bool
+	// Leased: a leader completes requests only while it has a lease, on its own
+	// clock.
+	Leased bool
+	// LocalReads: a leader answers reads by itself while followers have promised
+	// to let nobody else lead.
+	LocalReads bool
 	// OneSlot: the promise is overwritten in place, so that a torn write
 	// leaves none.
 	OneSlot bool
@@ -86,13 +92,23 @@ type store struct {
 	doing     atomic.Uint64     // digest of who waits for what in this node, for explorers
 	changed   chan struct{}     // closed and replaced whenever the log or commit moves
 
+	holds    time.Duration // until when it may complete, on its own clock
+	renewing bool
+	given    time.Duration                       // until when it supports nobody else
+	support  map[leadership.NodeID]time.Duration // until when followers support it
+
 	turn chan struct{} // serialises writers of the log
 }
 
 func bootStore(h *Host, t Traits) (Node, error) {
+	reboot := h.Disk != nil
 	n := &store{
 		Traits: t, h: h, disk: openDisk(h), matched: map[leadership.NodeID]int{}, sending: map[leadership.NodeID]bool{},
+		support: map[leadership.NodeID]time.Duration{},
 		changed: make(chan struct{}), turn: make(chan struct{}, 1),
+	}
+	if reboot && t.LocalReads {
+		n.given = h.Elapsed() + leaseOver() // it has forgotten what it gave
 	}
 	if err := n.open(); err != nil {
 		return Node{}, err

@@ -21,6 +21,8 @@ type bugs struct {
 	earlyPrepared   bool // counts entries of older terms as its own
 	tornOpens       bool // takes a torn promise for that of a new node
 	amnesia         bool // takes part under its old name after its storage was lost
+	leaseNoMargin   bool // followers count a lease as if all clocks were the same
+	leaseFromReply  bool // leaders count a lease from when it was answered
 	selfGrant       bool // takes requests as soon as it has its marker
 	lowPromise      bool // promises whatever is asked, lower terms too
 	tie             bool // takes terms of one number for one term

@@ -49,6 +49,7 @@ func (n *store) send(life context.Context, l leadership.Leadership, to leadershi
 		done := n.does("send "+string(to)+" "+l.Term.String(), uint64(told+1)<<32|uint64(fails), 0)
 		ctx, cancel := context.WithTimeout(life, 60*time.Millisecond)
 		what := "entries " + l.Term.String() + " " + strconv.Itoa(commit) + "/" + strconv.Itoa(len(log))
+		sent := n.h.Elapsed()
 		got, err := Send(ctx, n.h, to, what, func(ctx context.Context, peer Node) (int, error) {
 			return peer.Client.(*store).accept(ctx, l, log, commit)
 		})
@@ -67,6 +68,7 @@ func (n *store) send(life context.Context, l leadership.Leadership, to leadershi
 		}
 		n.wake()
 		n.mu.Unlock()
+		n.supportedUntil(to, sent)
 		n.complete(l)
 	}
 }
@@ -111,6 +113,7 @@ func (n *store) accept(ctx context.Context, l leadership.Leadership, log []Entry
 		}
 	}
 	n.h.Saw(Event{Kind: Accepted, Leadership: l, Index: len(log)})
+	n.gaveLease()
 	n.mu.Lock()
 	if n.bugs.earlyCommit {
 		commit = len(log)
@@ -131,6 +134,9 @@ func (n *store) complete(l leadership.Leadership) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	log := n.disk.log
+	if len(log) > n.commit && !n.mayComplete(l) {
+		return
+	}
 	for i := len(log); i > n.commit; i-- {
 		if log[i-1].Term != l.Term && !n.bugs.earlyPrepared {
 			break
@@ -264,7 +270,7 @@ func (n *store) Read(ctx context.Context) ([]uint64, error) {
 		return nil, &leadership.Refusal{Term: l.Term, Reason: "the marker of this term is not completed yet"}
 	}
 	n.mu.Unlock()
-	if !n.bugs.staleRead {
+	if !n.bugs.staleRead && !n.local(l, rules) {
 		if err := n.confirm(ctx, l, rules); err != nil {
 			return nil, err
 		}
@@ -292,11 +298,14 @@ func (n *store) confirm(ctx context.Context, l leadership.Leadership, rules []*l
 		n.h.Go(func(life context.Context) {
 			sctx, cancel := context.WithTimeout(life, 60*time.Millisecond)
 			defer cancel()
+			sent := n.h.Elapsed()
 			ok, err := Send(sctx, n.h, id, "support "+l.Term.String(), func(_ context.Context, peer Node) (bool, error) {
-				return peer.Client.(*store).acc.Status().Source == l, nil
+				return peer.Client.(*store).supports(l), nil
 			})
 			if err != nil || !ok {
 				id = ""
+			} else {
+				n.supportedUntil(id, sent)
 			}
 			got <- id
 		})

@@ -1,0 +1,86 @@
+package reparenttest
+
+import (
+	"context"
+	"time"
+
+	"github.com/tenure-go/tenure/internal/stepsim"
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/revoke"
+)
+
+// breaker is the power switch and the network of the cluster, in a process of
+// its own: it cuts nodes off from all but coordinators, and obeys only the
+// newest term. What it was told survives everything.
+type breaker struct {
+	w     *World
+	proc  *stepsim.Proc
+	terms map[leadership.NodeID]leadership.Term // guarded by World.mu
+}
+
+func newBreaker(w *World) *breaker {
+	return &breaker{w: w, proc: w.sim.Proc("breaker"), terms: map[leadership.NodeID]leadership.Term{}}
+}
+
+func (b *breaker) set(t leadership.Term, id leadership.NodeID, cut bool) error {
+	b.w.mu.Lock()
+	old := b.terms[id]
+	if t.Less(old) {
+		b.w.mu.Unlock()
+		return &leadership.StaleTermError{Node: id, Asked: t, Promised: old}
+	}
+	b.terms[id] = t
+	b.w.mu.Unlock()
+	b.w.hosts[id].proc.Isolated = cut
+	kind := Released
+	if cut {
+		kind = Isolated
+	}
+	b.w.saw(Event{Kind: kind, Node: id, Leadership: leadership.Leadership{Leader: id, Term: t}})
+	return nil
+}
+
+// remoteBreaker is the breaker as a coordinator reaches it.
+type remoteBreaker struct {
+	from *stepsim.Proc
+	b    *breaker
+}
+
+func (r remoteBreaker) Isolate(ctx context.Context, t leadership.Term, id leadership.NodeID) error {
+	_, err := stepsim.Call(ctx, r.from, r.b.proc, "isolate "+string(id)+" "+t.String(), func(context.Context) (struct{}, error) {
+		return struct{}{}, r.b.set(t, id, true)
+	})
+	return err
+}
+
+func (r remoteBreaker) Release(ctx context.Context, t leadership.Term, id leadership.NodeID) error {
+	_, err := stepsim.Call(ctx, r.from, r.b.proc, "release "+string(id)+" "+t.String(), func(context.Context) (struct{}, error) {
+		return struct{}{}, r.b.set(t, id, false)
+	})
+	return err
+}
+
+// isolate is the mechanism over the breaker, in one coordinator's process.
+func (p *Process) isolate() (*revoke.Isolate, error) {
+	return revoke.NewIsolate(remoteBreaker{p.proc, p.w.breaker}, p.Registry, p.Name, nil)
+}
+
+// hasty is an isolation whose nodes are let go as soon as the change is over,
+// without a promise of theirs.
+type hasty struct {
+	*revoke.Isolate
+	p *Process
+}
+
+func (h hasty) Revoke(ctx context.Context, ask revoke.Ask, report func(leadership.Testimony)) error {
+	err := h.Isolate.Revoke(ctx, ask, report)
+	if err == nil {
+		h.p.w.sim.Go(func() {
+			life := h.p.proc.Life()
+			if sleep(life, h.p.proc, 120*time.Millisecond) == nil {
+				_ = remoteBreaker{h.p.proc, h.p.w.breaker}.Release(life, ask.Term, ask.Leader)
+			}
+		})
+	}
+	return err
+}
