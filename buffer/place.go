@@ -45,6 +45,8 @@ func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 		l.n.Held++
 	}
 	if pause > 0 {
+		// The cap on its age ends a back-off, too.
+		pause = min(pause, max(1, w.arrived+l.b.cfg.MaxAge-now))
 		l.retry.insert(w)
 		l.freeSlot(w, tried)
 		l.settled(old, now, fx)

@@ -270,7 +270,7 @@ func (a *attempt) contest(rev *leadership.Revocation, r *leadership.Round, ss []
 			c.Zone = m.Zone
 		}
 		if n, ok := a.g.nodes[m.ID]; ok {
-			s.Priority, s.CanLead, s.Truncates = n.Priority, n.Candidate != nil, n.Truncates
+			s.Priority, s.CanLead, s.Truncates = n.Priority, n.Candidate != nil && !a.held(m.ID), n.Truncates
 		}
 		if i := slices.IndexFunc(reads, func(p leadership.NodePosition) bool { return p.Node == m.ID }); i >= 0 {
 			s.Position = reads[i].Position
@@ -283,13 +283,20 @@ func (a *attempt) contest(rev *leadership.Revocation, r *leadership.Round, ss []
 	return c
 }
 
-// unfit names the nodes that were read and can never follow the selected log:
-// nothing truncates their tail, and nothing repairs them.
+// held reports whether the record says that the node is isolated: what it
+// promises counts, but nobody can follow it and it can follow nobody until it is
+// released.
+func (a *attempt) held(id leadership.NodeID) bool {
+	return slices.ContainsFunc(a.rec.Held, func(h leadership.Isolation) bool { return h.Node == id })
+}
+
+// unfit names the nodes that were read and cannot follow the selected log:
+// nothing truncates their tail, and nothing repairs them, or they are isolated.
 func (a *attempt) unfit(rev *leadership.Revocation) []leadership.NodeID {
 	var ids []leadership.NodeID
 	for _, p := range rev.Reads() {
 		n := a.g.nodes[p.Node]
-		if !n.Truncates && n.Repair == nil && !rev.Selection().Extends(p.Position) {
+		if a.held(p.Node) || !n.Truncates && n.Repair == nil && !rev.Selection().Extends(p.Position) {
 			ids = append(ids, p.Node)
 		}
 	}

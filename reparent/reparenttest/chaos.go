@@ -21,9 +21,11 @@ type shape struct {
 	size    int
 	policy  leadership.Policy
 	faults  stepsim.Faults
-	plans   [][]reparent.Change // per coordinator
-	dieAt   []int               // per coordinator
+	plans   [][]move // per coordinator
+	dieAt   []int    // per coordinator
 	clients []clientShape
+	routers int
+	mode    leadership.Mode
 	reforms bool
 	regDies bool
 	zombie  bool // the first leader is cut from all but clients
@@ -66,39 +68,21 @@ func (h Harness) draw(seed uint64, f Features) shape {
 	s.regDies = seed%2 == 0
 	id := func() leadership.NodeID { return nodeID(rng.IntN(s.size)) }
 	changes := 2 + rng.IntN(2)
+	mixed := h.mixed(f)
 	for range 2 {
 		die := -1
 		if f.Crash && rng.IntN(3) == 0 {
 			die = rng.IntN(60)
 		}
 		s.dieAt = append(s.dieAt, die)
-		var plan []reparent.Change
+		var plan []move
 		for range changes {
-			kinds := 5
-			if s.reforms {
-				kinds = 7
-			}
-			var c reparent.Change
-			switch rng.IntN(kinds) {
-			case 0, 1:
-				c = reparent.Planned(id())
-				c.Force = rng.IntN(2) == 0
-			case 2:
-				c = reparent.Refresh()
-			case 3:
-				c = reparent.Resume()
-			case 4:
-				c = reparent.Emergency()
-			default:
-				policies := []string{"majority", "all", "at-least(2)", "at-least(3)"}
-				c = reparent.SetRuleset(leadership.Ruleset{Policy: policies[rng.IntN(len(policies))]})
-			}
-			plan = append(plan, c)
+			plan = append(plan, s.drawMove(rng, mixed))
 		}
 		s.plans = append(s.plans, plan)
 	}
 	if s.zombie = f.Partition && rng.IntN(8) == 0; s.zombie {
-		s.plans[0][0] = reparent.Emergency()
+		s.plans[0][0] = move{change: reparent.Emergency(), by: ownMechanism}
 		s.sleeper = rng.IntN(2) == 0
 	}
 	for range 4 {
@@ -120,6 +104,18 @@ func (h Harness) draw(seed uint64, f Features) shape {
 		}
 		s.clients = append(s.clients, c)
 	}
+	if rng.IntN(3) == 0 {
+		s.mode = leadership.Shortcut
+	}
+	// A client of its own, or one behind a router.
+	if s.routers = rng.IntN(3); s.zombie {
+		s.routers = 0
+	} else if s.routers > 0 {
+		s.clients = s.clients[1:]
+	}
+	if h.reshape != nil {
+		h.reshape(seed, &s)
+	}
 	return s
 }
 
@@ -133,7 +129,7 @@ func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *
 	if err != nil {
 		return sim, w, err
 	}
-	w.show = show
+	w.show, w.mode = show, sh.mode
 	if err := w.bootstrap(); err != nil {
 		return sim, w, err
 	}
@@ -151,9 +147,9 @@ func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *
 		}
 		p.DieAt, p.CanPause = sh.dieAt[k], f.Pause
 		for i := range plan {
-			if plan[i].Kind == leadership.KindRuleset {
-				rs := leadership.Ruleset{Policy: plan[i].Ruleset.Policy, Members: w.ruleset.Members}
-				plan[i].Ruleset = &rs
+			if c := &plan[i].change; c.Kind == leadership.KindRuleset {
+				rs := leadership.Ruleset{Policy: c.Ruleset.Policy, Members: w.ruleset.Members}
+				c.Ruleset = &rs
 			}
 		}
 		wg.Go(func() { w.coordinate(p, g, plan, sh.waits[2*(k%2):]) })
@@ -169,6 +165,14 @@ func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *
 	case sh.zombie:
 		sim.CutOff(w.hosts[w.ids[0]].proc)
 	}
+	if sh.routers > 0 {
+		r, err := w.router("router")
+		if err != nil {
+			return sim, w, err
+		}
+		r.p.CanPause, r.p.CanCut = f.Pause, f.Partition
+		r.clients(&wg, sh.routers, 5)
+	}
 	if err := sim.Do(maxSteps, wg.Wait); err != nil {
 		return sim, w, err
 	}
@@ -176,6 +180,7 @@ func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *
 	if err == nil {
 		err = w.verify(leader)
 	}
+	w.pairs()
 	tally.add(w)
 	return sim, w, err
 }
@@ -195,10 +200,10 @@ func (w *World) sleep() {
 	w.asleep = true
 }
 
-func (w *World) coordinate(p *stepsim.Proc, g *reparent.Guard, plan []reparent.Change, waits []time.Duration) {
-	for i, c := range plan {
+func (w *World) coordinate(p *stepsim.Proc, g *reparent.Guard, plan []move, waits []time.Duration) {
+	for i, m := range plan {
 		nap(p, waits[i%2])
-		rep := w.run(g, c)
+		rep := w.move(p, g, m)
 		w.note(rep, p.Life().Err() != nil)
 		if p.Life().Err() != nil {
 			return

@@ -163,25 +163,25 @@ func (h *hasher) entries(log []Entry) {
 
 // Digest implements Digester.
 func (n *store) Digest() uint64 {
-	st := n.acc.Status()
+	st, gate := n.acc.Status(), n.gate.State()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	h := newHasher()
 	h.str(n.disk.incarnation)
 	h.num(uint64(n.disk.applied))
-	for _, l := range []leadership.Leadership{n.disk.master, {Term: n.disk.checkpoint}, st.Source, st.Accepts, n.disk.rec.Source, {Term: st.Promised}, {Term: st.Leads}, {Term: n.disk.rec.Promised}, {Term: n.installed}, {Term: n.until}} {
+	for _, l := range []leadership.Leadership{n.disk.master, {Term: n.disk.checkpoint}, st.Source, st.Accepts, n.disk.rec.Source, {Term: st.Promised}, {Term: st.Leads}, {Term: n.disk.rec.Promised}, {Term: n.installed}, {Term: gate.Term}, {Term: gate.Sealed}} {
 		h.leader(l)
 	}
 	h.str(st.Floor.String())
 	h.num(n.doing.Load())
-	for _, f := range []bool{st.Changing, n.disk.have, n.disk.torn, n.disk.adrift, n.drained, n.out, n.stepping.Load()} {
+	for _, f := range []bool{st.Changing, n.disk.have, n.disk.torn, n.disk.adrift, n.out, n.stepping.Load()} {
 		h.flag(f)
 	}
 	h.entries(n.disk.log)
 	for _, t := range n.history {
 		h.term(t)
 	}
-	for _, n := range []int{n.commit, n.inflight, len(n.rules), len(n.rulesets), len(n.sending)} {
+	for _, n := range []int{n.commit, int(gate.Phase), n.gate.InFlight().Active, len(n.rules), len(n.rulesets), len(n.sending)} {
 		h.num(uint64(n))
 	}
 	ids := make([]leadership.NodeID, 0, len(n.matched))

@@ -45,9 +45,20 @@ type Harness struct {
 	// the guard's own.
 	Establish func(p *Process) (establish.Establisher, error)
 
-	ours bool // a store of this package: its runs must reach all of sometimes
+	ours         bool                        // a store of this package: its runs must reach all of sometimes
+	leased       bool                        // leaders hold leases of the simulated lessor
+	localReads   bool                        // followers give leases
+	reshape      func(seed uint64, s *shape) // of a test's own
+	hastyRelease bool                        // isolated nodes are let go without a promise
 
 	_ struct{}
+}
+
+func (h Harness) clockRate() float64 {
+	if h.localReads {
+		return leaseRate
+	}
+	return 0
 }
 
 // HarnessError says what is wrong with a harness, before anything is run.

@@ -15,11 +15,20 @@ import (
 // the order in which goroutines of one step run does not show.
 func (w *World) appending(p *stepsim.Proc, at leadership.NodeID) (uint64, func(error)) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
 	w.values[p]++
-	o := &op{client: p.Index(), at: string(at), value: uint64(p.Index())*100_000 + w.values[p], began: w.now.Load(), ended: math.MaxInt64}
+	v := uint64(p.Index())*100_000 + w.values[p]
+	w.mu.Unlock()
+	return v, w.appends(p.Index(), v, at)
+}
+
+// appends notes the beginning of an append of a value by a client, and returns
+// what notes its end.
+func (w *World) appends(client int, v uint64, at leadership.NodeID) func(error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o := &op{client: client, at: string(at), value: v, began: w.now.Load(), ended: math.MaxInt64}
 	w.ops = append(w.ops, o)
-	return o.value, func(err error) {
+	return func(err error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		o.ended = w.now.Load()

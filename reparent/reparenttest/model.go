@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tenure-go/tenure/internal/stepsim"
+	"github.com/tenure-go/tenure/lameduck"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/leadership/acceptor"
 	"github.com/tenure-go/tenure/reparent"
@@ -56,16 +57,20 @@ func LogStore() Harness { return Store(Traits{}) }
 
 // MariaDBLike is a store with the traits of a MariaDB server with
 // semi-synchronous replication.
-func MariaDBLike() Harness { return Store(Traits{SlowRead: true, Blocking: true, Repairs: true}) }
+func MariaDBLike() Harness { return Store(mariadbTraits()) }
+
+func mariadbTraits() Traits { return Traits{SlowRead: true, Blocking: true, Repairs: true} }
 
 // PostgreSQLLike is a store with the traits of a PostgreSQL server with
 // synchronous standbys.
-func PostgreSQLLike() Harness { return Store(Traits{Repairs: true, Opens: true, Restarts: true}) }
+func PostgreSQLLike() Harness { return Store(postgresTraits()) }
+
+func postgresTraits() Traits { return Traits{Repairs: true, Opens: true, Restarts: true} }
 
 // Store is a harness of simulated stores, to test revokers, establishers,
 // policies and registries with: Traits say how its nodes behave.
 func Store(t Traits) Harness {
-	return Harness{Name: "store", ours: true, Boot: func(h *Host) (Node, error) { return bootStore(h, t) }}
+	return Harness{Name: "store", ours: true, leased: t.Leased, localReads: t.LocalReads, Boot: func(h *Host) (Node, error) { return bootStore(h, t) }}
 }
 
 // store is the node: the real acceptor over a simulated disk, and a log.
@@ -74,6 +79,7 @@ type store struct {
 	h        *Host
 	disk     *storeDisk
 	acc      *acceptor.Acceptor
+	gate     *lameduck.Gate
 	out      bool        // it takes no part: see errOut
 	stepping atomic.Bool // StepDown runs
 
@@ -83,17 +89,14 @@ type store struct {
 	matched   map[leadership.NodeID]int
 	sending   map[leadership.NodeID]bool
 	commit    int
-	inflight  int
-	drained   bool
-	until     leadership.Term
 	rulesets  []leadership.Ruleset
 	rules     []*leadership.Rules
 	history   []leadership.Term // promises and grants of this life, in order, for explorers
 	doing     atomic.Uint64     // digest of who waits for what in this node, for explorers
 	changed   chan struct{}     // closed and replaced whenever the log or commit moves
 
-	holds    time.Duration // until when it may complete, on its own clock
-	renewing bool
+	holds    time.Duration                       // until when it may complete, on its own clock
+	renewing leadership.Term                     // for whom it asks for a lease
 	given    time.Duration                       // until when it supports nobody else
 	support  map[leadership.NodeID]time.Duration // until when followers support it
 
@@ -101,9 +104,13 @@ type store struct {
 }
 
 func bootStore(h *Host, t Traits) (Node, error) {
+	gate, err := shutGate(h)
+	if err != nil {
+		return Node{}, err
+	}
 	reboot := h.Disk != nil
 	n := &store{
-		Traits: t, h: h, disk: openDisk(h), matched: map[leadership.NodeID]int{}, sending: map[leadership.NodeID]bool{},
+		Traits: t, h: h, disk: openDisk(h), gate: gate, matched: map[leadership.NodeID]int{}, sending: map[leadership.NodeID]bool{},
 		support: map[leadership.NodeID]time.Duration{},
 		changed: make(chan struct{}), turn: make(chan struct{}, 1),
 	}
@@ -247,38 +254,6 @@ func (n *store) Status(ctx context.Context) (leadership.Status, error) {
 	defer n.mu.Unlock()
 	return leadership.Status{
 		Node: n.h.ID, Incarnation: n.disk.incarnation, Promised: st.Promised, Leads: st.Leads, Source: st.Source,
-		Position: r.Position, Markers: r.Markers, BelowFloor: !st.Floor.IsZero(), Draining: n.drained,
+		Position: r.Position, Markers: r.Markers, BelowFloor: !st.Floor.IsZero(), Draining: !st.Leads.IsZero() && n.gate.State().Phase != lameduck.Serving,
 	}, nil
-}
-
-// Promise implements revoke.Promiser.
-func (n *store) Promise(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
-	if got, err, wrong := n.promiseWrong(ctx, t); wrong {
-		return got, err
-	}
-	if n.SlowRead {
-		return n.acc.Recruit(ctx, t, nil)
-	}
-	return n.acc.Recruit(ctx, t, n.quietReading)
-}
-
-// quietReading waits for the writer that had the log before the gate was shut.
-func (n *store) quietReading(ctx context.Context) (acceptor.Reading, error) {
-	give, err := n.take(ctx)
-	if err != nil {
-		return acceptor.Reading{}, err
-	}
-	defer give()
-	return n.reading(ctx)
-}
-
-// slowReader is a store whose position takes time to read.
-type slowReader struct{ *store }
-
-// Read implements revoke.Reader.
-func (n slowReader) Read(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
-	if err := n.h.Sleep(ctx, 7*time.Millisecond); err != nil { // the relay log is being applied
-		return leadership.Testimony{}, err
-	}
-	return n.acc.Read(ctx, t, n.quietReading)
 }

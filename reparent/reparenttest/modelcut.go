@@ -2,6 +2,7 @@ package reparenttest
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/tenure-go/tenure/internal/stepsim"
@@ -83,4 +84,82 @@ func (h hasty) Revoke(ctx context.Context, ask revoke.Ask, report func(leadershi
 		})
 	}
 	return err
+}
+
+// release is what a person does when nodes that were isolated are needed: have
+// each promise, and let it go.
+func (w *World) release(p *stepsim.Proc) {
+	ctx := p.Life()
+	view := w.process(p)
+	rec, err := view.Registry.Load(ctx)
+	if err != nil {
+		return
+	}
+	iso, err := view.isolate()
+	if err != nil {
+		return
+	}
+	for _, held := range rec.Held {
+		n := view.Nodes[held.Node]
+		s, err := n.Status.Status(ctx)
+		if err != nil {
+			continue
+		}
+		t, err := n.Promise.Promise(ctx, leadership.MaxTerm(leadership.MaxTerm(s.Promised, held.Term), rec.Active.Term))
+		if err == nil {
+			_ = iso.Release(ctx, t)
+		}
+	}
+}
+
+// last is the target that an isolation leaves unfenced.
+func last(ask revoke.Ask) leadership.NodeID {
+	ids := slices.DeleteFunc(slices.Clone(ask.Targets), func(id leadership.NodeID) bool { return id == ask.Leader })
+	if len(ids) < 3 {
+		return ""
+	}
+	return slices.Max(ids)
+}
+
+// butOne is a fence of all followers but one.
+type butOne struct{ fence *revoke.Push }
+
+func (b butOne) Revoke(ctx context.Context, ask revoke.Ask, report func(leadership.Testimony)) error {
+	spared := last(ask)
+	ask.Targets = slices.DeleteFunc(slices.Clone(ask.Targets), func(id leadership.NodeID) bool { return id == spared })
+	return b.fence.Revoke(ctx, ask, report)
+}
+
+// peek reads the position of that one, which promises nothing.
+type peek struct{ p *Process }
+
+func (k peek) Revoke(ctx context.Context, ask revoke.Ask, report func(leadership.Testimony)) error {
+	id := last(ask)
+	h, ok := k.p.w.hosts[id]
+	if !ok {
+		return nil
+	}
+	t, err := peekAt(ctx, remote{k.p.proc, h}, ask.Term)
+	if err == nil {
+		report(t)
+	}
+	return err
+}
+
+func peekAt(ctx context.Context, r remote, t leadership.Term) (leadership.Testimony, error) {
+	return ask(ctx, r, "peek", t, func(ctx context.Context, h *Host) (got leadership.Testimony, err error) {
+		n, ok := h.node.Client.(*store)
+		if !ok || n.out {
+			return got, errOut
+		}
+		read, err := n.quietReading(ctx)
+		if err != nil {
+			return got, err
+		}
+		st := n.acc.Status()
+		return leadership.Testimony{
+			Node: h.ID, Incarnation: n.disk.incarnation, Term: t, Kind: leadership.Statement, Read: &read.Position,
+			Markers: read.Markers, BelowFloor: !st.Floor.IsZero(), LeaseLeft: n.leaseLeft(), Mechanism: "peek",
+		}, nil
+	})
 }

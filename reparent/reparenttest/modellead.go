@@ -2,51 +2,9 @@ package reparenttest
 
 import (
 	"context"
-	"time"
 
 	"github.com/tenure-go/tenure/leadership"
-	"github.com/tenure-go/tenure/revoke"
 )
-
-// Drain implements revoke.StepDowner.
-func (n *store) Drain(ctx context.Context, t leadership.Term, d time.Duration) (revoke.Drained, error) {
-	if err := n.current(t); err != nil {
-		return revoke.Drained{}, err
-	}
-	n.mu.Lock()
-	n.drained, n.until = true, t
-	start := n.inflight
-	n.mu.Unlock()
-	dctx, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
-	_ = n.await(dctx, func() bool { return n.inflight == 0 })
-	n.mu.Lock()
-	left := n.inflight
-	n.mu.Unlock()
-	// The node ends its drain by itself when no step-down follows.
-	n.h.Go(func(life context.Context) {
-		if n.h.Sleep(life, d+200*time.Millisecond) != nil {
-			return
-		}
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		if n.until == t {
-			n.drained = false
-		}
-	})
-	return revoke.Drained{Finished: start - left, Survivors: left}, nil
-}
-
-// StepDown implements revoke.StepDowner.
-func (n *store) StepDown(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
-	n.stepping.Store(true)
-	got, err := n.acc.StepDown(ctx, t, n.quietReading)
-	n.stepping.Store(false)
-	if err == nil && n.Restarts {
-		n.h.Reboot()
-	}
-	return got, err
-}
 
 func (n *store) acceptance(l leadership.Leadership) leadership.Acceptance {
 	return leadership.Acceptance{Node: n.h.ID, Incarnation: n.disk.incarnation, Term: l.Term, Leader: l.Leader, Position: n.position()}
@@ -119,10 +77,9 @@ func (n *store) Grant(ctx context.Context, t leadership.Term) error {
 		return err
 	}
 	n.mu.Lock()
-	n.drained = false
 	n.history = append(n.history, t)
 	n.mu.Unlock()
 	n.h.Saw(Event{Kind: Granted, Leadership: l})
 	n.push(l)
-	return nil
+	return n.serve(t)
 }

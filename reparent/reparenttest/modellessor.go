@@ -84,8 +84,8 @@ func (n *store) mayComplete(l leadership.Leadership) bool {
 	if !n.Leased || n.h.Elapsed() < n.holds {
 		return true
 	}
-	if !n.renewing {
-		n.renewing = true
+	if n.renewing != l.Term {
+		n.renewing = l.Term
 		n.h.Go(func(life context.Context) { n.renew(life, l) })
 	}
 	return false
@@ -108,7 +108,7 @@ func (n *store) renew(life context.Context, l leadership.Leadership) {
 			if err == nil {
 				n.holds = max(n.holds, sent+leaseLength)
 			}
-			n.renewing = false
+			n.renewed(l)
 			n.mu.Unlock()
 			if err == nil {
 				n.complete(l)
@@ -117,6 +117,14 @@ func (n *store) renew(life context.Context, l leadership.Leadership) {
 		}
 	}
 	n.mu.Lock()
-	n.renewing = false
+	n.renewed(l)
 	n.mu.Unlock()
+}
+
+// renewed says that nobody asks for a lease of l any more. It is called under
+// mu.
+func (n *store) renewed(l leadership.Leadership) {
+	if n.renewing == l.Term {
+		n.renewing = leadership.Term{}
+	}
 }

@@ -182,22 +182,12 @@ func (n *store) durable(i int) bool {
 
 // Append implements Client.
 func (n *store) Append(ctx context.Context, v uint64) error {
-	st := n.acc.Status()
-	n.mu.Lock()
-	if st.Leads.IsZero() || n.drained {
-		until := n.until
-		n.mu.Unlock()
-		return &leadership.Refusal{Term: st.Leads, Until: until, Leader: st.Source.Leader, Reason: "not leading"}
+	tok, t, err := n.enter()
+	if err != nil {
+		return err
 	}
-	n.inflight++
-	n.mu.Unlock()
-	defer func() {
-		n.mu.Lock()
-		n.inflight--
-		n.wake()
-		n.mu.Unlock()
-	}()
-	l := leadership.Leadership{Leader: n.h.ID, Term: st.Leads}
+	defer tok.Exit()
+	l := leadership.Leadership{Leader: n.h.ID, Term: t}
 	at, err := n.appendOwn(ctx, l, v)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ type tally struct {
 	n       map[string]int
 	runs    int
 	changes int
+	mixes   map[[2]mechanism]int
 }
 
 // sometimes are the states that at least one of a few hundred runs under all
@@ -46,7 +47,10 @@ func (t *tally) add(w *World) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.n == nil {
-		t.n = map[string]int{}
+		t.n, t.mixes = map[string]int{}, map[[2]mechanism]int{}
+	}
+	for k, v := range w.mixes {
+		t.mixes[k] += v
 	}
 	t.runs++
 	for k, v := range w.counts {

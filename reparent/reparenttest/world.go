@@ -25,6 +25,12 @@ type World struct {
 	regProc *stepsim.Proc
 	ruleset leadership.Ruleset
 	rules   *leadership.Rules
+	mode    leadership.Mode
+	usedBy  map[leadership.Term]mechanism // written under mu
+	mixes   map[[2]mechanism]int          // how often a grant by one came after a grant by the other
+	routed  []error                       // what clients of routers were told; written under mu
+	breaker *breaker
+	lessor  *lessor
 	own     map[*reparent.Guard]mechanisms // of the harness; written while nothing runs
 	oracle
 }
@@ -36,7 +42,7 @@ const maxSteps = 100_000
 func newWorld(sim *stepsim.Sim, h Harness, size int, policy leadership.Policy) (*World, error) {
 	w := &World{
 		sim: sim, h: h, hosts: map[leadership.NodeID]*Host{}, regProc: sim.Proc("registry"),
-		own: map[*reparent.Guard]mechanisms{},
+		own: map[*reparent.Guard]mechanisms{}, usedBy: map[leadership.Term]mechanism{}, mixes: map[[2]mechanism]int{},
 	}
 	w.oracle.init(w)
 	w.regHost = &Host{ID: "registry", w: w, proc: w.regProc}
@@ -67,6 +73,7 @@ func newWorld(sim *stepsim.Sim, h Harness, size int, policy leadership.Policy) (
 		}
 		w.boot(host)
 	}
+	w.breaker, w.lessor = newBreaker(w), newLessor(w)
 	sim.Check = w.check
 	return w, w.err
 }
@@ -112,6 +119,7 @@ func limits() reparent.Limits {
 // coordinator adds a process that changes leaders.
 func (w *World) coordinator(name string, edit func(*reparent.Config)) (*stepsim.Proc, *reparent.Guard, error) {
 	p := w.sim.Proc(name)
+	p.Control = true
 	g, err := w.guard(p, edit)
 	return p, g, err
 }
@@ -126,6 +134,11 @@ func (w *World) guard(p *stepsim.Proc, edit func(*reparent.Config)) (*reparent.G
 		edit(&cfg)
 	}
 	view := w.process(p)
+	iso, err := view.isolate()
+	if err != nil {
+		return nil, err
+	}
+	cfg.Isolate, cfg.ClockRate = iso, w.h.clockRate()
 	var nodes []reparent.Node
 	for _, id := range w.ids {
 		nodes = append(nodes, view.Nodes[id])
@@ -166,8 +179,10 @@ func (w *World) bootstrap() error {
 	if err != nil {
 		return err
 	}
+	first := reparent.Bootstrap(w.ruleset, w.ids[0])
+	first.Mode = w.mode
 	var rep *reparent.Report
-	if err := w.sim.Do(maxSteps, func() { rep = w.run(g, reparent.Bootstrap(w.ruleset, w.ids[0])) }); err != nil {
+	if err := w.sim.Do(maxSteps, func() { rep = w.run(g, first) }); err != nil {
 		return err
 	}
 	return rep.Err
@@ -190,8 +205,9 @@ func (w *World) heal(name string) (leadership.NodeID, error) {
 			if rep = w.run(g, reparent.Resume()); rep.Err == nil {
 				break
 			}
-			// What a change cannot bring back, a sweep can.
+			// What a change cannot bring back, a sweep can, and a person.
 			_, _ = g.Sweep(context.Background())
+			w.release(p)
 		}
 		if rep.Err == nil {
 			werr = w.append(context.Background(), p, rep.To)
