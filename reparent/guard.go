@@ -100,7 +100,9 @@ type Config struct {
 	// machines. Nil: random.
 	Nonce func() string
 	// Ruleset is one that is known to have been in force, for an emergency
-	// while the registry is down. The zero Ruleset: the last one read.
+	// while the registry is down. The zero Ruleset: the last one read. It says
+	// that the cluster is in Full mode: never set it for one in Shortcut mode,
+	// where nobody may lead whom the registry does not show.
 	Ruleset leadership.Ruleset
 	// Catalog reads policies; nil: the built-in ones.
 	Catalog *leadership.Catalog

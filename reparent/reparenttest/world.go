@@ -138,6 +138,9 @@ func (w *World) guard(p *stepsim.Proc, edit func(*reparent.Config)) (*reparent.G
 	if err != nil {
 		return nil, err
 	}
+	if w.mode == leadership.Shortcut {
+		cfg.Ruleset = leadership.Ruleset{} // it is for clusters that can do without the registry
+	}
 	cfg.Isolate, cfg.ClockRate = iso, w.h.clockRate()
 	var nodes []reparent.Node
 	for _, id := range w.ids {
