@@ -3,6 +3,8 @@ package reparenttest
 import (
 	"strconv"
 	"testing"
+
+	"github.com/tenure-go/tenure/internal/stepsim"
 )
 
 func TestScenario(t *testing.T) {
@@ -57,5 +59,58 @@ func TestEverySituationHasAStoryOrAReason(t *testing.T) {
 		default:
 			t.Errorf("%s has no story", c)
 		}
+	}
+}
+
+// A story is worth what it catches: each of these fails when the rule that it
+// is about is taken out of the nodes.
+func TestStoriesFailWithoutTheRuleThatTheyAreAbout(t *testing.T) {
+	t.Parallel()
+	stories := map[string]scenario{}
+	for _, sc := range scenarios() {
+		stories[sc.name] = sc
+	}
+	for _, c := range []struct {
+		story string
+		b     bugs
+	}{
+		{"log/follower_restarts_around_its_promise", bugs{volatilePromise: true}},
+		{"log/follower_restarts_around_its_promise", bugs{volatileFence: true}},
+		{"stepdown/node_dies_at_every_point_and_leads_no_more", bugs{resumes: true}},
+		{"partition/leader_sleeps_through_a_change_with_answers_queued", bugs{noTermCheck: true}},
+		{"partition/leader_sleeps_through_a_change_with_answers_queued", bugs{lateRefusal: true}},
+		{"log/slow_write_ends_after_the_promise", bugs{earlyRead: true}},
+		{"policy/three_of_four_is_revoked_by_two", bugs{anyAck: true}},
+		{"log/late_copy_of_everything_from_an_old_change", bugs{falseAccept: true}},
+		{"partition/leader_with_a_set_that_is_not_durable", bugs{staleRead: true}},
+		{"storage/torn_promise_keeps_the_gate_shut", bugs{tornOpens: true}},
+		{"storage/node_comes_back_empty_under_its_old_name", bugs{amnesia: true}},
+		{"log/late_grant_under_a_lower_term", bugs{selfGrant: true}},
+		{"coordinator/last_message_arrives_again_much_later", bugs{lowPromise: true}},
+		{"coordinator/a_duel_settles", bugs{tie: true}},
+		{"client/cannot_tell_and_asks_the_next_leader", bugs{twice: true}},
+		{"log/slow_write_ends_after_the_promise", bugs{ackEarly: true}},
+		{"log/long_tail_of_an_old_term_loses_to_a_short_one_of_a_new", bugs{cutsBack: true}},
+		{"stepdown/client_gives_up_while_its_commit_waits", bugs{earlyCommit: true}},
+	} {
+		t.Run(c.story, func(t *testing.T) {
+			sc, ok := stories[c.story]
+			if !ok {
+				t.Fatal("there is no such story")
+			}
+			ways := uint64(max(1, sc.variants))
+			for seed := range ways + 40 {
+				var how stepsim.Chooser = stepsim.Quiet()
+				if seed >= ways {
+					how = stepsim.Seed(seed, restless)
+				}
+				got := sc.once(t, Store(Traits{OneSlot: true, bugs: c.b}), Everything(), seed, seed%ways, seed >= ways, how, false)
+				if got.err != nil {
+					t.Logf("%v (seed %d)", got.err, seed)
+					return
+				}
+			}
+			t.Error("it passes")
+		})
 	}
 }
