@@ -1,58 +1,36 @@
 package reparenttest
 
 import (
+	"context"
+
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
-	"github.com/tenure-go/tenure/revoke"
 )
-
-// rounds are the mechanisms that need nothing but nodes.
-var rounds = []struct {
-	name string
-	make func(p *Process) (revoke.Revoker, error)
-}{
-	{"proposal", func(p *Process) (revoke.Revoker, error) {
-		return revoke.NewProposal(p.Promisers(), revoke.Options{})
-	}},
-	{"fence", func(p *Process) (revoke.Revoker, error) {
-		return revoke.NewFence(p.Promisers(), revoke.Options{})
-	}},
-	{"source", func(p *Process) (revoke.Revoker, error) {
-		return revoke.NewSource(p.Promisers(), revoke.Options{})
-	}},
-	{"step down", func(p *Process) (revoke.Revoker, error) {
-		push, err := revoke.NewProposal(p.Promisers(), revoke.Options{})
-		if err != nil || len(p.StepDowners()) == 0 {
-			return push, err
-		}
-		step, err := revoke.NewStepDown(p.StepDowners())
-		if err != nil {
-			return nil, err
-		}
-		return revoke.Then(revoke.Stage{Revoker: step}, revoke.Stage{Revoker: push})
-	}},
-}
 
 // mechanismStories are about rounds of every kind in every order.
 func mechanismStories() []scenario {
+	rounds := []mechanism{byProposal, byFence, bySource, byStepDown, byIsolation}
 	n := len(rounds)
-	mix := func(s *script, name string, k int, dies bool) {
-		a := s.coordinator(name)
-		m, err := rounds[k%n].make(s.process(a.p))
+	by := func(s *script, a *actor, m mechanism) reparent.Change {
+		r, err := s.process(a.p).revoker(m)
 		if err != nil {
-			s.fail("%s: %v", rounds[k%n].name, err)
+			s.fail("%s: %v", m, err)
 		}
 		c := reparent.Emergency()
-		c.Revoke = m
+		c.Revoke = r
+		return c
+	}
+	mix := func(s *script, name string, k int, dies bool) {
+		a := s.coordinator(name)
 		if dies {
 			a.p.DieAt = s.variant * 7 % 45
 		}
-		a.begin(c).wait()
+		a.begin(by(s, a, rounds[k%n])).wait()
 	}
 	return []scenario{
 		{
 			name: "mechanism/every_triple_with_a_crash_in_between", covers: []string{"12"}, size: 4, policy: leadership.AtLeast(3),
-			needs: Features{Crash: true}, variants: n * n * n,
+			needs: Features{Crash: true, Partition: true}, variants: n * n * n,
 			script: func(s *script) {
 				w := s.write("n1")
 				mix(s, "a", s.variant, true)
@@ -83,5 +61,59 @@ func mechanismStories() []scenario {
 				w.wait()
 			},
 		},
+		{
+			name: "mechanism/isolated_leader_is_let_go_once_it_promised", covers: []string{"15"},
+			needs: Features{Partition: true, Crash: true}, variants: 8,
+			script: func(s *script) {
+				s.wrote("n1", 1)
+				w := s.write("n1")
+				a := s.coordinator("a")
+				if s.variant > 0 {
+					a.p.DieAt = 6 * s.variant
+				}
+				a.begin(by(s, a, byIsolation)).wait()
+				w.wait()
+				b := s.coordinator("b")
+				b.do(reparent.Resume()).ends(reparent.Done)
+				s.sweep(b)
+				if s.quiet {
+					s.demand(!s.hosts["n1"].proc.Isolated, "n1 is still isolated after a sweep")
+				}
+				s.wrote(s.leader().Leader, 1)
+			},
+		},
+		{
+			name: "mechanism/stale_coordinator_lets_a_node_go", covers: []string{"15"}, needs: Features{Partition: true},
+			script: func(s *script) {
+				a, b := s.coordinator("a"), s.coordinator("b")
+				a.do(by(s, a, byIsolation))
+				s.hold("req a>breaker release")
+				sw := s.sweeping(a)
+				s.reach(func() bool { return s.sim.Waiting("req a>breaker release") > 0 || sw.over })
+				late := s.sim.Waiting("req a>breaker release") > 0
+				to := s.leader().Leader
+				if d := b.do(by(s, b, byIsolation)); !late || d.rep.Outcome != reparent.Done || !s.hosts[to].proc.Isolated {
+					return
+				}
+				s.free()
+				sw.wait()
+				s.demand(s.hosts[to].proc.Isolated, "%s was let go by a coordinator of a term that is over", to)
+			},
+		},
 	}
 }
+
+// sweeping runs a sweep beside the script.
+func (s *script) sweeping(a *actor) *deed {
+	d := &deed{s: s, name: "sweep of " + a.p.Name}
+	s.sim.Go(func() {
+		_, err := a.g.Sweep(context.Background())
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		d.err, d.over = err, true
+	})
+	return d
+}
+
+// sweep runs one to its end.
+func (s *script) sweep(a *actor) { s.sweeping(a).wait() }

@@ -26,8 +26,7 @@ var elsewhere = map[string]string{
 	"S22": "sets of GTIDs are compared by leadership's position tests; a simulated log has one order",
 	"6":   "the decision is one pure function: every minimal revocation and every near miss is enumerated in package leadership",
 	"28":  "a restored backup is a disk that lost what it promised, which only its incarnation tells: storage/node_comes_back_empty_under_its_old_name is the same to everyone else; acceptor's tests",
-	"15":  "mixes of mechanisms are runs of their own",
-	"16":  "leases need clocks at their bound, which a table of them shows better: revoke's tests",
+	"16":  "clocks at their bound, restarts of the lessor and pauses are a table: TestLeasesAtTheBoundOfTheClocks, and revoke's tests",
 }
 
 func TestEverySituationHasAStoryOrAReason(t *testing.T) {

@@ -317,4 +317,3 @@ func (s *script) seen(k EventKind) int { return s.counts[string(k)] }
 
 // high is a term that no coordinator would take.
 func high(num uint64) leadership.Term { return leadership.Term{Num: num, Proposer: "other"} }
-
