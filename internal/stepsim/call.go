@@ -81,7 +81,7 @@ func call[V any](ctx context.Context, from, to *Proc, op string, pure bool, h fu
 	waits := &caller{}
 	answer := func(e *Event, r result) {
 		content, known := uint64(0), false
-		if s.x != nil && s.Content != nil {
+		if s.thorough && s.Content != nil {
 			content, known = s.Content(r.v, r.err)
 		}
 		s.post(&Event{content: content, known: known, kind: reply, from: to, to: from, op: op, life: life, caller: waits, cause: e.id, asked: e, fire: func(h how) {

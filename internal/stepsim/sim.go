@@ -75,6 +75,8 @@ type Sim struct {
 	Content func(v any, err error) (digest uint64, known bool)
 	// x explores; nil when nobody does.
 	x *Explorer
+	// thorough: the run is one that an explorer makes, or makes again.
+	thorough bool
 }
 
 // Pick is one decision of a run: which of how many.
@@ -118,7 +120,7 @@ func (s *Sim) Mend() {
 // Settled ends an exploration in the middle of a run: what comes now is the
 // quiet schedule and no part of the scope.
 func (s *Sim) Settled() {
-	s.x = nil
+	s.x, s.thorough = nil, false
 	s.chooser = Quiet()
 	s.Allow(Faults{})
 }
@@ -129,8 +131,12 @@ func (s *Sim) Steps() int { return s.steps }
 // Picks returns the decisions of the run so far.
 func (s *Sim) Picks() []Pick { return s.picks }
 
-// Explored reports whether the run is one of an explorer's.
-func (s *Sim) Explored() bool { return s.x != nil }
+// Thorough makes of a run with an explorer's picks the run that the explorer
+// made: it ends when all that is under way has arrived.
+func (s *Sim) Thorough() { s.thorough = true }
+
+// Explored reports whether the run is one of an explorer's, or Thorough.
+func (s *Sim) Explored() bool { return s.thorough }
 
 // Ambiguous counts events that were told apart only by the order in which
 // goroutines posted them. A run in which there are none is a function of its
@@ -152,7 +158,13 @@ func (s *Sim) choose(p Point) int {
 // Run takes steps until done, which is called at quiescent points, returns
 // true. It returns the error of Check, or ErrStuck after limit steps.
 func (s *Sim) Run(limit int, done func() bool) error {
-	nap := time.Millisecond
+	first, most := time.Millisecond, 32*time.Millisecond
+	if s.thorough {
+		// What could go wrong while nothing happens could as well go wrong
+		// just before the next thing does.
+		first, most = time.Second, time.Second
+	}
+	nap := first
 	s.phase++
 	for range limit {
 		synctest.Wait()
@@ -164,7 +176,7 @@ func (s *Sim) Run(limit int, done func() bool) error {
 		}
 		// An explorer lets all that is under way arrive: a schedule that ends
 		// earlier would stand for one in which more of it had happened.
-		if done() && (s.x == nil || len(s.deliverable()) == 0) {
+		if done() && (!s.thorough || len(s.deliverable()) == 0) {
 			return nil
 		}
 		s.steps++
@@ -179,12 +191,12 @@ func (s *Sim) Run(limit int, done func() bool) error {
 		}
 		switch s.step() {
 		case moved:
-			nap = time.Millisecond
+			nap = first
 		case covered:
 			return ErrPruned
 		case idle:
 			s.doze(nap)
-			nap = min(2*nap, 32*time.Millisecond)
+			nap = min(2*nap, most)
 		}
 	}
 	return ErrStuck
@@ -326,7 +338,7 @@ func (s *Sim) intake() {
 			same = 0
 		}
 		e.id = s.posted
-		if s.x != nil {
+		if s.thorough {
 			e.id = mix(mixString(uint64(e.kind), e.op), uint64(e.from.index)<<32|uint64(e.to.index))
 			switch {
 			case e.known:
@@ -348,7 +360,7 @@ func (s *Sim) intake() {
 
 // digest brings what the processes observed up to date, for an explorer.
 func (s *Sim) digest(in []*Event) {
-	if s.x == nil {
+	if !s.thorough {
 		return
 	}
 	if q := s.ask; q != nil {

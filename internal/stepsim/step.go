@@ -190,7 +190,7 @@ func (s *Sim) deliver(i int) {
 // hit lets an event happen.
 func (s *Sim) hit(e *Event, h how) {
 	e.to.reached++
-	if s.x != nil {
+	if s.thorough {
 		if e.pure {
 			s.ask = e
 		} else {

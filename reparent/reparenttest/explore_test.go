@@ -1,82 +1,72 @@
 package reparenttest
 
 import (
-	"errors"
 	"os"
+	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/tenure-go/tenure/internal/stepsim"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
 )
 
-// explore runs one change under every schedule of the scope.
-func explore(t *testing.T, h Harness, size int, p leadership.Policy, f stepsim.Faults, sc stepsim.Scope, change func() reparent.Change) stepsim.Found {
-	return stepsim.Explore(sc, func(x *stepsim.Explorer) (sim *stepsim.Sim, err error) {
-		synctest.Test(t, func(*testing.T) {
-			sim = x.Sim(stepsim.Faults{})
-			defer sim.Close()
-			var w *World
-			w, err = newWorld(sim, h, size, p)
-			if err != nil {
-				return
-			}
-			if err = w.bootstrap(); err != nil {
-				return
-			}
-			for _, host := range w.hosts {
-				host.proc.CanCrash = true
-			}
-			w.track()
-			c1 := sim.Proc("c1")
-			g, gerr := w.guard(c1, func(c *reparent.Config) { forgets(c1, c) })
-			if gerr != nil {
-				err = gerr
-				return
-			}
-			sim.Allow(f)
-			err = sim.Do(maxSteps, func() { w.run(g, change()) })
-			if err == nil {
-				err = w.truthful()
-			}
-		})
-		return sim, err
-	})
+// scopes are explored at every run of the tests; those that take longer when
+// TENURE_EXPLORE says for how long at most each.
+func scopes() (short, long []Scope) {
+	two, three := leadership.AtLeast(2), leadership.AtLeast(3)
+	planned := []reparent.Change{reparent.Planned("n2")}
+	rivals := []reparent.Change{reparent.Planned("n2"), reparent.Emergency()}
+	short = []Scope{
+		{Delays: 2},
+		{Crash: 1},
+		{Drop: 1},
+		{Changes: planned, Delays: 2},
+		{Changes: planned, Drop: 1},
+		{Writes: 1, Delays: 1},
+		{Changes: rivals, Delays: 1},
+		{Nodes: 4, Policy: two, Delays: 1},
+		{Nodes: 4, Policy: three, Delays: 1},
+		{Mode: leadership.Shortcut, Delays: 1},
+	}
+	long = []Scope{
+		{Delays: AllOrders},
+		{Delays: 3},
+		{Changes: planned, Crash: 1},
+		{Changes: planned, Delays: AllOrders},
+		{Crash: 1, Delays: 1},
+		{Torn: 1, Delays: 1},
+		{Writes: 1, Crash: 1},
+		{Writes: 1, Delays: 2},
+		{Changes: rivals, Delays: 2},
+		{Changes: rivals, Crash: 1},
+		{Nodes: 4, Policy: two, Crash: 1},
+		{Nodes: 4, Policy: three, Crash: 1},
+		{Mode: leadership.Shortcut, Crash: 1},
+	}
+	return short, long
 }
 
-func TestExplore(t *testing.T) {
-	for _, sc := range []struct {
-		name string
-		f    stepsim.Faults
-	}{
-		{"delay 1", stepsim.Faults{Delays: 1}},
-		{"delay 2", stepsim.Faults{Delays: 2}},
-		{"delay 1, crash", stepsim.Faults{Delays: 1, Crash: 1}},
-		{"crash", stepsim.Faults{Crash: 1}},
-		{"all orders of requests", stepsim.Faults{Reorder: true, Coarse: true}},
-		{"all orders", stepsim.Faults{Reorder: true}},
-	} {
-		t.Run(sc.name, func(t *testing.T) {
-			start := time.Now()
-			got := explore(t, LogStore(), 3, leadership.Majority(), sc.f, stepsim.Scope{Within: exploreFor(t)}, reparent.Emergency)
-			t.Logf("%+v in %v", got, time.Since(start))
-			if got.Err != nil && !errors.Is(got.Err, stepsim.ErrPruned) {
-				t.Error(got.Err)
+func TestEveryScheduleOfSmallScopes(t *testing.T) {
+	t.Parallel()
+	short, long := scopes()
+	var most time.Duration
+	if s := os.Getenv("TENURE_EXPLORE"); s != "" {
+		var err error
+		if most, err = time.ParseDuration(s); err != nil {
+			t.Fatalf("TENURE_EXPLORE=%q: %v", s, err)
+		}
+		short = append(short, long...)
+	}
+	for _, s := range short {
+		t.Run(strings.ReplaceAll(s.String(), " ", "_"), func(t *testing.T) {
+			s.Within = most
+			got := Explore(t, LogStore(), s)
+			if !got.Complete && most == 0 {
+				t.Errorf("not all of it: %+v", got)
+			}
+			if got.Healed == 0 {
+				t.Error("no schedule was healed")
 			}
 		})
 	}
-}
-
-func exploreFor(t *testing.T) time.Duration {
-	s := os.Getenv("TENURE_EXPLORE")
-	if s == "" {
-		return 4 * time.Second
-	}
-	d, err := time.ParseDuration(s)
-	if err != nil {
-		t.Fatalf("TENURE_EXPLORE=%q: %v", s, err)
-	}
-	return d
 }

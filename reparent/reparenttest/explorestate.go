@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"hash/maphash"
+	"hash"
+	"hash/fnv"
+	"io"
 	"slices"
 	"time"
 
@@ -15,15 +17,17 @@ import (
 	"github.com/tenure-go/tenure/revoke"
 )
 
-// Digester is an Inspector that an explorer can ask for more: a digest of all,
-// durable or not, that the further behaviour of the node rests on while nothing
-// is under way at it. Schedules that bring a node to the same state by other
-// ways are then explored once. A digest that leaves something out makes the
-// search miss schedules; without one nothing is missed, and more is run.
+// Digester is an Inspector that Explore can ask for more: a digest of all,
+// durable or not, that the further behaviour of the node rests on, with how far
+// what is under way has come where neither a message nor a write shows it. What
+// the node sends and writes must be told by the names it gives that, together
+// with the request it answers. Schedules that bring a node to the same state by
+// other ways are then explored once. A digest that leaves something out makes
+// the search miss schedules; without one nothing is missed, and more is run.
 type Digester interface {
 	Inspector
-	// Digest must be equal for equal states of one process of the test, and
-	// should differ for others: hash/maphash is good.
+	// Digest must be equal for equal states and should differ for others:
+	// hash/fnv is good.
 	Digest() uint64
 }
 
@@ -111,30 +115,24 @@ func digestJSON(v any) uint64 {
 	return h.Sum64()
 }
 
-// digestSeed is one for the process: digests are compared within it only.
-var digestSeed = maphash.MakeSeed()
-
 // hasher writes the parts of a state, each ended, so that no two run together.
-type hasher struct{ maphash.Hash }
+// It gives the same in every process: a schedule found in one is run in another.
+type hasher struct{ hash.Hash64 }
 
-func newHasher() *hasher {
-	h := &hasher{}
-	h.SetSeed(digestSeed)
-	return h
-}
+func newHasher() hasher { return hasher{fnv.New64a()} }
 
-func (h *hasher) num(n uint64) {
+func (h hasher) num(n uint64) {
 	var b [8]byte
 	binary.LittleEndian.PutUint64(b[:], n)
 	_, _ = h.Write(b[:])
 }
 
-func (h *hasher) str(s string) {
+func (h hasher) str(s string) {
 	h.num(uint64(len(s)))
-	_, _ = h.WriteString(s)
+	_, _ = io.WriteString(h, s)
 }
 
-func (h *hasher) flag(b bool) {
+func (h hasher) flag(b bool) {
 	if b {
 		h.num(1)
 	} else {
@@ -142,17 +140,17 @@ func (h *hasher) flag(b bool) {
 	}
 }
 
-func (h *hasher) term(t leadership.Term) {
+func (h hasher) term(t leadership.Term) {
 	h.num(t.Num)
 	h.str(t.Proposer)
 }
 
-func (h *hasher) leader(l leadership.Leadership) {
+func (h hasher) leader(l leadership.Leadership) {
 	h.str(string(l.Leader))
 	h.term(l.Term)
 }
 
-func (h *hasher) entries(log []Entry) {
+func (h hasher) entries(log []Entry) {
 	h.num(uint64(len(log)))
 	for _, e := range log {
 		h.term(e.Term)
