@@ -1,0 +1,2 @@
+// Package grpcbuffer carries refusals, terms and held calls over gRPC.
+package grpcbuffer
