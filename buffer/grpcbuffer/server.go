@@ -182,11 +182,12 @@ func (s *Server) enter(ctx context.Context, c Class, method string) (call, error
 	default:
 		return call{}, s.refuse(ctx, fmt.Errorf("no such class of calls: %s", c))
 	}
+	s.live.handlers.Add(1) // before it is admitted: nobody admitted is ever missed
 	tok, err := gate.EnterInfo(kind, lameduck.Info{Label: method})
 	if err != nil {
+		s.live.exit(&s.live.handlers)
 		return call{}, s.refuse(ctx, err)
 	}
-	s.live.handlers.Add(1)
 	in := call{unit: tok, gate: gate, live: &s.live}
 	if c != Exempt {
 		if err := s.checkTerm(ctx); err != nil {
