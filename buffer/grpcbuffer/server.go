@@ -178,7 +178,7 @@ func (s *Server) enter(ctx context.Context, c Class, method string) (call, error
 	case Stream:
 		kind = lameduck.Stream
 	case Exempt:
-		kind, gate = lameduck.Stream, &s.exempt
+		gate = &s.exempt // a single, so that a drain cancels it
 	default:
 		return call{}, s.refuse(ctx, fmt.Errorf("no such class of calls: %s", c))
 	}

@@ -153,8 +153,8 @@ func (s *Server) Stop(ctx context.Context, srv *grpc.Server, plan StopPlan) (Sto
 	if err != nil && !errors.As(err, &forced) && (!errors.As(err, &before) || !before.Phase.Ended()) {
 		return rep, err
 	}
-	// The gate is nobody else's, so this fails only when an earlier Stop has
-	// done it. It waits for nothing.
+	// It waits for nothing. What it returns says that they were not waited for,
+	// or that an earlier Stop did the same.
 	_, _ = s.exempt.Drain(context.WithoutCancel(ctx), lameduck.Plan{Reason: "the server stops"})
 
 	if plan.Graceful > 0 && forced == nil {
