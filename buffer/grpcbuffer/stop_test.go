@@ -261,14 +261,14 @@ func TestTwoStopsAtOnceAreOneStop(t *testing.T) {
 	n.serve(3)
 	n.stepDown(4)
 	errs := make([]error, 4)
+	var ends []<-chan struct{}
 	for i := range errs {
-		background(t, func() {
+		ends = append(ends, background(t, func() {
 			_, errs[i] = n.front.Stop(bg, n.srv, grpcbuffer.StopPlan{Graceful: patience})
-		})
+		}))
 	}
-	t.Cleanup(func() {
-		for _, err := range errs {
-			require.NoError(t, err)
-		}
-	})
+	for i, end := range ends {
+		within(t, "Stop", end)
+		require.NoError(t, errs[i])
+	}
 }
