@@ -180,4 +180,3 @@ func (s *clientStream) firstMessage() {
 		s.unlock()
 	}
 }
-
