@@ -190,7 +190,7 @@ func (n *node) stepDown(num uint64) {
 
 // dial returns a plain client.
 func (n *node) dial() *grpc.ClientConn {
-	cc, err := grpc.NewClient(n.addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	cc, err := grpc.NewClient(n.addr, insecureCreds)
 	require.NoError(n.t, err)
 	n.t.Cleanup(func() { _ = cc.Close() })
 	return cc
@@ -204,8 +204,10 @@ func (n *node) routed(num uint64) leadership.Record {
 	return leadership.Record{Version: num, Fence: l.Term, Active: l, Routed: l, Addr: n.addr}
 }
 
+var insecureCreds = grpc.WithTransportCredentials(insecure.NewCredentials())
+
 func dialInsecure(_ leadership.Leadership, addr string) (*grpc.ClientConn, error) {
-	return grpc.NewClient(addr, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	return grpc.NewClient(addr, insecureCreds)
 }
 
 // router is a client that follows.
