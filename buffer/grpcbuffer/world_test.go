@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"runtime"
@@ -123,8 +124,10 @@ func (s *service) FullDuplexCall(ss grpc.BidiStreamingServer[testpb.StreamingOut
 		return s.talk(ss)
 	}
 	for {
-		if _, err := ss.Recv(); err != nil {
+		if _, err := ss.Recv(); err == io.EOF {
 			return nil
+		} else if err != nil {
+			return err
 		}
 		if err := ss.Send(&testpb.StreamingOutputCallResponse{}); err != nil {
 			return err
@@ -162,16 +165,21 @@ func newNode(t *testing.T, id string, svc *service, opts ...option) *node {
 	n.srv = grpc.NewServer(grpc.UnaryInterceptor(n.front.UnaryInterceptor), grpc.StreamInterceptor(n.front.StreamInterceptor))
 	testpb.RegisterTestServiceServer(n.srv, svc)
 	healthpb.RegisterHealthServer(n.srv, n.health)
+	n.serveOn(n.srv)
+	return n
+}
+
+// serveOn has srv serve on a new port.
+func (n *node) serveOn(srv *grpc.Server) {
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	require.NoError(n.t, err)
 	n.addr = lis.Addr().String()
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = n.srv.Serve(lis) })
-	t.Cleanup(func() {
-		n.srv.Stop()
+	wg.Go(func() { _ = srv.Serve(lis) })
+	n.t.Cleanup(func() {
+		srv.Stop()
 		wg.Wait()
 	})
-	return n
 }
 
 // serve makes the node the leader of term num.
