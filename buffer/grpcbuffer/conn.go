@@ -5,10 +5,7 @@ import (
 	"slices"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
-	"google.golang.org/grpc/peer"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/tenure-go/tenure/buffer"
@@ -62,8 +59,9 @@ var _ grpc.ClientConnInterface = (*Conn)(nil)
 //
 // Leave gRPC's own retry policy off (grpc.WithDisableRetry): the lane knows
 // more. Transparent retries (gRFC A6), which gRPC makes only of what no server
-// has seen, stay on regardless. Interceptors given to the client must pass on
-// the call options they get and must not send a call twice.
+// has processed, stay on regardless. An interceptor given to the client that
+// sends a call twice, or drops call options, makes every failure of unknown
+// outcome.
 type Dial func(to leadership.Leadership, addr string) (*grpc.ClientConn, error)
 
 // NewConn returns a Conn whose calls wait in lane. It returns an
@@ -140,15 +138,15 @@ func (c *Conn) invoke(ctx context.Context, turn *buffer.Turn, method string, arg
 		return err
 	}
 	defer c.pool.release(n)
-	var sentTo peer.Peer
+	var seen evidence
 	var trailer metadata.MD
-	all := append(slices.Clip(opts), grpc.WaitForReady(false), grpc.Peer(&sentTo), grpc.Trailer(&trailer))
+	all := append(slices.Clip(opts), grpc.WaitForReady(false), grpc.Peer(&seen.peer), grpc.OnFinish(seen.finished), grpc.Trailer(&trailer))
 	err = n.cc.Invoke(outgoing(ctx, turn), method, args, reply, all...)
 	c.learn(turn, trailer)
 	if err == nil {
 		return nil
 	}
-	return judge(err, n, sentTo.Addr != nil, trailer)
+	return judge(err, n, &seen, trailer)
 }
 
 // outgoing is ctx with the term in its metadata.
@@ -172,43 +170,4 @@ func (c *Conn) learn(turn *buffer.Turn, md metadata.MD) {
 		addr = turn.Addr()
 	}
 	c.lane.Learn(lead, addr)
-}
-
-// ours reports whether a handler behind a Server made the answer.
-func ours(md metadata.MD) bool { return len(md.Get(TermKey)) > 0 }
-
-// judge says what the error of a try proves. created says that gRPC had made a
-// stream for it, whose header may have left.
-func judge(err error, n *node, created bool, md metadata.MD) error {
-	st := status.Convert(err)
-	e := &callError{err: err, status: st}
-	if r, ok := RefusalOf(err); ok {
-		e.outcome, e.refusal = refused, r
-		return e
-	}
-	if !created {
-		if st.Code() == codes.Unavailable {
-			// The next try is paced by the lane, not by the connection's
-			// own back-off of up to minutes.
-			n.cc.ResetConnectBackoff()
-		}
-		e.outcome = notSent
-		return e
-	}
-	if ours(md) {
-		if d := info(st); d == nil || d.GetReason() != ReasonUnknownOutcome {
-			return err
-		}
-		e.outcome = unknownOutcome
-		return e
-	}
-	switch st.Code() {
-	case codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.FailedPrecondition,
-		codes.Aborted, codes.OutOfRange, codes.DataLoss:
-		return err // gRPC never generates them: a server answered
-	case codes.PermissionDenied, codes.Unauthenticated, codes.Unimplemented:
-		return err // found before a handler runs, by a server or a proxy
-	}
-	e.outcome = unknownOutcome
-	return e
 }

@@ -29,79 +29,112 @@ type target struct {
 	addr   string
 }
 
-// node is one client.
+// node is one client, or one that is being made.
 type node struct {
-	cc   *grpc.ClientConn
 	at   target
+	made chan struct{} // closed once cc and err are set
+	cc   *grpc.ClientConn
+	err  error
+
 	used int             // calls under way
 	term leadership.Term // the highest it was asked for by
-	out  bool            // no longer in the pool: closed by the last call
+	out  bool            // no longer in the pool: nobody looks for it
 }
 
 func unsent(code codes.Code, err error) error {
 	return &callError{err: err, status: status.New(code, err.Error()), outcome: notSent}
 }
 
-var errConnClosed = errors.New("grpcbuffer: the Conn is closed")
+var (
+	errConnClosed = errors.New("grpcbuffer: the Conn is closed")
+	errNoClient   = errors.New("grpcbuffer: dial returned no client")
+)
 
-// acquire returns the client of a leader, to be given back by release.
+// acquire returns the client of a leader, to be given back by release. The
+// first call for a leader makes it, others wait for that.
 func (p *pool) acquire(to leadership.Leadership, addr string) (*node, error) {
-	at := target{to.Leader, addr}
-	p.mu.Lock()
-	n, old := p.take(at, to.Term)
-	closed := p.closed
-	p.mu.Unlock()
+	n, mine, old := p.take(target{to.Leader, addr}, to.Term)
 	closeAll(old)
-	switch {
-	case closed:
-		return nil, unsent(codes.Canceled, errConnClosed)
-	case n != nil:
-		return n, nil
-	}
-	cc, err := p.dial(to, addr)
-	if err == nil && cc == nil {
-		err = errors.New("grpcbuffer: dial returned no client")
-	}
-	if err != nil {
-		return nil, unsent(codes.Unavailable, err)
-	}
-	p.mu.Lock()
-	n, _ = p.take(at, to.Term)
-	if n == nil && !p.closed {
-		if p.nodes == nil {
-			p.nodes = map[target]*node{}
-		}
-		n = &node{cc: cc, at: at, used: 1, term: to.Term}
-		p.nodes[at] = n
-		cc = nil
-	}
-	p.mu.Unlock()
-	if cc != nil { // somebody was faster, or Close was
-		_ = cc.Close()
-	}
 	if n == nil {
 		return nil, unsent(codes.Canceled, errConnClosed)
+	}
+	if mine {
+		p.make(n, to)
+	}
+	<-n.made
+	if n.err != nil {
+		p.release(n)
+		return nil, n.err
 	}
 	return n, nil
 }
 
-// take returns the client of at, nil when there is none, and the clients that a
-// newer term leaves unused. It is called with mu held.
-func (p *pool) take(at target, term leadership.Term) (n *node, old []*node) {
-	if n = p.nodes[at]; n != nil {
-		n.used++
-		n.term = leadership.MaxTerm(n.term, term)
+// take counts a call in the client of at, which is mine to make when there was
+// none, and returns the clients that a newer term leaves unused. It returns nil
+// when the pool is closed.
+func (p *pool) take(at target, term leadership.Term) (n *node, mine bool, old []*node) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil, false, nil
 	}
+	if n = p.nodes[at]; n == nil {
+		if p.nodes == nil {
+			p.nodes = map[target]*node{}
+		}
+		n, mine = &node{at: at, made: make(chan struct{})}, true
+		p.nodes[at] = n
+	}
+	n.used++
+	n.term = leadership.MaxTerm(n.term, term)
 	if p.top.Less(term) {
 		p.top = term
 		for _, o := range p.nodes {
 			if o.used == 0 && o.term.Less(term) {
-				delete(p.nodes, o.at)
+				p.remove(o)
 				old = append(old, o)
 			}
 		}
 	}
-	return n, old
+	return n, mine, old
+}
+
+// remove is called with mu held.
+func (p *pool) remove(n *node) {
+	n.out = true
+	delete(p.nodes, n.at)
+}
+
+// make dials. Whoever waits for n goes on even if dial panics.
+func (p *pool) make(n *node, to leadership.Leadership) {
+	err := errNoClient
+	defer func() {
+		p.mu.Lock()
+		switch {
+		case n.out: // the pool was closed meanwhile
+			err = unsent(codes.Canceled, errConnClosed)
+		case n.cc == nil:
+			err = unsent(codes.Unavailable, err)
+			p.remove(n)
+		default:
+			err = nil
+		}
+		n.err = err
+		cc := n.cc
+		p.mu.Unlock()
+		if err != nil && cc != nil {
+			_ = cc.Close()
+		}
+		close(n.made)
+	}()
+	cc, derr := p.dial(to, n.at.addr)
+	if derr != nil {
+		err = derr
+		return
+	}
+	p.mu.Lock()
+	n.cc = cc
+	p.mu.Unlock()
 }
 
 func (p *pool) release(n *node) {
@@ -109,7 +142,7 @@ func (p *pool) release(n *node) {
 	n.used--
 	last := n.used == 0 && !n.out && n.term.Less(p.top)
 	if last {
-		delete(p.nodes, n.at)
+		p.remove(n)
 	}
 	p.mu.Unlock()
 	if last {
@@ -126,15 +159,17 @@ func closeAll(nodes []*node) {
 func (p *pool) close() error {
 	p.mu.Lock()
 	p.closed = true
-	nodes := p.nodes
-	p.nodes = nil
-	for _, n := range nodes {
-		n.out = true
+	var made []*grpc.ClientConn
+	for _, n := range p.nodes {
+		p.remove(n)
+		if n.cc != nil { // else it is closed by whoever makes it
+			made = append(made, n.cc)
+		}
 	}
 	p.mu.Unlock()
 	var errs []error
-	for _, n := range nodes {
-		errs = append(errs, n.cc.Close())
+	for _, cc := range made {
+		errs = append(errs, cc.Close())
 	}
 	return errors.Join(errs...)
 }

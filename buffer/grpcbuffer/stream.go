@@ -7,7 +7,6 @@ import (
 	"sync"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/protobuf/types/known/emptypb"
 
 	"github.com/tenure-go/tenure/buffer"
@@ -65,8 +64,7 @@ func (c *Conn) open(ctx context.Context, turn *buffer.Turn, desc *grpc.StreamDes
 		return nil, err
 	}
 	s := &clientStream{n: n, late: late, busy: true}
-	var sentTo peer.Peer
-	all := append(slices.Clip(opts), grpc.WaitForReady(false), grpc.Peer(&sentTo), grpc.OnFinish(s.finished))
+	all := append(slices.Clip(opts), grpc.WaitForReady(false), grpc.Peer(&s.seen.peer), grpc.OnFinish(s.finished))
 	await := []string{awaitKey, "1"}
 	if late {
 		await = nil
@@ -74,9 +72,9 @@ func (c *Conn) open(ctx context.Context, turn *buffer.Turn, desc *grpc.StreamDes
 	cs, err := n.cc.NewStream(outgoing(ctx, turn, await...), desc, method, all...)
 	if err != nil {
 		c.pool.release(n)
-		return nil, judge(err, n, sentTo.Addr != nil, nil)
+		return nil, judge(err, n, &s.seen, nil)
 	}
-	s.ClientStream, s.c = cs, c
+	s.ClientStream, s.c, s.seen.stream = cs, c, true
 	if late {
 		return s, nil
 	}
@@ -88,7 +86,7 @@ func (c *Conn) open(ctx context.Context, turn *buffer.Turn, desc *grpc.StreamDes
 	}
 	if err != nil && err != io.EOF {
 		c.pool.release(n)
-		return nil, judge(err, n, true, cs.Trailer())
+		return nil, judge(err, n, &s.seen, cs.Trailer())
 	}
 	c.learn(turn, md)
 	turn.Answered()
@@ -101,6 +99,7 @@ type clientStream struct {
 	c    *Conn
 	n    *node
 	late bool
+	seen evidence
 
 	// mu guards what follows. It is taken by whoever receives, and by gRPC
 	// when the stream ends, which may be at the same time; the turn, which
@@ -132,6 +131,7 @@ func (s *clientStream) unlock() {
 
 // finished is called by gRPC, once, when the stream has ended, however it did.
 func (s *clientStream) finished(err error) {
+	s.seen.finished(err)
 	s.mu.Lock()
 	s.over, s.err = true, err
 	mine := !s.busy
@@ -145,7 +145,7 @@ func (s *clientStream) finished(err error) {
 func (s *clientStream) end() {
 	err := s.err
 	if err != nil {
-		err = judge(err, s.n, true, s.Trailer())
+		err = judge(err, s.n, &s.seen, s.Trailer())
 	}
 	s.turn.Done(err)
 	s.c.pool.release(s.n)
@@ -157,7 +157,7 @@ func (s *clientStream) RecvMsg(m any) error {
 	switch {
 	case err == io.EOF:
 	case err != nil:
-		err = judge(err, s.n, true, s.Trailer())
+		err = judge(err, s.n, &s.seen, s.Trailer())
 	case s.late:
 		s.firstMessage()
 	}
