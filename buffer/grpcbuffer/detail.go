@@ -119,11 +119,17 @@ func info(st *status.Status) *errdetails.ErrorInfo {
 	return nil
 }
 
-// RefusalOf returns the refusal that the status of err carries: proof, by the
+// RefusalOf returns the refusal that err, of a call, carries: proof, by the
 // server that was asked, that the call (for a stream classified as a unit: the
 // unit) had no effect. It is false for any other error, and for a detail that
-// cannot be read. A status UNAVAILABLE without the detail proves nothing.
+// cannot be read. A status UNAVAILABLE without the detail proves nothing. Ask a
+// status as a plain client got it only if that client sends a call once; a Conn
+// looks after that.
 func RefusalOf(err error) (*leadership.Refusal, bool) {
+	var call *callError
+	if errors.As(err, &call) {
+		return call.refusal, call.outcome == refused
+	}
 	st, ok := status.FromError(err)
 	if !ok || st.Code() != codes.Unavailable {
 		return nil, false

@@ -346,3 +346,20 @@ func TestHealthFollowsTheGate(t *testing.T) {
 	within(t, "Run", done)
 	require.ErrorIs(t, err, cause)
 }
+
+func TestRefusingBuildsNothing(t *testing.T) {
+	gate := new(lameduck.Gate)
+	front, err := grpcbuffer.NewServer(gate, grpcbuffer.ServerOptions{})
+	require.NoError(t, err)
+	_, err = gate.Drain(bg, drained)
+	require.NoError(t, err)
+	info := &grpc.UnaryServerInfo{FullMethod: testpb.TestService_UnaryCall_FullMethodName}
+	call := func() error {
+		_, err := front.UnaryInterceptor(bg, nil, info, nil)
+		return err
+	}
+	first := call()
+	require.Error(t, first)
+	require.Same(t, first, call())
+	require.Zero(t, testing.AllocsPerRun(100, func() { _ = call() }))
+}

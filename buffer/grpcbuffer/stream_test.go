@@ -19,10 +19,7 @@ import (
 	"github.com/tenure-go/tenure/leadership"
 )
 
-type (
-	tailServer = grpc.ServerStreamingServer[testpb.StreamingOutputCallResponse]
-	talkServer = grpc.BidiStreamingServer[testpb.StreamingOutputCallRequest, testpb.StreamingOutputCallResponse]
-)
+type tailServer = grpc.ServerStreamingServer[testpb.StreamingOutputCallResponse]
 
 func TestG7_AStreamIsHeldUntilALeaderAdmitsIt(t *testing.T) {
 	t.Parallel()
@@ -144,6 +141,9 @@ func TestARefusedStreamWithALateHeaderIsNotHeld(t *testing.T) {
 	var refusal *leadership.Refusal
 	require.ErrorAs(t, err, &refusal)
 	require.Equal(t, term(2), refusal.Until)
+	_, proven := grpcbuffer.RefusalOf(err)
+	require.True(t, proven)
+	require.Empty(t, status.Convert(err).Details(), "a handler that returns it would prove something about its own call")
 	require.Equal(t, buffer.HoldAll, r.lane.Snapshot().State, "the lane was told")
 }
 

@@ -138,7 +138,7 @@ func (s *service) FullDuplexCall(ss grpc.BidiStreamingServer[testpb.StreamingOut
 // node is one server behind a gate.
 type node struct {
 	*service
-	t      *testing.T
+	t      testing.TB
 	id     string
 	addr   string
 	gate   *lameduck.Gate
@@ -151,7 +151,7 @@ type node struct {
 type option func(*grpcbuffer.ServerOptions)
 
 // newNode serves on a loopback port until the test ends.
-func newNode(t *testing.T, id string, svc *service, opts ...option) *node {
+func newNode(t testing.TB, id string, svc *service, opts ...option) *node {
 	t.Helper()
 	n := &node{service: svc, t: t, id: id, gate: new(lameduck.Gate), health: health.NewServer()}
 	n.leads.Store(&leadership.Leadership{})
@@ -225,7 +225,7 @@ type router struct {
 	conn *grpcbuffer.Conn
 }
 
-func newRouter(t *testing.T, cfg buffer.Config, o grpcbuffer.ConnOptions, dial grpcbuffer.Dial) *router {
+func newRouter(t testing.TB, cfg buffer.Config, o grpcbuffer.ConnOptions, dial grpcbuffer.Dial) *router {
 	t.Helper()
 	b, err := buffer.New(cfg)
 	require.NoError(t, err)
