@@ -133,7 +133,7 @@ func (c *Conn) bytes(method string, m any) int64 {
 
 // invoke makes one try.
 func (c *Conn) invoke(ctx context.Context, turn *buffer.Turn, method string, args, reply any, opts []grpc.CallOption) error {
-	n, err := c.pool.acquire(turn.To(), turn.Addr())
+	n, err := c.pool.acquire(ctx, turn.To(), turn.Addr())
 	if err != nil {
 		return err
 	}

@@ -139,6 +139,12 @@ func TestACloseDuringADialClosesWhatItMade(t *testing.T) {
 	var err error
 	done := background(t, func() { _, err = r.UnaryCall(bg, text("x")) })
 	within(t, "dial", dialling)
+	// Whoever waits for it has a context of its own.
+	ctx, cancel := context.WithTimeout(bg, time.Millisecond)
+	defer cancel()
+	_, werr := r.UnaryCall(ctx, text("y"))
+	require.Equal(t, codes.DeadlineExceeded, status.Code(werr))
+	require.True(t, leadership.NotExecuted(werr))
 	require.NoError(t, r.conn.Close())
 	close(release)
 	within(t, "the call", done)

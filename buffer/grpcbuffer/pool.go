@@ -1,6 +1,7 @@
 package grpcbuffer
 
 import (
+	"context"
 	"errors"
 	"sync"
 
@@ -51,8 +52,8 @@ var (
 )
 
 // acquire returns the client of a leader, to be given back by release. The
-// first call for a leader makes it, others wait for that.
-func (p *pool) acquire(to leadership.Leadership, addr string) (*node, error) {
+// first call for a leader makes it, others wait for that, or for their context.
+func (p *pool) acquire(ctx context.Context, to leadership.Leadership, addr string) (*node, error) {
 	n, mine, old := p.take(target{to.Leader, addr}, to.Term)
 	closeAll(old)
 	if n == nil {
@@ -61,7 +62,17 @@ func (p *pool) acquire(to leadership.Leadership, addr string) (*node, error) {
 	if mine {
 		p.make(n, to)
 	}
-	<-n.made
+	select {
+	case <-n.made:
+	case <-ctx.Done():
+		select {
+		case <-n.made: // gRPC deals with an ended context better
+		default:
+			// Whoever makes n counts in it, so this is not its last release.
+			p.release(n)
+			return nil, unsent(status.FromContextError(ctx.Err()).Code(), ctx.Err())
+		}
+	}
 	if n.err != nil {
 		p.release(n)
 		return nil, n.err

@@ -163,6 +163,33 @@ func TestADrainWaitsForTheRequestOfAUnitAndNotForItsNextMessage(t *testing.T) {
 	require.Error(t, <-handlerErr)
 }
 
+func TestADrainWaitsForAUnaryUnitAndRefusesTheNextEarly(t *testing.T) {
+	t.Parallel()
+	h := newStubborn(t)
+	n := newNode(t, "n1", &service{unary: h.call}, func(o *grpcbuffer.ServerOptions) {
+		o.Class = func(string) grpcbuffer.Class { return grpcbuffer.Unit }
+	})
+	n.serve(3)
+	c := n.client()
+	call := background(t, func() {
+		_, err := c.UnaryCall(bg, text("x"))
+		require.NoError(t, err)
+	})
+	within(t, "the handler", h.entered)
+	var rep lameduck.Report
+	drain := background(t, func() { rep, _ = n.gate.Drain(bg, lameduck.Plan{Units: patience, All: patience}) })
+	eventually(t, "draining", func() bool { return n.gate.State().Phase == lameduck.DrainUnits })
+	_, err := c.UnaryCall(bg, text("y"))
+	r, ok := grpcbuffer.RefusalOf(err)
+	require.True(t, ok, err)
+	require.Equal(t, leadership.ScopeUnits, r.Scope)
+	h.let()
+	within(t, "the call", call)
+	within(t, "the drain", drain)
+	require.Equal(t, lameduck.Drained, rep.Phase)
+	require.Equal(t, 1, rep.FinishedUnits)
+}
+
 // A handler that does nothing wrong gives its context's cause as its error. The
 // cause is a refusal: of new work, not of this call, which ran.
 func TestG9_ACallCutByADrainIsUnknownWhateverItsHandlerReturns(t *testing.T) {

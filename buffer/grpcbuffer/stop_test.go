@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
@@ -94,6 +95,27 @@ func TestStopIsBoundedWhileAHandlerIgnoresItsContext(t *testing.T) {
 			within(t, "what was left", stuck.Done())
 		})
 	}
+}
+
+// Under this option it is gRPC's Stop itself that waits for handlers.
+func TestStopIsBoundedUnderWaitForHandlers(t *testing.T) {
+	t.Parallel()
+	h := newStubborn(t)
+	n := newNode(t, "n1", &service{unary: h.call})
+	n.srv = grpc.NewServer(grpc.WaitForHandlers(true), grpc.UnaryInterceptor(n.front.UnaryInterceptor))
+	testpb.RegisterTestServiceServer(n.srv, n.service)
+	n.serveOn(n.srv)
+	n.serve(3)
+	c := n.client()
+	background(t, func() { _, _ = c.UnaryCall(bg, text("x")) })
+	within(t, "the handler", h.entered)
+	_, err := n.front.Stop(bg, n.srv, grpcbuffer.StopPlan{Force: 50 * time.Millisecond})
+	var stuck *grpcbuffer.StuckError
+	require.ErrorAs(t, err, &stuck)
+	require.Equal(t, 1, stuck.Handlers)
+	require.Equal(t, 1, stuck.Waiting)
+	h.let()
+	within(t, "what was left", stuck.Done())
 }
 
 // A handler the drain does not wait for, a stream's, reaches GracefulStop.

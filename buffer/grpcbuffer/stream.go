@@ -59,7 +59,7 @@ func (c *Conn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method stri
 
 // open makes one try.
 func (c *Conn) open(ctx context.Context, turn *buffer.Turn, desc *grpc.StreamDesc, method string, late bool, opts []grpc.CallOption) (*clientStream, error) {
-	n, err := c.pool.acquire(turn.To(), turn.Addr())
+	n, err := c.pool.acquire(ctx, turn.To(), turn.Addr())
 	if err != nil {
 		return nil, err
 	}
