@@ -3,6 +3,7 @@ package grpcbuffer_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	testpb "google.golang.org/grpc/interop/grpc_testing"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/tenure-go/tenure/buffer"
@@ -227,6 +229,31 @@ func TestTheLaneLearnsFromAnswers(t *testing.T) {
 	l, addr := r.lane.Leader()
 	require.Equal(t, lead("n1", 7), l)
 	require.Equal(t, n.addr, addr)
+}
+
+// The lane is behind: the server, which checks terms, refuses and says so.
+func TestACallOfAnOlderTermGoesToTheSameLeaderUnderItsNewOne(t *testing.T) {
+	t.Parallel()
+	var sent []string
+	svc := &service{unary: func(ctx context.Context, _ *testpb.SimpleRequest) (*testpb.SimpleResponse, error) {
+		sent = metadata.ValueFromIncomingContext(ctx, grpcbuffer.TermKey)
+		return &testpb.SimpleResponse{}, nil
+	}}
+	n := newNode(t, "n1", svc, func(o *grpcbuffer.ServerOptions) { o.CheckTerm = true })
+	n.serve(7)
+	r := newRouter(t, buffer.Config{}, grpcbuffer.ConnOptions{}, func(to leadership.Leadership, _ string) (*grpc.ClientConn, error) {
+		return dialInsecure(to, n.addr) // a hint has no address
+	})
+	r.lane.Observe(n.routed(1))
+	_, err := r.UnaryCall(bg, text("x"))
+	require.NoError(t, err)
+	require.Equal(t, []string{"7.c1"}, sent)
+	require.EqualValues(t, 1, r.lane.Snapshot().Counters.Refused)
+	ss, err := r.FullDuplexCall(bg)
+	require.NoError(t, err)
+	require.NoError(t, ss.CloseSend())
+	_, err = ss.Recv()
+	require.ErrorIs(t, err, io.EOF)
 }
 
 func TestConnectionsOfOlderTermsAreClosedWhenTheyAreIdle(t *testing.T) {

@@ -50,6 +50,45 @@ func TestG7_AStreamIsHeldUntilALeaderAdmitsIt(t *testing.T) {
 	require.EqualValues(t, 1, n2.calls.Load())
 }
 
+// One at a time is let through; those that are open do not stand in the way.
+func TestAnOpenStreamGivesItsPlaceInTheFlushToTheNext(t *testing.T) {
+	t.Parallel()
+	for name, late := range map[string]func(string) bool{"at the header": nil, "at the first message": always} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t, "n1", &service{tail: func(ss tailServer) error {
+				_ = ss.Send(&testpb.StreamingOutputCallResponse{})
+				<-ss.Context().Done()
+				return nil
+			}})
+			n.serve(1)
+			r := newRouter(t, buffer.Config{MaxAge: patience, MaxOutage: patience, ProbeTimeout: patience, Flush: buffer.Flush{Start: 1, Max: 1, Every: time.Hour}},
+				grpcbuffer.ConnOptions{LateHeader: late}, dialInsecure)
+			ctx, cancel := context.WithCancel(bg)
+			defer cancel()
+			const streams = 5
+			opened := make(chan error, streams)
+			var ends []<-chan struct{}
+			for range streams {
+				ends = append(ends, background(t, func() {
+					ss, err := r.StreamingOutputCall(ctx, &testpb.StreamingOutputCallRequest{})
+					if err == nil {
+						_, err = ss.Recv()
+					}
+					opened <- err
+				}))
+			}
+			eventually(t, "all are held", func() bool { return r.lane.Snapshot().Held == streams })
+			r.lane.Observe(n.routed(1))
+			for _, end := range ends {
+				within(t, "a stream", end)
+				require.NoError(t, <-opened)
+			}
+			require.EqualValues(t, 1, r.lane.Snapshot().Peak)
+		})
+	}
+}
+
 // A lane that counts knows how many turns there are.
 func TestTheTurnOfAStreamEndsWithIt(t *testing.T) {
 	t.Parallel()
