@@ -169,8 +169,10 @@ func TestACallThatCannotBeSentWaitsForItsServer(t *testing.T) {
 	n := newNode(t, "n1", &service{})
 	n.serve(1)
 	var up atomic.Bool
+	var dials atomic.Int32
 	refusing := func(to leadership.Leadership, addr string) (*grpc.ClientConn, error) {
 		return grpc.NewClient("passthrough:///"+addr, insecureCreds, grpc.WithContextDialer(func(ctx context.Context, addr string) (net.Conn, error) {
+			dials.Add(1)
 			if !up.Load() {
 				return nil, errors.New("connection refused")
 			}
@@ -180,8 +182,11 @@ func TestACallThatCannotBeSentWaitsForItsServer(t *testing.T) {
 	r := newRouter(t, buffer.Config{MaxAge: patience, MaxOutage: patience}, grpcbuffer.ConnOptions{}, refusing)
 	r.lane.Observe(n.routed(1))
 	var err error
+	start := time.Now()
 	done := background(t, func() { _, err = r.UnaryCall(bg, text("x")) })
-	eventually(t, "several tries", func() bool { return r.lane.Snapshot().Counters.Retried > 3 })
+	eventually(t, "several dials", func() bool { return dials.Load() > 3 })
+	require.Less(t, time.Since(start), 3*time.Second, "gRPC's own back-off would take six")
+	require.Positive(t, r.lane.Snapshot().Counters.Retried)
 	require.Equal(t, buffer.Serving, r.lane.Snapshot().State, "a failed dial starts no hold")
 	up.Store(true)
 	within(t, "the call", done)

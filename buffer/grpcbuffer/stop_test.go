@@ -65,8 +65,8 @@ func TestStopIsBoundedWhileAHandlerIgnoresItsContext(t *testing.T) {
 	const bound = 50 * time.Millisecond
 	for name, plan := range map[string]grpcbuffer.StopPlan{
 		// The drain finds the handler, GracefulStop is not even tried.
-		"forced": {Drain: lameduck.Plan{All: bound, Cancel: bound}, Graceful: patience, Force: bound},
-		"zero":   {Force: bound},
+		"forced": {Drain: lameduck.Plan{All: bound, Cancel: bound}, Graceful: patience, Force: 10 * bound},
+		"zero":   {Force: 10 * bound},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
