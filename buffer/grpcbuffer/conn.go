@@ -82,7 +82,9 @@ func (c *Conn) Close() error { return c.pool.close() }
 
 // Invoke makes a unary call to the leader, and again for each proof that it had
 // no effect, as buffer.Lane.Do does: a refusal by the server (RefusalOf), or a
-// stream that gRPC could not even create.
+// stream that gRPC could not even create. The options apply to each try, so that
+// grpc.OnFinish may be called several times; grpc.WaitForReady is always off, the
+// lane does the waiting.
 //
 // The error has a gRPC status, and matches the error of the buffer (by
 // errors.As) when the call could not be held any longer. leadership.NotExecuted
