@@ -2,7 +2,6 @@ package buffer
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -18,9 +17,9 @@ type Buffer struct {
 	// mu guards closed and the making of lanes; taken by Lane, Close.
 	mu     sync.Mutex
 	closed bool
+	made   int // lanes
 
-	held  atomic.Int64
-	bytes atomic.Int64
+	pool pool
 }
 
 // New returns a buffer, or a *ConfigError when cfg contradicts itself.
@@ -30,7 +29,9 @@ func New(cfg Config) (*Buffer, error) {
 		return nil, err
 	}
 	// A second ago, so that no instant of the lanes is the zero of its field.
-	return &Buffer{cfg: cfg, epoch: time.Now().Add(-time.Second)}, nil
+	b := &Buffer{cfg: cfg, epoch: time.Now().Add(-time.Second)}
+	b.pool.init(&cfg)
+	return b, nil
 }
 
 func (b *Buffer) now() time.Duration { return time.Since(b.epoch) }
@@ -49,6 +50,9 @@ func (b *Buffer) Lane(key string) *Lane {
 		return l.(*Lane)
 	}
 	l := newLane(b, key, b.closed)
+	if b.made++; b.made <= b.cfg.Share.Lanes {
+		l.share = b.cfg.Share
+	}
 	b.lanes.Store(key, l)
 	return l
 }
@@ -78,6 +82,12 @@ type Request struct {
 	// Idempotent allows the request to be sent again when it is not known
 	// whether it was executed.
 	Idempotent bool
+	// Priority orders held requests; see Priority. 0 is ordinary.
+	Priority Priority
+	// Key, when it is not empty, orders held requests strictly: those of one
+	// key are released in the order they arrived, each when the one before it
+	// was answered, whatever their priorities; other keys do not wait for it.
+	Key string
 
 	_ struct{}
 }

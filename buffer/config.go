@@ -7,28 +7,6 @@ import (
 	"github.com/tenure-go/tenure/leadership"
 )
 
-// Overflow says what gives way when a request must be held and a cap is
-// reached.
-type Overflow uint8
-
-const (
-	// RejectNew refuses the request that arrives. The default: those who
-	// waited longest keep their places.
-	RejectNew Overflow = iota
-	// EvictOldest fails the request that has waited longest in the same lane,
-	// and admits the one that arrives. When the lane has nothing queued, or
-	// not enough, the arrival is rejected: lanes never evict from each other.
-	EvictOldest
-)
-
-// String returns "reject-new" or "evict-oldest".
-func (o Overflow) String() string {
-	if o == EvictOldest {
-		return "evict-oldest"
-	}
-	return "reject-new"
-}
-
 // Flush paces the release of held requests. A new leader starts with cold
 // caches and empty pools; a queue released at once is the first thing that
 // can take it down.
@@ -78,6 +56,8 @@ type Config struct {
 	// other cap than MaxHeld and MaxBytes.
 	LaneHeld  int
 	LaneBytes int64
+	// Share sets room aside for each lane.
+	Share Share
 	// MaxAge caps how long one request is held, in every state, flushing
 	// included. 0 means 10s, or MaxOutage when that is less.
 	MaxAge time.Duration
@@ -87,6 +67,9 @@ type Config struct {
 	// from then on one request at a time is let through as a probe and the
 	// others fail at once. 0 means 20s, or MaxAge when that is more.
 	MaxOutage time.Duration
+	// Ageing is for how long a request must be held to rise by one Priority.
+	// 0 means 1s, or MaxAge when that is less.
+	Ageing time.Duration
 	// MinService is the least time a request is worth starting with: one
 	// whose context ends sooner is refused, on arrival and at its turn. 0
 	// refuses only those whose deadline has passed.
@@ -120,6 +103,8 @@ func (c Config) withDefaults() (Config, error) {
 	}{
 		{"MaxHeld", int64(c.MaxHeld)}, {"MaxBytes", c.MaxBytes},
 		{"LaneHeld", int64(c.LaneHeld)}, {"LaneBytes", c.LaneBytes},
+		{"Share.Held", int64(c.Share.Held)}, {"Share.Bytes", c.Share.Bytes}, {"Share.Lanes", int64(c.Share.Lanes)},
+		{"Ageing", int64(c.Ageing)},
 		{"MaxAge", int64(c.MaxAge)}, {"MaxOutage", int64(c.MaxOutage)},
 		{"MinService", int64(c.MinService)}, {"ExpectedOutage", int64(c.ExpectedOutage)},
 		{"ProbeTimeout", int64(c.ProbeTimeout)},
@@ -129,7 +114,7 @@ func (c Config) withDefaults() (Config, error) {
 			return c, &ConfigError{Field: f.name, Reason: "is negative"}
 		}
 	}
-	if c.Overflow > EvictOldest {
+	if c.Overflow > EvictNearestDeadline {
 		return c, &ConfigError{Field: "Overflow", Reason: fmt.Sprintf("unknown value %d", c.Overflow)}
 	}
 	def(&c.MaxHeld, 10_000)
@@ -154,6 +139,7 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	def(&c.Flush.Every, 10*time.Millisecond)
 	def(&c.ProbeTimeout, time.Second)
+	def(&c.Ageing, min(time.Second, c.MaxAge))
 	switch {
 	case c.LaneHeld > c.MaxHeld:
 		return c, &ConfigError{"LaneHeld", fmt.Sprintf("%d is above MaxHeld %d: no lane could reach it", c.LaneHeld, c.MaxHeld)}
@@ -161,12 +147,17 @@ func (c Config) withDefaults() (Config, error) {
 		return c, &ConfigError{"LaneBytes", fmt.Sprintf("%d is above MaxBytes %d: no lane could reach it", c.LaneBytes, c.MaxBytes)}
 	case c.MaxAge > c.MaxOutage:
 		return c, &ConfigError{"MaxAge", fmt.Sprintf("%s is above MaxOutage %s: no request could wait that long", c.MaxAge, c.MaxOutage)}
+	case c.Ageing > c.MaxAge:
+		return c, &ConfigError{"Ageing", fmt.Sprintf("%s is above MaxAge %s: no request is held that long", c.Ageing, c.MaxAge)}
 	case c.MinService >= c.MaxAge:
 		return c, &ConfigError{"MinService", fmt.Sprintf("%s is not below MaxAge %s", c.MinService, c.MaxAge)}
 	case c.ExpectedOutage > c.MaxOutage:
 		return c, &ConfigError{"ExpectedOutage", fmt.Sprintf("%s is above MaxOutage %s: every hold would be hopeless", c.ExpectedOutage, c.MaxOutage)}
 	case c.Flush.Start > c.Flush.Max:
 		return c, &ConfigError{"Flush.Start", fmt.Sprintf("%d is above Flush.Max %d", c.Flush.Start, c.Flush.Max)}
+	}
+	if err := c.Share.check(&c); err != nil {
+		return c, err
 	}
 	return c, nil
 }

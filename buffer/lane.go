@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,11 +68,13 @@ type Lane struct {
 	rampAt    time.Duration
 	peak      int
 	seq       uint64
-	q         list // waits for its turn
-	retry     list // backs off after a failed dial
-	driver    *waiter
+	q         line                   // wait for their turn
+	retry     list                   // back off after a failed dial
+	driver    atomic.Pointer[waiter] // of q; its goroutine also watches timer
+	gone      atomic.Pointer[waiter] // chain of those whose context ended, see depart
 	timer     *time.Timer
 	armed     time.Duration // what timer is set to, 0 for not
+	share     Share         // of the caps, none if it was made too late
 	count     int           // held, by the caps' measure
 	bytes     int64
 	n         Counters
@@ -79,6 +82,7 @@ type Lane struct {
 
 func newLane(b *Buffer, key string, closed bool) *Lane {
 	l := &Lane{b: b, key: key, mode: HoldAll}
+	l.q.init(&b.cfg)
 	if closed {
 		l.mode = Closed
 	}
@@ -119,7 +123,7 @@ func (l *Lane) Ready() bool { return l.view.Load().mode == Serving }
 // tried and lost. When ctx ends while the request is held, it returns at once
 // and the request is forgotten; while fn runs, that is fn's to notice.
 func (l *Lane) Do(ctx context.Context, req Request, fn func(ctx context.Context, to leadership.Leadership, addr string) error) error {
-	if fn == nil || req.Bytes < 0 {
+	if fn == nil || req.Bytes < 0 || !req.Priority.known() {
 		return l.badRequest(req)
 	}
 	v := l.view.Load()
@@ -134,8 +138,11 @@ func (l *Lane) Do(ctx context.Context, req Request, fn func(ctx context.Context,
 }
 
 func (l *Lane) badRequest(req Request) error {
-	if req.Bytes < 0 {
+	switch {
+	case req.Bytes < 0:
 		return &RequestError{l.key, "Bytes is negative"}
+	case !req.Priority.known():
+		return &RequestError{l.key, fmt.Sprintf("Priority %d is not one of %d to %d", req.Priority, MinPriority, MaxPriority)}
 	}
 	return &RequestError{l.key, "the request function is nil"}
 }
@@ -188,8 +195,8 @@ func (l *Lane) close() {
 	l.mu.Lock()
 	if l.mode != Closed {
 		l.setMode(Closed, &fx)
-		for l.q.head != nil {
-			l.settle(l.q.head, failClosed, &fx)
+		for l.q.n > 0 {
+			l.settle(l.q.oldest(), failClosed, &fx)
 		}
 		for l.retry.head != nil {
 			l.settle(l.retry.head, failClosed, &fx)

@@ -10,12 +10,13 @@ import (
 // the call a place: a view to run by at once, a place in a list, or why not.
 func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effects) (*view, verdict, time.Duration) {
 	if fresh {
-		w.unit, w.bytes, w.tries, w.role, w.deadline = c.req.Unit, c.req.Bytes, 0, roleNone, 0
+		w.bytes, w.role, w.deadline, w.level = c.req.Bytes, roleNone, 0, c.req.Priority.level()
 		w.arrived = now
 		if d, ok := c.ctx.Deadline(); ok {
 			w.deadline = d.Sub(l.b.epoch)
 		}
 	}
+	l.sweep()
 	w.verdict = undecided
 	w.state.Store(stateWaiting)
 	old, tried := w.role, c.v
@@ -23,7 +24,7 @@ func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 	if tried != nil && l.mode != Closed {
 		pause = l.failure(now, c, w, fx)
 	}
-	if l.mode != Closed && pause == 0 && (fresh || c.ctx.Err() == nil) && l.view.Load().passes(w.unit) {
+	if l.mode != Closed && pause == 0 && (fresh || c.ctx.Err() == nil) && l.view.Load().passes(c.req.Unit) {
 		l.freeSlot(w, tried)
 		l.settled(old, now, fx)
 		return l.view.Load(), undecided, 0
@@ -43,7 +44,8 @@ func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 		l.n.Held++
 	}
 	if pause > 0 {
-		l.retry.insert(w)
+		w.in = inRetry
+		l.retry.append(w)
 		l.freeSlot(w, tried)
 		l.settled(old, now, fx)
 		return nil, undecided, pause
@@ -53,6 +55,7 @@ func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 	}
 	// Back in its place before its slot is free: the next to go is the first
 	// in order, which may be w.
+	l.q.attach(w, c.req.Key)
 	l.q.insert(w)
 	l.freeSlot(w, tried)
 	l.step(now, fx)
@@ -62,7 +65,7 @@ func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 // settled goes on with the lane when a slot was freed, or when whoever watched
 // the timer was evicted.
 func (l *Lane) settled(old role, now time.Duration, fx *effects) {
-	if old != roleNone || l.driver == nil && l.q.head != nil {
+	if old != roleNone || l.driver.Load() == nil && l.q.n > 0 {
 		l.step(now, fx)
 	}
 }
@@ -77,7 +80,7 @@ func (l *Lane) failure(now time.Duration, c *call, w *waiter, fx *effects) time.
 		l.n.Refused++
 		if c.v.epoch >= l.resumed { // else it is from before the lane resumed
 			r, _ := refusalIn(c.err)
-			l.refuse(now, w, r, fx)
+			l.refuse(now, c, w, r, fx)
 		}
 		return 0
 	}
@@ -92,20 +95,20 @@ func (l *Lane) failure(now time.Duration, c *call, w *waiter, fx *effects) time.
 			l.nextProbe = now + l.backoff()
 		}
 		return 0
-	case l.view.Load().passes(w.unit):
-		w.tries++
-		return backoff(w.tries - 1)
+	case l.view.Load().passes(c.req.Unit):
+		c.dials++
+		return backoff(c.dials - 1)
 	}
 	return 0
 }
 
 // refuse takes in a refusal by the leader of now, or by one that was hinted.
-func (l *Lane) refuse(now time.Duration, w *waiter, r leadership.Refusal, fx *effects) {
+func (l *Lane) refuse(now time.Duration, c *call, w *waiter, r leadership.Refusal, fx *effects) {
 	mode := HoldAll
 	if r.Scope == leadership.ScopeUnits {
 		// A request that is refused as a unit is one, whatever its caller
 		// says; else it would pass HoldUnits for ever.
-		mode, w.unit = HoldUnits, true
+		mode, c.req.Unit = HoldUnits, true
 	}
 	until := leadership.MaxTerm(r.Until, r.Term)
 	starts := l.mode == Serving || l.flushing
@@ -167,27 +170,4 @@ func (l *Lane) admit(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 		}
 	}
 	return l.reserve(w, fx)
-}
-
-// reserve takes w's part of the caps, making room as Overflow says.
-func (l *Lane) reserve(w *waiter, fx *effects) verdict {
-	cfg := &l.b.cfg
-	if w.bytes > cfg.LaneBytes {
-		return failFull
-	}
-	for {
-		held, bytes := l.b.held.Add(1), l.b.bytes.Add(w.bytes)
-		if held <= int64(cfg.MaxHeld) && bytes <= cfg.MaxBytes &&
-			l.count < cfg.LaneHeld && l.bytes+w.bytes <= cfg.LaneBytes {
-			l.count++
-			l.bytes += w.bytes
-			return undecided
-		}
-		l.b.held.Add(-1)
-		l.b.bytes.Add(-w.bytes)
-		if cfg.Overflow != EvictOldest || l.q.head == nil || l.b.bytes.Load()-l.bytes+w.bytes > cfg.MaxBytes {
-			return failFull
-		}
-		l.settle(l.q.head, failEvicted, fx)
-	}
 }

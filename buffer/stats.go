@@ -71,7 +71,7 @@ type Snapshot struct {
 	Held, Retrying, Running, Peak int
 	// Bytes is the sum of Request.Bytes of all of them.
 	Bytes int64
-	// HeadAge is how long the first in the queue has been held, OutageAge how
+	// HeadAge is how long the oldest in the queue has been held, OutageAge how
 	// long the lane has been holding since a leader last answered; 0 for none.
 	HeadAge, OutageAge time.Duration
 	// Refused is the highest term a refusal told to wait for, zero for none.
@@ -83,14 +83,15 @@ type Snapshot struct {
 func (l *Lane) Snapshot() Snapshot {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.sweep()
 	now := l.b.now()
 	s := Snapshot{
 		Lane: l.key, State: l.mode, Flushing: l.flushing, Leadership: l.cur, Addr: l.addr,
 		Held: l.q.n, Retrying: l.retry.n, Running: l.running, Peak: l.peak,
 		Bytes: l.bytes, Refused: l.refused, Counters: l.n,
 	}
-	if l.q.head != nil {
-		s.HeadAge = now - l.q.head.arrived
+	if h := l.q.oldest(); h != nil {
+		s.HeadAge = now - h.arrived
 	}
 	if l.outageOn {
 		s.OutageAge = now - l.outageAt

@@ -16,7 +16,10 @@ type call struct {
 	err     error   // of the last try
 	class   Class
 	tries   int
-	unknown bool // some try may have been executed
+	dials   uint32        // failed ones in a row, for back-off
+	timer   *time.Timer   // for back-off; made when first needed
+	arrived time.Duration // first hold, on the buffer's clock
+	unknown bool          // some try may have been executed
 }
 
 // slow is Do from the first failure, or the first need to hold, to its end.
@@ -161,6 +164,7 @@ func (l *Lane) next(c *call) (*view, error) {
 		v, why, pause := l.place(now, c, w, fresh, &fx)
 		l.mu.Unlock()
 		fx.apply(l)
+		c.arrived = w.arrived
 		switch {
 		case why != undecided:
 			return nil, l.fail(c, why)
@@ -177,13 +181,16 @@ func (l *Lane) next(c *call) (*view, error) {
 				return nil, l.fail(c, failCanceled)
 			}
 			if h := l.b.cfg.Hooks.Waited; h != nil {
-				h(l.key, l.b.now()-w.arrived, nil)
+				h(l.key, l.b.now()-c.arrived, nil)
 			}
 			return w.v, nil
 		case reroute:
 			// It left the list of those that back off; its last failure
 			// has been dealt with.
 			c.v = nil
+		case failGone:
+			c.w = nil
+			return nil, l.fail(c, failCanceled)
 		default:
 			return nil, l.fail(c, why)
 		}
@@ -191,21 +198,22 @@ func (l *Lane) next(c *call) (*view, error) {
 }
 
 // wait blocks until somebody decides w's fate, its own back-off is over, or
-// its context ends.
+// its context ends. After failGone w is not the caller's any more.
 func (l *Lane) wait(c *call, w *waiter, pause time.Duration) verdict {
 	var own <-chan time.Time
 	if pause > 0 {
-		if w.timer == nil {
-			w.timer = time.NewTimer(pause)
+		if c.timer == nil {
+			c.timer = time.NewTimer(pause)
 		} else {
-			w.timer.Reset(pause)
+			c.timer.Reset(pause)
 		}
-		defer w.timer.Stop()
-		own = w.timer.C
+		defer c.timer.Stop()
+		own = c.timer.C
 	}
+	done := c.ctx.Done()
 	for w.state.Load() != stateDecided {
 		var tick <-chan time.Time
-		if w.driving.Load() {
+		if l.driver.Load() == w {
 			tick = l.timer.C
 		}
 		select {
@@ -214,44 +222,29 @@ func (l *Lane) wait(c *call, w *waiter, pause time.Duration) verdict {
 			l.tick()
 		case <-own:
 			own = nil
-			l.leave(w, reroute)
-		case <-c.ctx.Done():
-			l.leave(w, failCanceled)
+			if l.resume(w) {
+				return reroute
+			}
+		case <-done:
+			if w.state.CompareAndSwap(stateWaiting, stateGone) {
+				l.depart(w)
+				return failGone
+			}
+			done = nil // decided, and about to be told
 		}
 	}
 	return w.verdict
 }
 
-// leave takes w out of its list for a reason of its own, unless its fate was
-// decided before. Either way it is published when leave returns.
-func (l *Lane) leave(w *waiter, why verdict) {
-	var fx effects
+// resume ends w's back-off, unless its fate was decided before.
+func (l *Lane) resume(w *waiter) bool {
 	l.mu.Lock()
-	if w.list == nil {
-		l.mu.Unlock()
-		for w.state.Load() != stateDecided {
-			<-w.ch
-		}
-		return
+	defer l.mu.Unlock()
+	if w.in != inRetry {
+		return false
 	}
-	q := w.list == &l.q
-	w.list.remove(w)
-	w.verdict = why
-	w.state.Store(stateDecided)
-	if why > reroute {
-		l.forget(w)
-		l.tally(why)
-	}
-	drove := l.driver == w
-	if drove {
-		l.driver = nil
-		w.driving.Store(false)
-	}
-	if q && (drove || l.q.head == nil) {
-		l.step(l.b.now(), &fx)
-	}
-	l.mu.Unlock()
-	fx.apply(l)
+	l.unlist(w)
+	return true
 }
 
 // giveBack returns the turn of a released request whose context has ended.
@@ -271,10 +264,12 @@ func (l *Lane) giveBack(w *waiter) {
 // fail makes the error of a call that ends without being run (again), and
 // lets go of its waiter.
 func (l *Lane) fail(c *call, why verdict) error {
-	w := c.w
-	h := Wait{Lane: l.key, Waited: l.b.now() - w.arrived, Tries: c.tries, Unknown: c.unknown, Last: c.err}
-	outage := w.outage
-	l.recycle(c)
+	h := Wait{Lane: l.key, Waited: l.b.now() - c.arrived, Tries: c.tries, Unknown: c.unknown, Last: c.err}
+	var outage time.Duration
+	if c.w != nil {
+		outage = c.w.deadline
+		l.recycle(c)
+	}
 	var err error
 	switch why {
 	case failAge:
