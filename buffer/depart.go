@@ -15,7 +15,7 @@ func (l *Lane) depart(w *waiter) {
 		}
 	}
 	var fx effects
-	l.mu.Lock()
+	l.lock()
 	l.step(l.b.now(), &fx)
 	l.mu.Unlock()
 	fx.apply(l)

@@ -343,7 +343,7 @@ func (l *Lane) disarm() {
 // tick is called by whoever took a tick of the timer.
 func (l *Lane) tick() {
 	var fx effects
-	l.mu.Lock()
+	l.lock()
 	l.armed = 0
 	l.step(l.b.now(), &fx)
 	l.mu.Unlock()

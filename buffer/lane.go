@@ -128,13 +128,13 @@ func (l *Lane) Do(ctx context.Context, req Request, fn func(ctx context.Context,
 	}
 	v := l.view.Load()
 	if !v.passes(req.Unit) {
-		return l.slow(ctx, req, fn, nil, nil)
+		return l.slow(ctx, &req, fn, nil, nil)
 	}
 	err := fn(ctx, v.lead, v.addr)
 	if err == nil {
 		return nil
 	}
-	return l.slow(ctx, req, fn, v, err)
+	return l.slow(ctx, &req, fn, v, err)
 }
 
 func (l *Lane) badRequest(req Request) error {
@@ -152,7 +152,7 @@ func (l *Lane) badRequest(req Request) error {
 // is not newer than the last is ignored, as is the zero Record.
 func (l *Lane) Observe(rec leadership.Record) {
 	var fx effects
-	l.mu.Lock()
+	l.lock()
 	if rec.Version > l.rec.Version {
 		rec.Held, rec.Barred, rec.Ruleset = nil, nil, leadership.Ruleset{}
 		l.rec = rec
@@ -173,7 +173,7 @@ func (l *Lane) Learn(lead leadership.Leadership, addr string) {
 		return
 	}
 	var fx effects
-	l.mu.Lock()
+	l.lock()
 	l.learn(lead, addr)
 	l.evaluate(l.b.now(), &fx)
 	l.mu.Unlock()
@@ -190,9 +190,23 @@ func (l *Lane) learn(lead leadership.Leadership, addr string) {
 	}
 }
 
+const spins = 100
+
+// lock takes mu. What mu guards is short, and a goroutine that parks for it
+// costs many times that, above all when thousands come at once: a Mutex does not
+// spin while other goroutines are ready to run.
+func (l *Lane) lock() {
+	for range spins {
+		if l.mu.TryLock() {
+			return
+		}
+	}
+	l.mu.Lock()
+}
+
 func (l *Lane) close() {
 	var fx effects
-	l.mu.Lock()
+	l.lock()
 	if l.mode != Closed {
 		l.setMode(Closed, &fx)
 		for l.q.n > 0 {

@@ -69,11 +69,13 @@ func (h *heap) first() *waiter {
 	return h.ws[0]
 }
 
+//go:noinline
 func (h *heap) push(w *waiter) {
 	h.ws = append(h.ws, w)
 	h.up(len(h.ws) - 1)
 }
 
+//go:noinline
 func (h *heap) remove(w *waiter) {
 	i, last := int(*h.at(w)), len(h.ws)-1
 	moved := h.ws[last]

@@ -10,11 +10,8 @@ import (
 // the call a place: a view to run by at once, a place in a list, or why not.
 func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effects) (*view, verdict, time.Duration) {
 	if fresh {
-		w.bytes, w.role, w.deadline, w.level = c.req.Bytes, roleNone, 0, c.req.Priority.level()
+		w.bytes, w.role, w.deadline, w.level = c.req.Bytes, roleNone, c.deadline, c.req.Priority.level()
 		w.arrived = now
-		if d, ok := c.ctx.Deadline(); ok {
-			w.deadline = d.Sub(l.b.epoch)
-		}
 	}
 	l.sweep()
 	w.verdict = undecided
@@ -22,9 +19,9 @@ func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 	old, tried := w.role, c.v
 	var pause time.Duration
 	if tried != nil && l.mode != Closed {
-		pause = l.failure(now, c, w, fx)
+		pause = l.failed(now, c, w, fx)
 	}
-	if l.mode != Closed && pause == 0 && (fresh || c.ctx.Err() == nil) && l.view.Load().passes(c.req.Unit) {
+	if l.mode != Closed && pause == 0 && (fresh || !c.ended) && l.view.Load().passes(c.req.Unit) {
 		l.freeSlot(w, tried)
 		l.settled(old, now, fx)
 		return l.view.Load(), undecided, 0
@@ -70,9 +67,9 @@ func (l *Lane) settled(old role, now time.Duration, fx *effects) {
 	}
 }
 
-// failure takes in that a try came back with proof of no effect, or lost. It
+// failed takes in that a try came back with proof of no effect, or lost. It
 // returns how long the request itself backs off, 0 for not.
-func (l *Lane) failure(now time.Duration, c *call, w *waiter, fx *effects) time.Duration {
+func (l *Lane) failed(now time.Duration, c *call, w *waiter, fx *effects) time.Duration {
 	if c.v.lead.Term.Less(l.cur.Term) {
 		return 0 // of an older leadership: it says nothing about this one
 	}
@@ -153,7 +150,7 @@ func (l *Lane) admit(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 	switch {
 	case l.mode == Closed:
 		return failClosed
-	case c.ctx.Err() != nil:
+	case c.ended:
 		return failCanceled
 	case !fresh:
 		if now-w.arrived >= cfg.MaxAge {

@@ -81,7 +81,7 @@ type Snapshot struct {
 
 // Snapshot returns the state of the lane.
 func (l *Lane) Snapshot() Snapshot {
-	l.mu.Lock()
+	l.lock()
 	defer l.mu.Unlock()
 	l.sweep()
 	now := l.b.now()

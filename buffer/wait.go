@@ -19,12 +19,16 @@ type call struct {
 	dials   uint32        // failed ones in a row, for back-off
 	timer   *time.Timer   // for back-off; made when first needed
 	arrived time.Duration // first hold, on the buffer's clock
-	unknown bool          // some try may have been executed
+
+	// What ctx said before the lane's lock was taken for this place.
+	ended    bool
+	deadline time.Duration // 0 for none
+	unknown  bool          // some try may have been executed
 }
 
 // slow is Do from the first failure, or the first need to hold, to its end.
-func (l *Lane) slow(ctx context.Context, req Request, fn func(context.Context, leadership.Leadership, string) error, v *view, err error) error {
-	c := call{ctx: ctx, req: req, v: v, err: err}
+func (l *Lane) slow(ctx context.Context, req *Request, fn func(context.Context, leadership.Leadership, string) error, v *view, err error) error {
+	c := call{ctx: ctx, req: *req, v: v, err: err}
 	if v != nil {
 		c.tries = 1
 	}
@@ -35,32 +39,45 @@ func (l *Lane) slow(ctx context.Context, req Request, fn func(context.Context, l
 		}
 	}()
 	for {
-		if c.v != nil {
-			if c.err == nil {
-				l.finish(&c, Answered)
-				finished = true
-				return nil
-			}
-			c.class = l.b.classify(c.err)
-			again := c.class == NotSentYet || c.class == Refused
-			if c.class == MaybeExecuted && req.Idempotent && ctx.Err() == nil {
-				c.unknown, again = true, true
-			}
-			if !again {
-				l.finish(&c, c.class)
-				finished = true
-				return c.err
-			}
+		if c.v != nil && l.judge(&c) {
+			finished = true
+			return c.err
 		}
-		next, werr := l.next(&c)
-		if werr != nil {
+		if werr := l.next(&c); werr != nil {
 			finished = true
 			return werr
 		}
-		c.v = next
-		c.tries++
-		c.err = fn(ctx, next.lead, next.addr)
+		try(&c, fn)
 	}
+}
+
+// try runs fn. Like judge, it is out of line so that what it needs is off the
+// stack while the call waits: a goroutine that only waits should not have to
+// grow its stack for it.
+//
+//go:noinline
+func try(c *call, fn func(context.Context, leadership.Leadership, string) error) {
+	c.tries++
+	c.err = fn(c.ctx, c.v.lead, c.v.addr)
+}
+
+// judge finishes the call if the last try was its end.
+//
+//go:noinline
+func (l *Lane) judge(c *call) bool {
+	c.class = Answered
+	if c.err != nil {
+		c.class = l.b.classify(c.err)
+		if c.class == NotSentYet || c.class == Refused {
+			return false
+		}
+		if c.class == MaybeExecuted && c.req.Idempotent && c.ctx.Err() == nil {
+			c.unknown = true
+			return false
+		}
+	}
+	l.finish(c, c.class)
+	return true
 }
 
 // finish ends a call that was answered, or whose error is returned as it is.
@@ -75,7 +92,7 @@ func (l *Lane) finish(c *call, class Class) {
 		return
 	}
 	var fx effects
-	l.mu.Lock()
+	l.lock()
 	now := l.b.now()
 	if w.role != roleNone && l.mode != Closed {
 		if class == Answered {
@@ -149,57 +166,99 @@ func (l *Lane) recycle(c *call) {
 	l.pool.Put(w)
 }
 
-// next blocks until the call may run, and returns the view to run it by, or
-// the error that ends it.
-func (l *Lane) next(c *call) (*view, error) {
+// next blocks until the call may run by c.v, or returns the error that ends it.
+func (l *Lane) next(c *call) error {
 	for {
-		var fx effects
-		fresh := c.w == nil
-		if fresh {
-			c.w = l.pool.Get().(*waiter)
-		}
-		w := c.w
-		l.mu.Lock()
-		now := l.b.now()
-		v, why, pause := l.place(now, c, w, fresh, &fx)
-		l.mu.Unlock()
-		fx.apply(l)
-		c.arrived = w.arrived
-		switch {
-		case why != undecided:
-			return nil, l.fail(c, why)
-		case v != nil:
-			if fresh {
-				l.recycle(c)
+		why, pause := l.enqueue(c)
+		if why == undecided {
+			if pause > 0 || l.driver.Load() == c.w {
+				why = l.watch(c, pause)
+			} else {
+				why = l.wait(c)
 			}
-			return v, nil
+			if why == run {
+				why = l.start(c)
+			}
 		}
-		switch why := l.wait(c, w, pause); why {
+		switch why {
 		case run:
-			if c.ctx.Err() != nil {
-				l.giveBack(w) // the next one can use the turn
-				return nil, l.fail(c, failCanceled)
-			}
-			if h := l.b.cfg.Hooks.Waited; h != nil {
-				h(l.key, l.b.now()-c.arrived, nil)
-			}
-			return w.v, nil
+			return nil
 		case reroute:
 			// It left the list of those that back off; its last failure
 			// has been dealt with.
 			c.v = nil
-		case failGone:
-			c.w = nil
-			return nil, l.fail(c, failCanceled)
 		default:
-			return nil, l.fail(c, why)
+			return l.fail(c, why)
 		}
 	}
 }
 
-// wait blocks until somebody decides w's fate, its own back-off is over, or
-// its context ends. After failGone w is not the caller's any more.
-func (l *Lane) wait(c *call, w *waiter, pause time.Duration) verdict {
+// enqueue finds the call a place, see place.
+//
+//go:noinline
+func (l *Lane) enqueue(c *call) (why verdict, pause time.Duration) {
+	var fx effects
+	fresh := c.w == nil
+	if fresh {
+		c.w = l.pool.Get().(*waiter)
+	}
+	c.ended = c.ctx.Err() != nil
+	if d, ok := c.ctx.Deadline(); ok {
+		c.deadline = d.Sub(l.b.epoch)
+	}
+	l.lock()
+	v, why, pause := l.place(l.b.now(), c, c.w, fresh, &fx)
+	l.mu.Unlock()
+	fx.apply(l)
+	c.arrived = c.w.arrived
+	if v != nil {
+		c.v, why = v, run
+		if fresh {
+			l.recycle(c)
+		}
+	}
+	return why, pause
+}
+
+// start takes the turn of a released request, or gives it back when its
+// context has ended.
+//
+//go:noinline
+func (l *Lane) start(c *call) verdict {
+	if c.ctx.Err() != nil {
+		l.giveBack(c.w) // the next one can use the turn
+		return failCanceled
+	}
+	if h := l.b.cfg.Hooks.Waited; h != nil {
+		h(l.key, l.b.now()-c.arrived, nil)
+	}
+	c.v = c.w.v
+	return run
+}
+
+// wait blocks until somebody decides the fate of the call's waiter, or its
+// context ends. After failGone the waiter is not the caller's any more.
+func (l *Lane) wait(c *call) verdict {
+	w := c.w
+	for w.state.Load() != stateDecided {
+		select {
+		case <-w.ch:
+			if l.driver.Load() == w {
+				return l.watch(c, 0)
+			}
+		case <-c.ctx.Done():
+			if l.abandon(c) {
+				return failGone
+			}
+			<-w.ch // decided, and about to be told
+		}
+	}
+	return w.verdict
+}
+
+// watch is wait for a call that watches the lane's timer as well, or that backs
+// off.
+func (l *Lane) watch(c *call, pause time.Duration) verdict {
 	var own <-chan time.Time
 	if pause > 0 {
 		if c.timer == nil {
@@ -210,7 +269,7 @@ func (l *Lane) wait(c *call, w *waiter, pause time.Duration) verdict {
 		defer c.timer.Stop()
 		own = c.timer.C
 	}
-	done := c.ctx.Done()
+	w := c.w
 	for w.state.Load() != stateDecided {
 		var tick <-chan time.Time
 		if l.driver.Load() == w {
@@ -225,20 +284,31 @@ func (l *Lane) wait(c *call, w *waiter, pause time.Duration) verdict {
 			if l.resume(w) {
 				return reroute
 			}
-		case <-done:
-			if w.state.CompareAndSwap(stateWaiting, stateGone) {
-				l.depart(w)
+		case <-c.ctx.Done():
+			if l.abandon(c) {
 				return failGone
 			}
-			done = nil // decided, and about to be told
+			<-w.ch
 		}
 	}
 	return w.verdict
 }
 
+// abandon gives the call's waiter up to the lane, unless it was decided before.
+//
+//go:noinline
+func (l *Lane) abandon(c *call) bool {
+	if !c.w.state.CompareAndSwap(stateWaiting, stateGone) {
+		return false
+	}
+	l.depart(c.w)
+	c.w = nil
+	return true
+}
+
 // resume ends w's back-off, unless its fate was decided before.
 func (l *Lane) resume(w *waiter) bool {
-	l.mu.Lock()
+	l.lock()
 	defer l.mu.Unlock()
 	if w.in != inRetry {
 		return false
@@ -250,7 +320,7 @@ func (l *Lane) resume(w *waiter) bool {
 // giveBack returns the turn of a released request whose context has ended.
 func (l *Lane) giveBack(w *waiter) {
 	var fx effects
-	l.mu.Lock()
+	l.lock()
 	l.freeSlot(w, w.v)
 	l.forget(w)
 	l.tally(failCanceled)
@@ -264,32 +334,40 @@ func (l *Lane) giveBack(w *waiter) {
 // fail makes the error of a call that ends without being run (again), and
 // lets go of its waiter.
 func (l *Lane) fail(c *call, why verdict) error {
-	h := Wait{Lane: l.key, Waited: l.b.now() - c.arrived, Tries: c.tries, Unknown: c.unknown, Last: c.err}
-	var outage time.Duration
+	waited := l.b.now() - c.arrived
+	err := l.failure(c, why, waited)
 	if c.w != nil {
-		outage = c.w.deadline
 		l.recycle(c)
 	}
-	var err error
-	switch why {
-	case failAge:
-		err = &AgeError{h, l.b.cfg.MaxAge}
-	case failOutage:
-		err = &OutageError{h, outage}
-	case failEvicted, failFull:
-		s := l.Snapshot()
-		err = &OverflowError{Wait: h, Evicted: why == failEvicted, Held: s.Held, Bytes: s.Bytes}
-	case failClosed:
-		err = &ClosedError{h}
-	default:
-		e := &CanceledError{Wait: h, Err: c.ctx.Err(), Cause: context.Cause(c.ctx)}
-		if e.Err == nil {
-			e.Err = context.DeadlineExceeded
-		}
-		err = e
-	}
 	if hook := l.b.cfg.Hooks.Waited; hook != nil {
-		hook(l.key, h.Waited, err)
+		hook(l.key, waited, err)
 	}
 	return err
+}
+
+// failure makes that error. Its frame is kept off the stacks of those that
+// wait.
+//
+//go:noinline
+func (l *Lane) failure(c *call, why verdict, waited time.Duration) error {
+	h := Wait{Lane: l.key, Waited: waited, Tries: c.tries, Unknown: c.unknown, Last: c.err}
+	switch why {
+	case failAge:
+		return &AgeError{h, l.b.cfg.MaxAge}
+	case failOutage:
+		return &OutageError{h, c.w.deadline}
+	case failEvicted, failFull:
+		e := &OverflowError{Wait: h, Evicted: why == failEvicted}
+		l.lock()
+		e.Held, e.Bytes = l.q.n, l.bytes
+		l.mu.Unlock()
+		return e
+	case failClosed:
+		return &ClosedError{h}
+	}
+	e := &CanceledError{Wait: h, Err: c.ctx.Err(), Cause: context.Cause(c.ctx)}
+	if e.Err == nil {
+		e.Err = context.DeadlineExceeded
+	}
+	return e
 }
