@@ -125,6 +125,11 @@ type view struct {
 	addr  string
 	mode  State
 	epoch uint64 // counts views of the lane
+
+	// What comes of a request is returned, see PassThrough. Then these are the
+	// highest announced and refused terms when it was let through.
+	final      bool
+	seen, knew leadership.Term
 }
 
 func (v *view) passes(unit bool) bool {

@@ -2,27 +2,34 @@ package buffer
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
 )
 
-// Flush paces the release of held requests. A new leader starts with cold
-// caches and empty pools; a queue released at once is the first thing that
-// can take it down.
-type Flush struct {
-	// Start is how many released requests may run at once when a flush
-	// begins. 0 means 4, or Max when that is less.
-	Start int
-	// Max is how many may run at once at most. 0 means 64, or Start when that
-	// is more. A request keeps its slot until its function returns.
-	Max int
-	// Every is how long a flush stays at one width when its requests neither
-	// finish nor are refused; then the width doubles, as it does after each
-	// full width of requests that the leader answered. 0 means 10ms.
-	Every time.Duration
+// AtOutage says what becomes of requests when a lane has held for MaxOutage.
+type AtOutage uint8
 
-	_ struct{}
+const (
+	// Fail fails every held request with an *OutageError. From then on one
+	// request at a time is let through as a probe, and the others fail at
+	// once. The default.
+	Fail AtOutage = iota
+	// PassThrough lets every held request and every arrival through, all at
+	// once, to the last leadership the lane knew, and returns what comes of it
+	// as it is, refusals included; nothing is tried again. It ends when one of
+	// them is answered, or when a newer leadership is learned. A lane that
+	// never knew a leader fails its requests as with Fail.
+	PassThrough
+)
+
+// String returns "fail" or "pass-through".
+func (a AtOutage) String() string {
+	if a == PassThrough {
+		return "pass-through"
+	}
+	return "fail"
 }
 
 // Hooks are called synchronously in the goroutine of some caller, with no lock
@@ -63,10 +70,11 @@ type Config struct {
 	MaxAge time.Duration
 	// MaxOutage caps how long a lane holds, counted from its first hold and
 	// not reset by a new term but only by a request that a leader answered.
-	// When it is reached every held request fails with an *OutageError, and
-	// from then on one request at a time is let through as a probe and the
-	// others fail at once. 0 means 20s, or MaxAge when that is more.
+	// AtOutage says what happens then. 0 means 20s, or MaxAge when that is
+	// more.
 	MaxOutage time.Duration
+	// AtOutage ends an outage that has reached MaxOutage.
+	AtOutage AtOutage
 	// Ageing is for how long a request must be held to rise by one Priority.
 	// 0 means 1s, or MaxAge when that is less.
 	Ageing time.Duration
@@ -109,6 +117,7 @@ func (c Config) withDefaults() (Config, error) {
 		{"MinService", int64(c.MinService)}, {"ExpectedOutage", int64(c.ExpectedOutage)},
 		{"ProbeTimeout", int64(c.ProbeTimeout)},
 		{"Flush.Start", int64(c.Flush.Start)}, {"Flush.Max", int64(c.Flush.Max)}, {"Flush.Every", int64(c.Flush.Every)},
+		{"Flush.Jitter", int64(c.Flush.Jitter)},
 	} {
 		if f.v < 0 {
 			return c, &ConfigError{Field: f.name, Reason: "is negative"}
@@ -116,6 +125,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.Overflow > EvictNearestDeadline {
 		return c, &ConfigError{Field: "Overflow", Reason: fmt.Sprintf("unknown value %d", c.Overflow)}
+	}
+	if c.AtOutage > PassThrough {
+		return c, &ConfigError{Field: "AtOutage", Reason: fmt.Sprintf("unknown value %d", c.AtOutage)}
 	}
 	def(&c.MaxHeld, 10_000)
 	def(&c.MaxBytes, 64<<20)
@@ -138,6 +150,9 @@ func (c Config) withDefaults() (Config, error) {
 		c.Flush.Max = max(64, c.Flush.Start)
 	}
 	def(&c.Flush.Every, 10*time.Millisecond)
+	if c.Flush.Seed == 0 {
+		c.Flush.Seed = rand.Uint64()
+	}
 	def(&c.ProbeTimeout, time.Second)
 	def(&c.Ageing, min(time.Second, c.MaxAge))
 	switch {
@@ -155,6 +170,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, &ConfigError{"ExpectedOutage", fmt.Sprintf("%s is above MaxOutage %s: every hold would be hopeless", c.ExpectedOutage, c.MaxOutage)}
 	case c.Flush.Start > c.Flush.Max:
 		return c, &ConfigError{"Flush.Start", fmt.Sprintf("%d is above Flush.Max %d", c.Flush.Start, c.Flush.Max)}
+	}
+	if c.Flush.Jitter >= c.MaxAge {
+		return c, &ConfigError{"Flush.Jitter", fmt.Sprintf("%s is not below MaxAge %s", c.Flush.Jitter, c.MaxAge)}
 	}
 	if err := c.Share.check(&c); err != nil {
 		return c, err

@@ -143,15 +143,24 @@ func (l *Lane) step(now time.Duration, fx *effects) {
 	}
 	next := time.Duration(math.MaxInt64)
 	verdict, again := l.decide(now)
-	switch {
-	case verdict == leadership.Hold:
+	stuck := verdict == leadership.Hold || verdict == leadership.Probe || l.paused
+	if stuck {
 		l.flushing = false
+	}
+	through := l.open && cfg.AtOutage == PassThrough && l.cur.Leader != ""
+	l.passing = through && stuck // else a flush, to another leader, is in order
+	switch {
+	case l.passing:
+		for w, v := l.pick(now, fx), l.through(); w != nil; w = l.pick(now, fx) {
+			l.n.Passed++
+			l.release(w, v, roleNone, fx)
+		}
+	case verdict == leadership.Hold:
 		next = again
 	case verdict == leadership.Probe || l.paused:
-		l.flushing = false
 		next = l.tryProbe(now, fx)
 	default:
-		l.flush(now, fx)
+		next = l.flush(now, fx)
 		if l.q.n == 0 {
 			// In the same critical section as the last release: who arrives
 			// from here on finds nobody to queue behind.
@@ -163,9 +172,8 @@ func (l *Lane) step(now time.Duration, fx *effects) {
 			l.disarm()
 			return
 		}
-		next = l.rampAt
 	}
-	if l.open {
+	if l.open && !through {
 		for l.q.n > 0 {
 			h := l.q.oldest()
 			if l.settle(h, failOutage, fx) {
@@ -201,35 +209,6 @@ func (l *Lane) tryProbe(now time.Duration, fx *effects) time.Duration {
 	l.probeSeen, l.probeKnew = l.announced, l.refused
 	l.release(w, v, roleProbe, fx)
 	return now + l.b.cfg.ProbeTimeout
-}
-
-// flush releases from the head as far as the width allows.
-func (l *Lane) flush(now time.Duration, fx *effects) {
-	f := &l.b.cfg.Flush
-	if !l.flushing {
-		l.flushing = true
-		l.width, l.answered, l.rampAt = f.Start, 0, now+f.Every
-		l.publish(fx)
-		l.resumed = l.view.Load().epoch
-	}
-	for now >= l.rampAt {
-		l.widen(now)
-	}
-	for l.running < l.width {
-		w := l.pick(now, fx)
-		if w == nil {
-			return
-		}
-		l.running++
-		l.peak = max(l.peak, l.running)
-		l.n.Flushed++
-		l.release(w, l.view.Load(), roleFlush, fx)
-	}
-}
-
-func (l *Lane) widen(now time.Duration) {
-	l.width = min(2*l.width, l.b.cfg.Flush.Max)
-	l.answered, l.rampAt = 0, now+l.b.cfg.Flush.Every
 }
 
 // pick claims whose turn is next, failing those whose deadline is too near for
@@ -348,4 +327,11 @@ func (l *Lane) tick() {
 	l.step(l.b.now(), &fx)
 	l.mu.Unlock()
 	fx.apply(l)
+}
+
+// through is the view of requests that are let through.
+func (l *Lane) through() *view {
+	v := *l.view.Load()
+	v.final, v.seen, v.knew = true, l.announced, l.refused
+	return &v
 }

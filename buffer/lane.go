@@ -44,6 +44,7 @@ type Lane struct {
 	outageOn  bool
 	outageAt  time.Duration // first hold since a leader last answered
 	open      bool          // the outage cap was reached
+	passing   bool          // and requests are let through for it
 
 	// What Record.Decide said, see decide.
 	decided   bool
@@ -62,10 +63,8 @@ type Lane struct {
 	tries     uint32
 	hintTurn  bool
 	flushing  bool
-	width     int
+	ramp      ramp
 	running   int // released by flush at the current term, not answered
-	answered  int // of the current width
-	rampAt    time.Duration
 	peak      int
 	seq       uint64
 	q         line                   // wait for their turn

@@ -26,6 +26,10 @@ func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 		l.settled(old, now, fx)
 		return l.view.Load(), undecided, 0
 	}
+	if l.mode != Closed && fresh && !c.ended && l.passing {
+		l.n.Passed++
+		return l.through(), undecided, 0
+	}
 	if why := l.admit(now, c, w, fresh, fx); why != undecided {
 		l.freeSlot(w, tried)
 		if !fresh {
@@ -87,10 +91,7 @@ func (l *Lane) failed(now time.Duration, c *call, w *waiter, fx *effects) time.D
 		l.nextProbe = now + l.backoff()
 		return 0
 	case w.role == roleFlush && l.mode != Serving:
-		if l.flushing {
-			l.paused, l.flushing = true, false
-			l.nextProbe = now + l.backoff()
-		}
+		l.notSent(now, c, fx)
 		return 0
 	case l.view.Load().passes(c.req.Unit):
 		c.dials++

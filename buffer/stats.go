@@ -17,6 +17,8 @@ type Counters struct {
 	// Overflow, Evicted, Expired, Outage, Canceled and Closed count requests
 	// by the error that ended them; Canceled includes those refused early.
 	Overflow, Evicted, Expired, Outage, Canceled, Closed uint64
+	// Passed is how many requests PassThrough let through.
+	Passed uint64
 	// Leaked is how many errors of unknown outcome callers got while the
 	// leadership was changing: what a change cost that holding could not hide.
 	Leaked uint64
@@ -35,6 +37,7 @@ func (c *Counters) add(o Counters) {
 	c.Outage += o.Outage
 	c.Canceled += o.Canceled
 	c.Closed += o.Closed
+	c.Passed += o.Passed
 	c.Leaked += o.Leaked
 	c.Stale += o.Stale
 }

@@ -19,6 +19,7 @@ type call struct {
 	dials   uint32        // failed ones in a row, for back-off
 	timer   *time.Timer   // for back-off; made when first needed
 	arrived time.Duration // first hold, on the buffer's clock
+	began   time.Duration // last try that was released
 
 	// What ctx said before the lane's lock was taken for this place.
 	ended    bool
@@ -68,10 +69,10 @@ func (l *Lane) judge(c *call) bool {
 	c.class = Answered
 	if c.err != nil {
 		c.class = l.b.classify(c.err)
-		if c.class == NotSentYet || c.class == Refused {
+		if !c.v.final && (c.class == NotSentYet || c.class == Refused) {
 			return false
 		}
-		if c.class == MaybeExecuted && c.req.Idempotent && c.ctx.Err() == nil {
+		if !c.v.final && c.class == MaybeExecuted && c.req.Idempotent && c.ctx.Err() == nil {
 			c.unknown = true
 			return false
 		}
@@ -88,21 +89,27 @@ func (l *Lane) finish(c *call, class Class) {
 		}
 	}
 	w := c.w
-	if w == nil {
+	if w == nil && !c.v.final {
 		return
 	}
 	var fx effects
 	l.lock()
 	now := l.b.now()
-	if w.role != roleNone && l.mode != Closed {
-		if class == Answered {
-			l.success(now, w, c.v)
-		} else if w.role == roleProbe {
-			l.nextProbe = now + l.backoff()
+	switch {
+	case c.v.final:
+		if class == Answered && l.mode != Closed && c.v.lead.Term == l.cur.Term {
+			l.answered(c.v.seen, c.v.knew)
 		}
+	case w.role == roleNone || l.mode == Closed:
+	case class == Answered:
+		l.success(now, c, &fx)
+	case w.role == roleProbe:
+		l.nextProbe = now + l.backoff()
 	}
-	l.freeSlot(w, c.v)
-	l.forget(w)
+	if w != nil {
+		l.freeSlot(w, c.v)
+		l.forget(w)
+	}
 	if l.cur.Term.Less(l.learned.Term) {
 		l.evaluate(now, &fx) // the hint was right
 	} else if l.mode != Serving && l.mode != Closed {
@@ -110,11 +117,14 @@ func (l *Lane) finish(c *call, class Class) {
 	}
 	l.mu.Unlock()
 	fx.apply(l)
-	l.recycle(c)
+	if w != nil {
+		l.recycle(c)
+	}
 }
 
 // success takes in that a released request was answered under v.
-func (l *Lane) success(now time.Duration, w *waiter, v *view) {
+func (l *Lane) success(now time.Duration, c *call, fx *effects) {
+	w, v := c.w, c.v
 	if l.cur.Term.Less(v.lead.Term) {
 		l.learn(v.lead, v.addr)
 	} else if v.lead.Term.Less(l.cur.Term) {
@@ -124,18 +134,24 @@ func (l *Lane) success(now time.Duration, w *waiter, v *view) {
 		if l.flushing || l.mode == Serving {
 			l.outageOn, l.open = false, false
 		}
-		if l.answered++; l.flushing && l.answered >= l.width {
-			l.widen(now)
+		if l.flushing && v.epoch >= l.ramp.cut {
+			l.answeredIn(now, now-c.began, fx)
 		}
 		return
 	}
+	l.answered(l.probeSeen, l.probeKnew)
+}
+
+// answered ends what held the lane when a request was sent that the leader of
+// now answered: an announcement seen and a refusal known then. What came after
+// it was sent is not answered by it.
+func (l *Lane) answered(seen, knew leadership.Term) {
 	l.decided = false
-	l.paused, l.tries, l.outageOn, l.open = false, 0, false, false
-	// What came after the probe was sent is not answered by it.
-	if l.refused.Compare(l.probeKnew) <= 0 {
+	l.paused, l.tries, l.outageOn, l.open, l.passing = false, 0, false, false, false
+	if l.refused.Compare(knew) <= 0 {
 		l.refused, l.hint = leadership.Term{}, leadership.Leadership{}
 	}
-	l.cleared = leadership.MaxTerm(l.cleared, l.probeSeen)
+	l.cleared = leadership.MaxTerm(l.cleared, seen)
 }
 
 // freeSlot ends what w was released for.
@@ -232,7 +248,7 @@ func (l *Lane) start(c *call) verdict {
 	if h := l.b.cfg.Hooks.Waited; h != nil {
 		h(l.key, l.b.now()-c.arrived, nil)
 	}
-	c.v = c.w.v
+	c.v, c.began = c.w.v, l.b.now()
 	return run
 }
 
