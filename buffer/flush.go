@@ -84,7 +84,7 @@ func (l *Lane) flush(now time.Duration, fx *effects) time.Duration {
 	if now < r.restAt {
 		return r.restAt
 	}
-	for now >= r.widenAt {
+	if now >= r.widenAt {
 		l.widen(now, f.Every)
 	}
 	for l.running < r.width {
@@ -119,13 +119,17 @@ func (l *Lane) answeredIn(now, d time.Duration, fx *effects) {
 	if r.best == 0 || mean < r.best {
 		r.best = max(mean, 1)
 	}
+	r.answered, r.spent = 0, 0
 	l.widen(now, max(f.Every, 2*mean))
 }
 
+// widen doubles the width, and does it again after every if nobody answers.
 func (l *Lane) widen(now, every time.Duration) {
 	r := &l.ramp
 	r.width = min(2*r.width, l.b.cfg.Flush.Max)
-	r.answered, r.spent, r.widenAt = 0, 0, now+every
+	if r.widenAt = now + every; r.width == l.b.cfg.Flush.Max {
+		r.widenAt = math.MaxInt64
+	}
 }
 
 // narrow halves the width. What was released before tells nothing about it.

@@ -32,7 +32,6 @@ type held struct {
 	cancel   context.CancelFunc
 	answer   chan error
 	over     chan error
-	serving  bool
 }
 
 // lineModel is a queue that is nothing but a slice in order of arrival.
@@ -45,7 +44,6 @@ type lineModel struct {
 	serving  []*held
 	places   int
 	begun    chan *held
-	pace     time.Duration
 }
 
 func (m *lineModel) rank(h *held) time.Time {
