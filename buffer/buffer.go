@@ -124,6 +124,7 @@ type view struct {
 	lead  leadership.Leadership
 	addr  string
 	mode  State
+	ready bool   // everything may be sent
 	epoch uint64 // counts views of the lane
 
 	// What comes of a request is returned, see PassThrough. Then these are the

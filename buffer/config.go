@@ -99,6 +99,15 @@ type Config struct {
 	Classify func(err error) Class
 	// Hooks observe the buffer.
 	Hooks Hooks
+	// DryRun holds nothing: every request function runs once, at once, to the
+	// leadership the lane knows (the zero Leadership when it knows none), and
+	// what it returns is returned; Pass and Ready say yes, and Close stops
+	// nobody. States, counters and hooks tell what would have been: who would
+	// have been held, for how long, how that would have ended, and in
+	// Counters.Hidden how many errors callers would not have seen. The pace of
+	// a flush is not counted in, and since no caller waits, ages are noticed
+	// when a request or an observation comes next.
+	DryRun bool
 
 	_ struct{}
 }

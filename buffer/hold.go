@@ -135,6 +135,10 @@ func (l *Lane) step(now time.Duration, fx *effects) {
 		return
 	}
 	cfg := &l.b.cfg
+	if cfg.DryRun {
+		l.stepDry(now, fx)
+		return
+	}
 	for h := l.q.oldest(); h != nil && now-h.arrived >= cfg.MaxAge; h = l.q.oldest() {
 		l.settle(h, failAge, fx)
 	}

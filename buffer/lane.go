@@ -86,7 +86,7 @@ func newLane(b *Buffer, key string, closed bool) *Lane {
 		l.mode = Closed
 	}
 	l.pool.New = func() any { return &waiter{ch: make(chan struct{}, 1)} }
-	l.view.Store(&view{mode: l.mode})
+	l.view.Store(&view{mode: l.mode, ready: b.cfg.DryRun})
 	return l
 }
 
@@ -98,11 +98,11 @@ func (l *Lane) Key() string { return l.key }
 // or whose request is then refused, goes through Do.
 func (l *Lane) Pass() (leadership.Leadership, bool) {
 	v := l.view.Load()
-	return v.lead, v.mode == Serving
+	return v.lead, v.ready
 }
 
 // Ready is the second result of Pass alone: one atomic load.
-func (l *Lane) Ready() bool { return l.view.Load().mode == Serving }
+func (l *Lane) Ready() bool { return l.view.Load().ready }
 
 // Do runs fn against the current leadership to at addr, and returns its error.
 // addr may be empty when only the leader's name is known. fn runs in the
@@ -223,7 +223,7 @@ func (l *Lane) close() {
 // publish replaces the view by one of the current mode and leadership.
 func (l *Lane) publish(fx *effects) {
 	old := l.view.Load()
-	v := &view{lead: l.cur, addr: l.addr, mode: l.mode, epoch: old.epoch + 1}
+	v := &view{lead: l.cur, addr: l.addr, mode: l.mode, ready: l.mode == Serving || l.b.cfg.DryRun, epoch: old.epoch + 1}
 	l.view.Store(v)
 	if old.lead != v.lead || old.mode != v.mode {
 		fx.changed, fx.state, fx.view = true, v.mode, v

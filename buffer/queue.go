@@ -12,6 +12,7 @@ const (
 	roleNone  role = iota
 	roleProbe      // the one request that tries the leader
 	roleFlush      // one of a flush, it has a slot
+	roleGhost      // none: of a dry run
 )
 
 // verdict is the fate of a waiter, set under Lane.mu, carried out by its own
@@ -105,6 +106,11 @@ func (fx *effects) decide(w *waiter, v verdict) {
 func (fx *effects) apply(l *Lane) {
 	for w := fx.first; w != nil; {
 		next := w.link // before the store: after it w is its goroutine's
+		if w.role == roleGhost {
+			l.bury(w)
+			w = next
+			continue
+		}
 		w.state.Store(stateDecided)
 		w.wake()
 		w = next

@@ -19,6 +19,9 @@ type Counters struct {
 	Overflow, Evicted, Expired, Outage, Canceled, Closed uint64
 	// Passed is how many requests PassThrough let through.
 	Passed uint64
+	// Hidden is how many errors that prove non-execution callers got in a dry
+	// run, and would not have got without it.
+	Hidden uint64
 	// Leaked is how many errors of unknown outcome callers got while the
 	// leadership was changing: what a change cost that holding could not hide.
 	Leaked uint64
@@ -38,6 +41,7 @@ func (c *Counters) add(o Counters) {
 	c.Canceled += o.Canceled
 	c.Closed += o.Closed
 	c.Passed += o.Passed
+	c.Hidden += o.Hidden
 	c.Leaked += o.Leaked
 	c.Stale += o.Stale
 }

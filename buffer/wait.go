@@ -29,6 +29,9 @@ type call struct {
 
 // slow is Do from the first failure, or the first need to hold, to its end.
 func (l *Lane) slow(ctx context.Context, req *Request, fn func(context.Context, leadership.Leadership, string) error, v *view, err error) error {
+	if l.b.cfg.DryRun {
+		return l.dry(ctx, req, fn, v, err)
+	}
 	c := call{ctx: ctx, req: *req, v: v, err: err}
 	if v != nil {
 		c.tries = 1
@@ -89,7 +92,7 @@ func (l *Lane) finish(c *call, class Class) {
 		}
 	}
 	w := c.w
-	if w == nil && !c.v.final {
+	if w == nil && (!c.v.final || l.b.cfg.DryRun) {
 		return
 	}
 	var fx effects
