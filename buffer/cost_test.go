@@ -110,3 +110,84 @@ func cost(b *testing.B, n int, round func(ctx context.Context, cancel func()) (*
 	b.ReportMetric(float64(ended)/per, "end-cpu-ns/req")
 	b.ReportMetric(float64(held+ended)/per, "cpu-ns/req")
 }
+
+// BenchmarkEvict has a full lane, and each arrival displaces another.
+func BenchmarkEvict(b *testing.B) {
+	for _, o := range []buffer.Overflow{buffer.RejectNew, buffer.EvictOldest, buffer.EvictLowestPriority, buffer.EvictNearestDeadline} {
+		for _, n := range []int{100, 10_000} {
+			b.Run(fmt.Sprintf("%s/held=%d", o, n), func(b *testing.B) {
+				buf, l := benchLane(b, buffer.Config{MaxHeld: n, MaxAge: time.Minute, Overflow: o, Flush: buffer.Flush{Start: n, Max: n}})
+				l.Observe(intent(2, lead("n1", 1), 2, leadership.Holding, time.Minute))
+				ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
+				defer cancel()
+				wait := func(ctx context.Context, p buffer.Priority) {
+					_ = l.Do(ctx, buffer.Request{Unit: true, Priority: p}, nop)
+				}
+				wg := crowd(n, func(int) { wait(ctx, 0) }, func() bool { return l.Snapshot().Held == n })
+				later, cancelLater := context.WithTimeout(context.Background(), 2*time.Hour)
+				defer cancelLater()
+				began := cpu()
+				rounds := 0
+				for b.Loop() {
+					rounds++
+					if o == buffer.RejectNew {
+						wait(ctx, 0)
+						continue
+					}
+					var more sync.WaitGroup
+					for range 64 {
+						more.Go(func() { wait(later, 1) })
+					}
+					for s := l.Snapshot(); s.Evicted+s.Overflow < uint64(rounds*64); s = l.Snapshot() {
+						runtime.Gosched()
+					}
+				}
+				per := float64(rounds)
+				if o != buffer.RejectNew {
+					per *= 64
+				}
+				b.ReportMetric(float64(cpu()-began)/per, "cpu-ns/arrival")
+				buf.Close()
+				wg.Wait()
+			})
+		}
+	}
+}
+
+// BenchmarkMemory tells what a held request keeps alive beyond a goroutine that
+// waits on a channel.
+func BenchmarkMemory(b *testing.B) {
+	const n = 20_000
+	live := func() (m runtime.MemStats) {
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m
+	}
+	var floor, ours float64
+	for b.Loop() {
+		ctx, cancel := context.WithCancel(context.Background())
+		before := live()
+		block := make(chan struct{})
+		wg := crowd(n, func(int) {
+			select {
+			case <-block:
+			case <-ctx.Done():
+			}
+		}, func() bool { return true })
+		floor = float64(live().HeapAlloc-before.HeapAlloc) / n
+		cancel()
+		wg.Wait()
+
+		_, l := benchLane(b, buffer.Config{MaxHeld: n, MaxAge: time.Minute})
+		l.Observe(intent(2, lead("n1", 1), 2, leadership.Holding, time.Minute))
+		ctx, cancel = context.WithCancel(context.Background())
+		before = live()
+		wg = crowd(n, func(int) { _ = l.Do(ctx, buffer.Request{Unit: true}, nop) }, func() bool { return l.Snapshot().Held == n })
+		ours = float64(live().HeapAlloc-before.HeapAlloc) / n
+		cancel()
+		wg.Wait()
+	}
+	b.ReportMetric(floor, "floor-B/req")
+	b.ReportMetric(ours, "live-B/req")
+}
