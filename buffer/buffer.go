@@ -20,6 +20,8 @@ type Buffer struct {
 	made   int // lanes
 
 	pool pool
+
+	step func(at string, what uint64) // see gate.step
 }
 
 // New returns a buffer, or a *ConfigError when cfg contradicts itself.
@@ -121,11 +123,13 @@ func (s State) String() string {
 
 // view is what an arrival needs to know, replaced as a whole.
 type view struct {
+	lane  *Lane
 	lead  leadership.Leadership
 	addr  string
 	mode  State
 	ready bool   // everything may be sent
 	epoch uint64 // counts views of the lane
+	gate  *gate  // counts the turns given by this view; nil unless Counted
 
 	// What comes of a request is returned, see PassThrough. Then these are the
 	// highest announced and refused terms when it was let through.

@@ -1,6 +1,7 @@
 package buffer
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -89,8 +90,22 @@ type Config struct {
 	// ProbeTimeout is how long a probe may stay unanswered before the next
 	// request is let through as another. 0 means 1s.
 	ProbeTimeout time.Duration
+	// Probe, when set, asks a node whether it may take requests as the leader
+	// to, by a statement of the host's own: may you write, which marker do you
+	// hold. The lane then never sends a held request as a probe. It is for
+	// servers that check no terms: what they answer to a user's request proves
+	// nothing. nil releases what is held. Any error keeps holding, and a
+	// *leadership.Refusal says for what. It runs in the goroutine of a request
+	// that is held, one at a time, under that request's context cut to
+	// ProbeTimeout and to the end of its wait, and must return when it ends.
+	Probe func(ctx context.Context, to leadership.Leadership, addr string) error
 	// Overflow says what gives way at a cap.
 	Overflow Overflow
+	// Counted counts what Do and Enter have in flight, per lane and term, so
+	// that Quiesced can tell when a leader that cannot refuse is left alone.
+	// Such a lane holds everything as soon as a change is announced: single
+	// requests may not pass either. It costs two atomic operations a request.
+	Counted bool
 	// Flush paces releases.
 	Flush Flush
 	// Classify says what an error of a request function proves. It is asked

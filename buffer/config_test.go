@@ -61,7 +61,8 @@ func TestG10_BadRequestsAreRefusedBeforeAnythingRuns(t *testing.T) {
 	require.NoError(t, l.Do(bg, buffer.Request{Priority: buffer.MinPriority}, nop))
 	l.Learn(leadership.Leadership{}, "x")
 	l.Learn(leadership.Leadership{Term: term(9)}, "x") // a term without a leader names nobody
-	to, ok := l.Pass()
+	r, ok := l.Pass()
+	to := r.To()
 	require.True(t, ok)
 	require.Equal(t, lead("n1", 1), to)
 	var cfg *buffer.ConfigError

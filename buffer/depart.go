@@ -33,7 +33,8 @@ func (l *Lane) sweep() {
 		l.unlist(w)
 		l.forget(w)
 		l.tally(failCanceled)
-		w.v = nil
+		w.v, w.cancel = nil, nil
+		w.gen.Add(1)
 		l.pool.Put(w)
 		w = next
 	}

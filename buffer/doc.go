@@ -15,6 +15,9 @@
 //			return conn.Send(ctx, to.Term, request) // *leadership.Refusal: held
 //		})
 //
+// Whoever cannot put a request into a function (a driver, an interceptor) takes
+// its turn by Lane.Enter and ends it by Turn.Done, with Turn.Retry in between.
+//
 // # Guarantees
 //
 //   - A request function runs again only on proof that its last run had no
@@ -37,6 +40,10 @@
 //     coordinator that died, not a registry that is down (G5, G7).
 //   - Every call ends with its context, and no goroutine is started: callers
 //     wait, and one of them watches the lane's timer (G8).
+//   - A lane that counts (Config.Counted) tells when no request that was
+//     routed below a term is in flight and none can begin: deciding and
+//     counting are one atomic step, so that no request slips in between.
+//   - With Config.Probe no request of a user is ever sent as a probe (G9).
 //   - An error about a held request satisfies leadership.NotExecuted unless
 //     an idempotent request was tried and lost; then it wraps
 //     leadership.ErrUnknownOutcome (G9).
@@ -53,9 +60,10 @@
 //     keeps its slot until its function returns; Flush.Max should exceed the
 //     number of long units that may be under way.
 //   - A server that checks no terms cannot refuse: its error codes prove
-//     nothing. In front of one, let the function ask first, by a statement of
-//     its own, and return NotSent or a *leadership.Refusal when the answer
-//     says that the server does not lead.
+//     nothing. In front of one, count (Config.Counted), step the leader down
+//     only after Quiesced, and probe by a statement of your own
+//     (Config.Probe). Quiesced speaks for this process and for as long as the
+//     announced hold: the change must not take longer.
 //   - Order by Request.Key is among requests that are held. Once the queue is
 //     empty the lane passes all as they come, and a request may then run beside
 //     the last one of its key that was held.
@@ -105,7 +113,12 @@
 //	*CanceledError       no          context ended while held, or would too soon
 //	*ClosedError         no          Close
 //	*RequestError        no          nil function, negative size, unknown priority
+//	*TurnError           as told     Retry of a turn that is over
 //	any other            as it says  what the request function returned
+//
+// Quiesced returns a *NotHoldingError when a change was given up, or took longer
+// than its hold, before the lane was quiet: then requests go to the old leader
+// again.
 //
 // "No" becomes "unknown" for an idempotent request of which a try was lost.
 package buffer

@@ -11,49 +11,42 @@ import (
 // and have their place in the queue, while the requests they stand for run at
 // once. What ends a ghost is what would have ended the hold.
 
-// dry is slow for a dry run: fn runs once, and what it returns is returned.
-func (l *Lane) dry(ctx context.Context, req *Request, fn func(context.Context, leadership.Leadership, string) error, v *view, err error) error {
-	c := call{ctx: ctx, req: *req, v: v, err: err, ended: ctx.Err() != nil}
-	if d, ok := ctx.Deadline(); ok {
-		c.deadline = d.Sub(l.b.epoch)
-	}
-	haunted := v == nil
-	if haunted {
-		l.haunt(&c)
-		try(&c, fn)
-	}
-	class := Answered
-	if c.err != nil {
-		class = l.b.classify(c.err)
-	}
-	if class == MaybeExecuted {
-		l.finish(&c, class)
-		return c.err
+// seen takes in how a request of a dry run ended.
+func (l *Lane) seen(c *call) {
+	if c.class == MaybeExecuted {
+		if v := l.view.Load(); v.mode != Serving || v != c.v {
+			l.leaked.Add(1)
+		}
+		return
 	}
 	var fx effects
 	l.lock()
 	if l.mode != Closed {
 		now := l.b.now()
 		switch {
-		case class == NotSentYet:
+		case c.class == NotSentYet:
 			l.n.Hidden++
 			l.n.Retried++
-		case class == Refused:
+		case c.class == Refused:
 			l.n.Hidden++
-			l.refusedDry(now, &c, haunted, &fx)
-		case haunted && l.mode != Serving && c.v.lead.Term == l.cur.Term && l.wouldProbe(now):
+			l.refusedDry(now, c, &fx)
+		case c.v.final && l.mode != Serving && c.v.lead.Term == l.cur.Term && l.wouldProbe(now):
 			l.answered(c.v.seen, c.v.knew)
 		}
 		l.step(now, &fx)
+		l.news(&fx)
 	}
 	l.mu.Unlock()
 	fx.apply(l)
-	return c.err
 }
 
 // haunt puts a ghost in the place of a request that would be held, and lets the
 // request run.
 func (l *Lane) haunt(c *call) {
+	c.ended = c.ctx.Err() != nil
+	if d, ok := c.ctx.Deadline(); ok {
+		c.deadline = d.Sub(l.b.epoch)
+	}
 	var fx effects
 	l.lock()
 	if l.mode != Closed {
@@ -62,6 +55,7 @@ func (l *Lane) haunt(c *call) {
 		l.step(now, &fx)
 	}
 	c.v = l.through()
+	c.v.count()
 	l.mu.Unlock()
 	fx.apply(l)
 }
@@ -85,7 +79,7 @@ func (l *Lane) ghost(now time.Duration, c *call, fx *effects) {
 }
 
 // refusedDry takes in a refusal that the caller gets, and would not have got.
-func (l *Lane) refusedDry(now time.Duration, c *call, haunted bool, fx *effects) {
+func (l *Lane) refusedDry(now time.Duration, c *call, fx *effects) {
 	if c.v.lead.Term.Less(l.cur.Term) {
 		return
 	}
@@ -95,7 +89,7 @@ func (l *Lane) refusedDry(now time.Duration, c *call, haunted bool, fx *effects)
 	}
 	r, _ := refusalIn(c.err)
 	l.refuse(now, c, &waiter{}, r, fx)
-	if !haunted {
+	if !c.v.final {
 		l.ghost(now, c, fx)
 	}
 }

@@ -23,6 +23,13 @@ func (e *RequestError) Error() string { return fmt.Sprintf("buffer: lane %q: %s"
 // NotExecuted reports true.
 func (e *RequestError) NotExecuted() bool { return true }
 
+// TurnError is returned by Turn.Retry for a turn that is nobody's or over, and
+// for a Retry without an error. Nothing is waited for then. It says nothing
+// about whether the request was executed: Done was told that.
+type TurnError struct{ Lane, Reason string }
+
+func (e *TurnError) Error() string { return fmt.Sprintf("buffer: lane %q: %s", e.Lane, e.Reason) }
+
 // Wait is what every error about a held request carries.
 type Wait struct {
 	// Lane is the key of the lane.

@@ -84,7 +84,9 @@ func (l *Lane) reserve(w *waiter, fx *effects) verdict {
 	if w.bytes > l.b.cfg.LaneBytes {
 		return failFull // nobody could make enough room
 	}
-	var out *waiter // those taken out to see whether that is enough
+	// Those taken out to see whether that is enough, chained by next: link is
+	// not the lane's until they are claimed.
+	var out *waiter
 	var bytes int64
 	ok := false
 	for n := 1; n <= maxVictims && !ok; n++ {
@@ -93,18 +95,19 @@ func (l *Lane) reserve(w *waiter, fx *effects) verdict {
 			break
 		}
 		l.q.remove(v)
-		v.link, out = out, v
+		v.next, out = out, v
 		bytes += v.bytes
 		ok = l.take(w.bytes, n, bytes)
 	}
 	for out != nil {
 		v := out
-		out = v.link
+		out, v.next = v.next, nil
 		switch {
 		case !ok:
 			l.q.insert(v)
 		case v.claim():
-			l.unlead(v)
+			l.undrive(v)
+			l.unask(v)
 			l.drop(v)
 			l.tally(failEvicted)
 			fx.decide(v, failEvicted)

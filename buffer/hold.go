@@ -83,6 +83,7 @@ func (l *Lane) evaluate(now time.Duration, fx *effects) {
 		}
 	}
 	l.step(now, fx)
+	l.news(fx)
 }
 
 // hold makes the lane hold at least what mode says.
@@ -93,6 +94,9 @@ func (l *Lane) hold(now time.Duration, mode State, fx *effects) {
 	l.decided = false
 	if !l.outageOn {
 		l.outageOn, l.outageAt = true, now
+	}
+	if l.b.cfg.Counted {
+		mode = HoldAll // the server could not refuse the singles that pass
 	}
 	if l.mode < mode {
 		l.setMode(mode, fx)
@@ -178,11 +182,20 @@ func (l *Lane) step(now time.Duration, fx *effects) {
 		}
 	}
 	if l.open && !through {
+		probe := l.probe // it asks for the lane, and stays while it does
+		if probe != nil && probe.in != inNone {
+			l.q.remove(probe)
+		} else {
+			probe = nil
+		}
 		for l.q.n > 0 {
 			h := l.q.oldest()
 			if l.settle(h, failOutage, fx) {
 				h.deadline = now - l.outageAt
 			}
+		}
+		if probe != nil {
+			l.q.insert(probe)
 		}
 	}
 	l.arm(now, next, fx)
@@ -197,7 +210,7 @@ func (l *Lane) tryProbe(now time.Duration, fx *effects) time.Duration {
 	if now < l.nextProbe {
 		return l.nextProbe
 	}
-	w := l.pick(now, fx)
+	w := l.candidate(now, fx)
 	if w == nil {
 		return math.MaxInt64
 	}
@@ -206,12 +219,19 @@ func (l *Lane) tryProbe(now time.Duration, fx *effects) time.Duration {
 		// Both are asked in turn: the hint may be all there is while the
 		// registry is down, and may be wrong when a change was given up.
 		if l.hintTurn = !l.hintTurn; l.hintTurn {
-			v = &view{lead: l.hint, mode: l.mode, epoch: v.epoch}
+			v = &view{lane: l, lead: l.hint, mode: l.mode, epoch: v.epoch}
+			if l.b.cfg.Counted {
+				v.gate = l.gateOf(l.hint.Term)
+			}
 		}
 	}
 	l.probe, l.probeAt, l.probeWait = w, now, l.probePace
 	l.probeSeen, l.probeKnew = l.announced, l.refused
-	l.release(w, v, roleProbe, fx)
+	if l.b.cfg.Probe != nil {
+		l.askFor(w, v, fx)
+	} else {
+		l.release(w, v, roleProbe, fx)
+	}
 	return now + l.b.cfg.ProbeTimeout
 }
 
@@ -235,6 +255,7 @@ func (l *Lane) pick(now time.Duration, fx *effects) *waiter {
 // there is always room to put it back.
 func (l *Lane) release(w *waiter, v *view, r role, fx *effects) {
 	w.v, w.role = v, r
+	v.count()
 	if w.key != nil {
 		w.key.serving = w
 	}
@@ -267,14 +288,8 @@ func (l *Lane) unlist(w *waiter) {
 		l.q.remove(w)
 	}
 	w.in = inNone
-	l.unlead(w)
-}
-
-// unlead ends w's watch over the timer.
-func (l *Lane) unlead(w *waiter) {
-	if l.driver.Load() == w {
-		l.driver.Store(nil)
-	}
+	l.undrive(w)
+	l.unask(w)
 }
 
 // forget gives back w's part of the caps and of its key.
@@ -311,8 +326,9 @@ func (l *Lane) arm(now, next time.Duration, fx *effects) {
 		}
 	}
 	if l.driver.Load() == nil {
-		fx.driver = l.q.last()
-		l.driver.Store(fx.driver)
+		if fx.driver = l.watcher(); fx.driver != nil {
+			l.driver.Store(fx.driver)
+		}
 	}
 }
 

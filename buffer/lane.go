@@ -77,6 +77,11 @@ type Lane struct {
 	count     int           // held, by the caps' measure
 	bytes     int64
 	n         Counters
+
+	told    leadership.Term // announcement that those who wait know of
+	changed chan struct{}   // handed out by Changed, nil for nobody
+	quiet   chan struct{}   // waited for by Quiesced, nil for nobody
+	gates   []*gate         // of the current term, and of others with turns in flight
 }
 
 func newLane(b *Buffer, key string, closed bool) *Lane {
@@ -86,7 +91,8 @@ func newLane(b *Buffer, key string, closed bool) *Lane {
 		l.mode = Closed
 	}
 	l.pool.New = func() any { return &waiter{ch: make(chan struct{}, 1)} }
-	l.view.Store(&view{mode: l.mode, ready: b.cfg.DryRun})
+	var fx effects // nobody is there to tell
+	l.publish(&fx)
 	return l
 }
 
@@ -94,11 +100,11 @@ func newLane(b *Buffer, key string, closed bool) *Lane {
 func (l *Lane) Key() string { return l.key }
 
 // Pass returns whom to send to, and whether everything may be sent at once. It
-// costs one atomic load and the copy of a Leadership. A caller that gets false,
-// or whose request is then refused, goes through Do.
-func (l *Lane) Pass() (leadership.Leadership, bool) {
+// costs one atomic load. A caller that gets false, or whose request is then
+// refused, goes through Do. What passes so is not counted (Config.Counted).
+func (l *Lane) Pass() (Route, bool) {
 	v := l.view.Load()
-	return v.lead, v.ready
+	return Route{v}, v.ready
 }
 
 // Ready is the second result of Pass alone: one atomic load.
@@ -126,6 +132,9 @@ func (l *Lane) Do(ctx context.Context, req Request, fn func(ctx context.Context,
 		return l.badRequest(req)
 	}
 	v := l.view.Load()
+	if v.gate != nil {
+		return l.doCounted(ctx, req, fn, v)
+	}
 	if !v.passes(req.Unit) {
 		return l.slow(ctx, &req, fn, nil, nil)
 	}
@@ -223,10 +232,21 @@ func (l *Lane) close() {
 // publish replaces the view by one of the current mode and leadership.
 func (l *Lane) publish(fx *effects) {
 	old := l.view.Load()
-	v := &view{lead: l.cur, addr: l.addr, mode: l.mode, ready: l.mode == Serving || l.b.cfg.DryRun, epoch: old.epoch + 1}
+	v := &view{lane: l, lead: l.cur, addr: l.addr, mode: l.mode, ready: l.mode == Serving || l.b.cfg.DryRun}
+	if l.b.cfg.Counted {
+		l.swing(v)
+	}
+	if old == nil {
+		l.view.Store(v)
+		return
+	}
+	v.epoch = old.epoch + 1
 	l.view.Store(v)
 	if old.lead != v.lead || old.mode != v.mode {
 		fx.changed, fx.state, fx.view = true, v.mode, v
+		l.notify(fx)
+	} else if old.addr != v.addr {
+		l.notify(fx)
 	}
 }
 

@@ -22,13 +22,17 @@ func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 		pause = l.failed(now, c, w, fx)
 	}
 	if l.mode != Closed && pause == 0 && (fresh || !c.ended) && l.view.Load().passes(c.req.Unit) {
+		v := l.view.Load()
+		v.count()
 		l.freeSlot(w, tried)
 		l.settled(old, now, fx)
-		return l.view.Load(), undecided, 0
+		return v, undecided, 0
 	}
 	if l.mode != Closed && fresh && !c.ended && l.passing {
 		l.n.Passed++
-		return l.through(), undecided, 0
+		v := l.through()
+		v.count()
+		return v, undecided, 0
 	}
 	if why := l.admit(now, c, w, fresh, fx); why != undecided {
 		l.freeSlot(w, tried)

@@ -47,8 +47,14 @@ type waiter struct {
 	verdict verdict
 	level   uint8 // of its Priority
 	in      placement
-	back    int32 // index in a heap, when it is in one
-	victim  int32 // index in line.victims
+	back    int32         // index in a heap, when it is in one
+	victim  int32         // index in line.victims
+	gen     atomic.Uint32 // counts its uses; a copy of an ended Turn has an older one
+	// asked says that its goroutine is to run Config.Probe for v. cancel ends
+	// that probe while it runs: set and read under Lane.mu, and called by
+	// whoever settles w; nil again only when its goroutine knows of that.
+	asked  atomic.Bool
+	cancel func()
 	// ch holds at most one token: "look again". A stale token costs one look.
 	ch chan struct{}
 
@@ -85,10 +91,12 @@ func (w *waiter) wake() {
 // released: waking goroutines and calling hooks.
 type effects struct {
 	first, last *waiter // decided, to be published and woken
+	asked       *waiter // to be told to probe
 	driver      *waiter // to be told that it drives
 	changed     bool    // State hook is due
 	state       State
 	view        *view
+	news, quiet chan struct{} // to be closed
 }
 
 func (fx *effects) decide(w *waiter, v verdict) {
@@ -111,12 +119,24 @@ func (fx *effects) apply(l *Lane) {
 			w = next
 			continue
 		}
+		if w.cancel != nil {
+			w.cancel()
+		}
 		w.state.Store(stateDecided)
 		w.wake()
 		w = next
 	}
 	if fx.driver != nil {
 		fx.driver.wake()
+	}
+	if fx.asked != nil {
+		fx.asked.wake()
+	}
+	if fx.news != nil {
+		close(fx.news)
+	}
+	if fx.quiet != nil {
+		close(fx.quiet)
 	}
 	if fx.changed && l.b.cfg.Hooks.State != nil {
 		l.b.cfg.Hooks.State(l.key, fx.state, fx.view.lead)

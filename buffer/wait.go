@@ -7,7 +7,7 @@ import (
 	"github.com/tenure-go/tenure/leadership"
 )
 
-// call is one Do off its fast path. It lives on the caller's stack.
+// call is one wait for a turn. It lives on the caller's stack.
 type call struct {
 	ctx     context.Context
 	req     Request
@@ -17,7 +17,6 @@ type call struct {
 	class   Class
 	tries   int
 	dials   uint32        // failed ones in a row, for back-off
-	timer   *time.Timer   // for back-off; made when first needed
 	arrived time.Duration // first hold, on the buffer's clock
 	began   time.Duration // last try that was released
 
@@ -27,89 +26,80 @@ type call struct {
 	unknown  bool          // some try may have been executed
 }
 
-// slow is Do from the first failure, or the first need to hold, to its end.
+// slow is Do from the first failure, or the first need to hold or count, to
+// its end.
 func (l *Lane) slow(ctx context.Context, req *Request, fn func(context.Context, leadership.Leadership, string) error, v *view, err error) error {
-	if l.b.cfg.DryRun {
-		return l.dry(ctx, req, fn, v, err)
-	}
-	c := call{ctx: ctx, req: *req, v: v, err: err}
-	if v != nil {
-		c.tries = 1
-	}
-	finished := false
-	defer func() {
-		if !finished { // fn panicked
-			l.finish(&c, MaybeExecuted)
-		}
-	}()
-	for {
-		if c.v != nil && l.judge(&c) {
-			finished = true
-			return c.err
-		}
-		if werr := l.next(&c); werr != nil {
-			finished = true
+	t := Turn{v: v, req: *req, kept: true}
+	if v == nil {
+		if werr := t.wait(ctx, l); werr != nil {
 			return werr
 		}
-		try(&c, fn)
+	}
+	defer t.abandon()
+	if v == nil {
+		err = try(ctx, &t, fn)
+	}
+	for err != nil {
+		if err = t.Retry(ctx, err); err != nil {
+			return err
+		}
+		err = try(ctx, &t, fn)
+	}
+	t.Done(nil)
+	return nil
+}
+
+// try runs fn. It is out of line so that what it needs is off the stack while
+// the call waits: a goroutine that only waits should not have to grow its stack
+// for it.
+//
+//go:noinline
+func try(ctx context.Context, t *Turn, fn func(context.Context, leadership.Leadership, string) error) error {
+	return fn(ctx, t.v.lead, t.v.addr)
+}
+
+// abandon ends a turn whose request function panicked.
+func (t *Turn) abandon() {
+	if !t.over {
+		t.Done(leadership.ErrUnknownOutcome)
 	}
 }
 
-// try runs fn. Like judge, it is out of line so that what it needs is off the
-// stack while the call waits: a goroutine that only waits should not have to
-// grow its stack for it.
-//
-//go:noinline
-func try(c *call, fn func(context.Context, leadership.Leadership, string) error) {
-	c.tries++
-	c.err = fn(c.ctx, c.v.lead, c.v.addr)
-}
-
-// judge finishes the call if the last try was its end.
-//
-//go:noinline
-func (l *Lane) judge(c *call) bool {
-	c.class = Answered
-	if c.err != nil {
-		c.class = l.b.classify(c.err)
-		if !c.v.final && (c.class == NotSentYet || c.class == Refused) {
-			return false
-		}
-		if !c.v.final && c.class == MaybeExecuted && c.req.Idempotent && c.ctx.Err() == nil {
-			c.unknown = true
-			return false
-		}
-	}
-	l.finish(c, c.class)
-	return true
-}
-
-// finish ends a call that was answered, or whose error is returned as it is.
+// finish ends a call that was answered, or whose error goes to its caller.
 func (l *Lane) finish(c *call, class Class) {
 	if c.err != nil && class == MaybeExecuted {
 		if v := l.view.Load(); v.mode != Serving || v != c.v {
 			l.leaked.Add(1)
 		}
 	}
-	w := c.w
-	if w == nil && (!c.v.final || l.b.cfg.DryRun) {
+	held := c.w != nil
+	switch {
+	case held || c.v.final:
+	case class == Refused:
+		c.w = l.pool.Get().(*waiter) // only to say what was refused
+		c.w.role = roleNone
+	default:
 		return
 	}
+	w := c.w
 	var fx effects
 	l.lock()
 	now := l.b.now()
 	switch {
+	case l.mode == Closed:
 	case c.v.final:
-		if class == Answered && l.mode != Closed && c.v.lead.Term == l.cur.Term {
+		if class == Answered && c.v.lead.Term == l.cur.Term {
 			l.answered(c.v.seen, c.v.knew)
 		}
-	case w.role == roleNone || l.mode == Closed:
+	case class == Refused:
+		l.failed(now, c, w, &fx)
+	case w.role == roleNone:
 	case class == Answered:
 		l.success(now, c, &fx)
 	case w.role == roleProbe:
 		l.nextProbe = now + l.backoff()
 	}
-	if w != nil {
+	if held {
 		l.freeSlot(w, c.v)
 		l.forget(w)
 	}
@@ -118,6 +108,7 @@ func (l *Lane) finish(c *call, class Class) {
 	} else if l.mode != Serving && l.mode != Closed {
 		l.step(now, &fx)
 	}
+	l.news(&fx)
 	l.mu.Unlock()
 	fx.apply(l)
 	if w != nil {
@@ -182,6 +173,7 @@ func (l *Lane) recycle(c *call) {
 	w := c.w
 	c.w = nil
 	w.v = nil
+	w.gen.Add(1)
 	l.pool.Put(w)
 }
 
@@ -190,7 +182,7 @@ func (l *Lane) next(c *call) error {
 	for {
 		why, pause := l.enqueue(c)
 		if why == undecided {
-			if pause > 0 || l.driver.Load() == c.w {
+			if pause > 0 || l.driver.Load() == c.w || c.w.asked.Load() {
 				why = l.watch(c, pause)
 			} else {
 				why = l.wait(c)
@@ -217,7 +209,7 @@ func (l *Lane) next(c *call) error {
 //go:noinline
 func (l *Lane) enqueue(c *call) (why verdict, pause time.Duration) {
 	var fx effects
-	fresh := c.w == nil
+	fresh, tried := c.w == nil, c.v
 	if fresh {
 		c.w = l.pool.Get().(*waiter)
 	}
@@ -229,6 +221,9 @@ func (l *Lane) enqueue(c *call) (why verdict, pause time.Duration) {
 	v, why, pause := l.place(l.b.now(), c, c.w, fresh, &fx)
 	l.mu.Unlock()
 	fx.apply(l)
+	if tried != nil {
+		l.uncount(tried)
+	}
 	c.arrived = c.w.arrived
 	if v != nil {
 		c.v, why = v, run
@@ -262,7 +257,7 @@ func (l *Lane) wait(c *call) verdict {
 	for w.state.Load() != stateDecided {
 		select {
 		case <-w.ch:
-			if l.driver.Load() == w {
+			if l.driver.Load() == w || w.asked.Load() {
 				return l.watch(c, 0)
 			}
 		case <-c.ctx.Done():
@@ -275,21 +270,23 @@ func (l *Lane) wait(c *call) verdict {
 	return w.verdict
 }
 
-// watch is wait for a call that watches the lane's timer as well, or that backs
-// off.
+// watch is wait for a call that watches the lane's timer as well, that backs off
+// or that runs Config.Probe.
 func (l *Lane) watch(c *call, pause time.Duration) verdict {
 	var own <-chan time.Time
 	if pause > 0 {
-		if c.timer == nil {
-			c.timer = time.NewTimer(pause)
-		} else {
-			c.timer.Reset(pause)
-		}
-		defer c.timer.Stop()
-		own = c.timer.C
+		timer := time.NewTimer(pause)
+		defer timer.Stop()
+		own = timer.C
 	}
 	w := c.w
 	for w.state.Load() != stateDecided {
+		if w.asked.Load() {
+			if l.runProbe(c, w) {
+				return failGone
+			}
+			continue
+		}
 		var tick <-chan time.Time
 		if l.driver.Load() == w {
 			tick = l.timer.C
@@ -310,6 +307,7 @@ func (l *Lane) watch(c *call, pause time.Duration) verdict {
 			<-w.ch
 		}
 	}
+	w.cancel = nil
 	return w.verdict
 }
 
@@ -348,6 +346,7 @@ func (l *Lane) giveBack(w *waiter) {
 	}
 	l.mu.Unlock()
 	fx.apply(l)
+	l.uncount(w.v)
 }
 
 // fail makes the error of a call that ends without being run (again), and
