@@ -150,3 +150,32 @@ func TestDryRunNeverChangesWhatTheCallerSees(t *testing.T) {
 		})
 	})
 }
+
+func TestDryRunGivesTurnsAtOnceAndLearnsFromTheirEnd(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for _, counted := range []bool{false, true} {
+			w := newWorld(t, buffer.Config{DryRun: true, Counted: counted})
+			refused := &leadership.Refusal{Term: term(1), Until: term(2)}
+			turn, err := w.lane.Enter(bg, buffer.Request{})
+			require.NoError(t, err)
+			require.Equal(t, refused, turn.Retry(bg, refused), "as if no buffer were there")
+			require.Equal(t, buffer.HoldAll, w.lane.Snapshot().State)
+			require.Equal(t, 1, w.lane.Snapshot().Held)
+			start := time.Now()
+			turn, err = w.lane.Enter(bg, buffer.Request{Bytes: 3})
+			require.NoError(t, err)
+			require.Equal(t, lead("n1", 1), turn.To())
+			require.Equal(t, 2, w.lane.Snapshot().Held)
+			turn.Done(nil)
+			require.Zero(t, time.Since(start))
+			w.lane.Observe(routed(2, lead("n2", 2)))
+			require.Equal(t, buffer.Serving, w.lane.Snapshot().State)
+			require.Zero(t, w.lane.Snapshot().Held)
+			require.Zero(t, w.lane.Snapshot().Bytes)
+			require.EqualValues(t, 1, w.lane.Snapshot().Hidden)
+			if counted {
+				require.NoError(t, w.lane.Quiesced(bg, term(2)), "both were counted, and are over")
+			}
+		}
+	})
+}
