@@ -97,7 +97,8 @@ type Config struct {
 	// nothing. nil releases what is held. Any error keeps holding, and a
 	// *leadership.Refusal says for what. It runs in the goroutine of a request
 	// that is held, one at a time, under that request's context cut to
-	// ProbeTimeout and to the end of its wait, and must return when it ends.
+	// ProbeTimeout and to its MaxAge, and must return when that ends: only
+	// then does the wait of that request end, Close included.
 	Probe func(ctx context.Context, to leadership.Leadership, addr string) error
 	// Overflow says what gives way at a cap.
 	Overflow Overflow

@@ -33,7 +33,7 @@ func (l *Lane) sweep() {
 		l.unlist(w)
 		l.forget(w)
 		l.tally(failCanceled)
-		w.v, w.cancel = nil, nil
+		w.v = nil
 		w.gen.Add(1)
 		l.pool.Put(w)
 		w = next

@@ -323,6 +323,7 @@ func TestChangedTellsOfEveryChangeOfStateLeadershipAndAnnouncement(t *testing.T)
 		{"new leader", func() { l.Observe(routed(7, lead("n2", 3))) }, true, term(0), lead("n2", 3)},
 		{"learned", func() { l.Learn(lead("n1", 4), "") }, true, term(0), lead("n1", 4)},
 		{"its address", func() { l.Learn(lead("n1", 4), "n1:7") }, true, term(0), lead("n1", 4)},
+		{"holding again", func() { l.Observe(intent(8, lead("n1", 4), 5, leadership.Holding, time.Minute)) }, true, term(5), lead("n1", 4)},
 		{"closed", func() { w.b.Close() }, true, term(0), lead("n1", 4)},
 	} {
 		ch := l.Changed()

@@ -107,7 +107,6 @@ func (l *Lane) reserve(w *waiter, fx *effects) verdict {
 			l.q.insert(v)
 		case v.claim():
 			l.undrive(v)
-			l.unask(v)
 			l.drop(v)
 			l.tally(failEvicted)
 			fx.decide(v, failEvicted)

@@ -182,20 +182,11 @@ func (l *Lane) step(now time.Duration, fx *effects) {
 		}
 	}
 	if l.open && !through {
-		probe := l.probe // it asks for the lane, and stays while it does
-		if probe != nil && probe.in != inNone {
-			l.q.remove(probe)
-		} else {
-			probe = nil
-		}
 		for l.q.n > 0 {
 			h := l.q.oldest()
 			if l.settle(h, failOutage, fx) {
 				h.deadline = now - l.outageAt
 			}
-		}
-		if probe != nil {
-			l.q.insert(probe)
 		}
 	}
 	l.arm(now, next, fx)
@@ -210,7 +201,7 @@ func (l *Lane) tryProbe(now time.Duration, fx *effects) time.Duration {
 	if now < l.nextProbe {
 		return l.nextProbe
 	}
-	w := l.candidate(now, fx)
+	w := l.pick(now, fx)
 	if w == nil {
 		return math.MaxInt64
 	}
@@ -227,11 +218,7 @@ func (l *Lane) tryProbe(now time.Duration, fx *effects) time.Duration {
 	}
 	l.probe, l.probeAt, l.probeWait = w, now, l.probePace
 	l.probeSeen, l.probeKnew = l.announced, l.refused
-	if l.b.cfg.Probe != nil {
-		l.askFor(w, v, fx)
-	} else {
-		l.release(w, v, roleProbe, fx)
-	}
+	l.release(w, v, roleProbe, fx)
 	return now + l.b.cfg.ProbeTimeout
 }
 
@@ -255,7 +242,9 @@ func (l *Lane) pick(now time.Duration, fx *effects) *waiter {
 // there is always room to put it back.
 func (l *Lane) release(w *waiter, v *view, r role, fx *effects) {
 	w.v, w.role = v, r
-	v.count()
+	if r != roleProbe || l.b.cfg.Probe == nil { // else it is not sent
+		v.count()
+	}
 	if w.key != nil {
 		w.key.serving = w
 	}
@@ -289,7 +278,13 @@ func (l *Lane) unlist(w *waiter) {
 	}
 	w.in = inNone
 	l.undrive(w)
-	l.unask(w)
+}
+
+// undrive ends w's watch over the timer. arm finds another.
+func (l *Lane) undrive(w *waiter) {
+	if l.driver.Load() == w {
+		l.driver.Store(nil)
+	}
 }
 
 // forget gives back w's part of the caps and of its key.
@@ -326,9 +321,8 @@ func (l *Lane) arm(now, next time.Duration, fx *effects) {
 		}
 	}
 	if l.driver.Load() == nil {
-		if fx.driver = l.watcher(); fx.driver != nil {
-			l.driver.Store(fx.driver)
-		}
+		fx.driver = l.q.last()
+		l.driver.Store(fx.driver)
 	}
 }
 

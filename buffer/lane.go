@@ -224,6 +224,7 @@ func (l *Lane) close() {
 			l.settle(l.retry.head, failClosed, &fx)
 		}
 		l.disarm()
+		l.news(&fx)
 	}
 	l.mu.Unlock()
 	fx.apply(l)

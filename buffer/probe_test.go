@@ -156,20 +156,21 @@ func TestOwnProbeThatHangsIsReplacedAfterProbeTimeout(t *testing.T) {
 	})
 }
 
-func TestOwnProbeEndsWhenItsCallerIsEvictedOrTheBufferCloses(t *testing.T) {
+func TestOwnProbeIsNotEvictedAndItsCallerEndsAfterClose(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		p, w := newProber(t, buffer.Config{ProbeTimeout: time.Hour, LaneHeld: 1, Overflow: buffer.EvictOldest})
+		p, w := newProber(t, buffer.Config{ProbeTimeout: time.Second, LaneHeld: 1, Overflow: buffer.EvictOldest})
 		p.say(func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
 		w.start(bg, "0", buffer.Request{Unit: true})
 		time.Sleep(150 * time.Millisecond)
 		require.Equal(t, int32(1), p.calls.Load())
 		w.start(bg, "1", buffer.Request{Unit: true})
 		var full *buffer.OverflowError
-		require.ErrorAs(t, w.err("0"), &full)
-		require.Equal(t, int32(2), p.calls.Load(), "the next one probes")
+		require.ErrorAs(t, w.err("1"), &full)
+		start := time.Now()
 		w.b.Close()
 		w.wg.Wait()
-		require.ErrorIs(t, w.err("1"), leadership.ErrClosed)
+		require.ErrorIs(t, w.err("0"), leadership.ErrClosed)
+		require.Equal(t, 950*time.Millisecond, time.Since(start))
 		w.done()
 	})
 }

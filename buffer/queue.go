@@ -50,11 +50,6 @@ type waiter struct {
 	back    int32         // index in a heap, when it is in one
 	victim  int32         // index in line.victims
 	gen     atomic.Uint32 // counts its uses; a copy of an ended Turn has an older one
-	// asked says that its goroutine is to run Config.Probe for v. cancel ends
-	// that probe while it runs: set and read under Lane.mu, and called by
-	// whoever settles w; nil again only when its goroutine knows of that.
-	asked  atomic.Bool
-	cancel func()
 	// ch holds at most one token: "look again". A stale token costs one look.
 	ch chan struct{}
 
@@ -91,7 +86,6 @@ func (w *waiter) wake() {
 // released: waking goroutines and calling hooks.
 type effects struct {
 	first, last *waiter // decided, to be published and woken
-	asked       *waiter // to be told to probe
 	driver      *waiter // to be told that it drives
 	changed     bool    // State hook is due
 	state       State
@@ -119,18 +113,12 @@ func (fx *effects) apply(l *Lane) {
 			w = next
 			continue
 		}
-		if w.cancel != nil {
-			w.cancel()
-		}
 		w.state.Store(stateDecided)
 		w.wake()
 		w = next
 	}
 	if fx.driver != nil {
 		fx.driver.wake()
-	}
-	if fx.asked != nil {
-		fx.asked.wake()
 	}
 	if fx.news != nil {
 		close(fx.news)

@@ -182,7 +182,7 @@ func (l *Lane) next(c *call) error {
 	for {
 		why, pause := l.enqueue(c)
 		if why == undecided {
-			if pause > 0 || l.driver.Load() == c.w || c.w.asked.Load() {
+			if pause > 0 || l.driver.Load() == c.w {
 				why = l.watch(c, pause)
 			} else {
 				why = l.wait(c)
@@ -195,8 +195,8 @@ func (l *Lane) next(c *call) error {
 		case run:
 			return nil
 		case reroute:
-			// It left the list of those that back off; its last failure
-			// has been dealt with.
+			// It left the list of those that back off, or has probed: its last
+			// failure has been dealt with.
 			c.v = nil
 		default:
 			return l.fail(c, why)
@@ -243,6 +243,9 @@ func (l *Lane) start(c *call) verdict {
 		l.giveBack(c.w) // the next one can use the turn
 		return failCanceled
 	}
+	if c.w.role == roleProbe && l.b.cfg.Probe != nil {
+		return l.inquire(c)
+	}
 	if h := l.b.cfg.Hooks.Waited; h != nil {
 		h(l.key, l.b.now()-c.arrived, nil)
 	}
@@ -257,7 +260,7 @@ func (l *Lane) wait(c *call) verdict {
 	for w.state.Load() != stateDecided {
 		select {
 		case <-w.ch:
-			if l.driver.Load() == w || w.asked.Load() {
+			if l.driver.Load() == w {
 				return l.watch(c, 0)
 			}
 		case <-c.ctx.Done():
@@ -270,8 +273,8 @@ func (l *Lane) wait(c *call) verdict {
 	return w.verdict
 }
 
-// watch is wait for a call that watches the lane's timer as well, that backs off
-// or that runs Config.Probe.
+// watch is wait for a call that watches the lane's timer as well, or that backs
+// off.
 func (l *Lane) watch(c *call, pause time.Duration) verdict {
 	var own <-chan time.Time
 	if pause > 0 {
@@ -281,12 +284,6 @@ func (l *Lane) watch(c *call, pause time.Duration) verdict {
 	}
 	w := c.w
 	for w.state.Load() != stateDecided {
-		if w.asked.Load() {
-			if l.runProbe(c, w) {
-				return failGone
-			}
-			continue
-		}
 		var tick <-chan time.Time
 		if l.driver.Load() == w {
 			tick = l.timer.C
@@ -307,7 +304,6 @@ func (l *Lane) watch(c *call, pause time.Duration) verdict {
 			<-w.ch
 		}
 	}
-	w.cancel = nil
 	return w.verdict
 }
 
@@ -338,6 +334,7 @@ func (l *Lane) resume(w *waiter) bool {
 func (l *Lane) giveBack(w *waiter) {
 	var fx effects
 	l.lock()
+	counted := w.role != roleProbe || l.b.cfg.Probe == nil
 	l.freeSlot(w, w.v)
 	l.forget(w)
 	l.tally(failCanceled)
@@ -346,7 +343,11 @@ func (l *Lane) giveBack(w *waiter) {
 	}
 	l.mu.Unlock()
 	fx.apply(l)
-	l.uncount(w.v)
+	if counted {
+		if counted {
+			l.uncount(w.v)
+		}
+	}
 }
 
 // fail makes the error of a call that ends without being run (again), and
