@@ -21,7 +21,8 @@ const (
 	// once, to the last leadership the lane knew, and returns what comes of it
 	// as it is, refusals included; nothing is tried again. It ends when one of
 	// them is answered, or when a newer leadership is learned. A lane that
-	// never knew a leader fails its requests as with Fail.
+	// never knew a leader fails its requests as with Fail. It is for leaders
+	// that check terms: New refuses it together with Counted or Probe.
 	PassThrough
 )
 
@@ -195,6 +196,9 @@ func (c Config) withDefaults() (Config, error) {
 		return c, &ConfigError{"ExpectedOutage", fmt.Sprintf("%s is above MaxOutage %s: every hold would be hopeless", c.ExpectedOutage, c.MaxOutage)}
 	case c.Flush.Start > c.Flush.Max:
 		return c, &ConfigError{"Flush.Start", fmt.Sprintf("%d is above Flush.Max %d", c.Flush.Start, c.Flush.Max)}
+	}
+	if c.AtOutage == PassThrough && (c.Counted || c.Probe != nil) {
+		return c, &ConfigError{"AtOutage", "is pass-through, and Counted or Probe is set: a leader that cannot refuse must not be sent what may be another's"}
 	}
 	if c.Flush.Jitter >= c.MaxAge {
 		return c, &ConfigError{"Flush.Jitter", fmt.Sprintf("%s is not below MaxAge %s", c.Flush.Jitter, c.MaxAge)}

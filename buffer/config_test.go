@@ -22,6 +22,8 @@ func TestG10_ContradictoryConfigsAreRefused(t *testing.T) {
 		{"Flush.Jitter", buffer.Config{Flush: buffer.Flush{Jitter: -1}}},
 		{"Flush.Jitter", buffer.Config{MaxAge: time.Second, Flush: buffer.Flush{Jitter: time.Second}}},
 		{"AtOutage", buffer.Config{AtOutage: 2}},
+		{"AtOutage", buffer.Config{AtOutage: buffer.PassThrough, Counted: true}},
+		{"AtOutage", buffer.Config{AtOutage: buffer.PassThrough, Probe: func(context.Context, leadership.Leadership, string) error { return nil }}},
 		{"Flush.Every", buffer.Config{Flush: buffer.Flush{Every: -1}}},
 		{"Overflow", buffer.Config{Overflow: 9}},
 		{"LaneHeld", buffer.Config{MaxHeld: 5, LaneHeld: 6}},

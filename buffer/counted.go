@@ -161,7 +161,8 @@ func (l *Lane) notifyQuiet(fx *effects) {
 //   - a *NotHoldingError when a hold for term was given up, or its HoldFor
 //     passed, before the lane was quiet: requests may go to the old leader
 //     again;
-//   - a *ConfigError on a lane that does not count, or for the zero term;
+//   - a *ConfigError on a lane that does not count, in a dry run, or for the
+//     zero term;
 //   - context.Cause(ctx) when ctx ends.
 //
 // It wakes on the last Done and starts no goroutine.
@@ -169,6 +170,8 @@ func (l *Lane) Quiesced(ctx context.Context, term leadership.Term) error {
 	switch {
 	case !l.b.cfg.Counted:
 		return &ConfigError{"Counted", "is not set: the lane does not know what is in flight"}
+	case l.b.cfg.DryRun:
+		return &ConfigError{"DryRun", "is set: the lane holds nothing, and so is never quiet"}
 	case term.IsZero():
 		return &ConfigError{"term", "is zero: no request is routed below it"}
 	}

@@ -174,7 +174,9 @@ func TestDryRunGivesTurnsAtOnceAndLearnsFromTheirEnd(t *testing.T) {
 			require.Zero(t, w.lane.Snapshot().Bytes)
 			require.EqualValues(t, 1, w.lane.Snapshot().Hidden)
 			if counted {
-				require.NoError(t, w.lane.Quiesced(bg, term(2)), "both were counted, and are over")
+				var bad *buffer.ConfigError
+				require.ErrorAs(t, w.lane.Quiesced(bg, term(2)), &bad)
+				require.Equal(t, "DryRun", bad.Field)
 			}
 		}
 	})
