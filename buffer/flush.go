@@ -71,7 +71,7 @@ func (l *Lane) flush(now time.Duration, fx *effects) time.Duration {
 	if r.term != l.cur.Term {
 		r.term, r.startAt = l.cur.Term, now+f.jitter(l.key, l.cur.Term)
 	}
-	if now < r.startAt && l.q.n > 0 {
+	if now < r.startAt {
 		return r.startAt
 	}
 	if !l.flushing {

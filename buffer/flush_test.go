@@ -199,6 +199,7 @@ func TestPassThroughFlushesInOrderToANewerLeader(t *testing.T) {
 		_ = w.err("held0000")
 		require.Error(t, w.lane.Do(bg, buffer.Request{}, w.handle("x")))
 		w.recover()
+		require.Equal(t, buffer.Serving, w.lane.Snapshot().State)
 		var want []string
 		for i := range 5 {
 			want = append(want, fmt.Sprint(i))
@@ -222,5 +223,31 @@ func TestPassThroughWithoutAnyLeaderFails(t *testing.T) {
 		require.Error(t, <-errs)
 		var out *buffer.OutageError
 		require.ErrorAs(t, <-errs, &out)
+	})
+}
+
+func TestPassThroughKeepsTheOrderOfAKey(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, buffer.Config{MaxAge: time.Second, MaxOutage: time.Second, AtOutage: buffer.PassThrough})
+		w.refuse(9)
+		w.startMany("held", 1)
+		start := time.Now()
+		time.Sleep(900 * time.Millisecond)
+		var order []string
+		for _, name := range []string{"a0", "a1"} {
+			w.wg.Go(func() {
+				require.NoError(t, w.lane.Do(bg, buffer.Request{Key: "a"}, func(_ context.Context, to leadership.Leadership, _ string) error {
+					if time.Since(start) < time.Second {
+						return &leadership.Refusal{Term: to.Term, Until: term(9)}
+					}
+					time.Sleep(100 * time.Millisecond)
+					w.set(func() { order = append(order, fmt.Sprint(name, " after ", time.Since(start))) })
+					return nil
+				}))
+			})
+			synctest.Wait()
+		}
+		w.wg.Wait()
+		require.Equal(t, []string{"a0 after 1.1s", "a1 after 1.2s"}, order)
 	})
 }

@@ -309,7 +309,7 @@ func (l *Lane) arm(now, next time.Duration, fx *effects) {
 		return
 	}
 	next = min(next, l.q.oldest().arrived+l.b.cfg.MaxAge)
-	if l.outageOn {
+	if l.outageOn && !l.open {
 		next = min(next, l.outageAt+l.b.cfg.MaxOutage)
 	}
 	if l.armed != next {
