@@ -231,3 +231,35 @@ func TestWhoeverProbesDoesNotWatchTheTimer(t *testing.T) {
 		w.done()
 	})
 }
+
+func TestOwnProbeIsNotInFlight(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		_, w := newProber(t, buffer.Config{Counted: true})
+		w.start(bg, "0", buffer.Request{})
+		time.Sleep(500 * time.Millisecond) // it has probed many times
+		w.lane.Observe(holding(3, lead("n1", 1), 3))
+		ended, stop := context.WithCancel(bg)
+		stop()
+		require.NoError(t, w.lane.Quiesced(ended, term(3)))
+		w.crown(lead("n2", 3))
+		w.lane.Observe(routed(4, lead("n2", 3)))
+		w.done()
+	})
+}
+
+func TestOwnProbeThatAnswersAboutAnOlderLeaderSaysNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		p, w := newProber(t, buffer.Config{})
+		answer := make(chan error)
+		p.say(func(context.Context) error { return <-answer })
+		w.start(bg, "0", buffer.Request{Unit: true})
+		time.Sleep(150 * time.Millisecond)
+		w.crown(lead("n2", 2))
+		w.lane.Observe(routed(3, lead("n2", 2)))
+		answer <- &leadership.Refusal{Term: term(1), Until: term(9)}
+		w.done()
+		s := w.lane.Snapshot()
+		require.Equal(t, buffer.Serving, s.State)
+		require.Zero(t, s.Refused)
+	})
+}
