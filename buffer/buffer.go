@@ -8,7 +8,8 @@ import (
 )
 
 // Buffer holds requests for leaders that are being changed. Make one with New;
-// it is safe for concurrent use, starts no goroutine, and must not be copied.
+// it is safe for concurrent use, starts no goroutine that outlives the
+// call, and must not be copied.
 type Buffer struct {
 	cfg   Config
 	epoch time.Time

@@ -38,7 +38,8 @@
 //     MaxAge, or by MaxOutage. While a lane holds, one request at a time is
 //     let through as a probe, so that nobody has to un-hold a lane: not a
 //     coordinator that died, not a registry that is down (G5, G7).
-//   - Every call ends with its context, and no goroutine is started: callers
+//   - Every call ends with its context, and no goroutine is started (but by Join,
+//     which ends them before it returns): callers
 //     wait, and one of them watches the lane's timer (G8).
 //   - A lane that counts (Config.Counted) tells when no request that was
 //     routed below a term is in flight and none can begin: deciding and
@@ -121,4 +122,9 @@
 // again.
 //
 // "No" becomes "unknown" for an idempotent request of which a try was lost.
+//
+// A leader that cannot refuse breaks off what is in flight when it is stepped
+// down, with an error that proves nothing. Lanes that count (Config.Counted)
+// therefore Join a leadership.Barrier, at which the coordinator of a planned
+// change waits until nothing is in flight any more.
 package buffer

@@ -106,6 +106,9 @@ func (l *Lane) hold(now time.Duration, mode State, fx *effects) {
 // decide asks the one function that all routers ask, and keeps its answer
 // until its time is over or something it depends on changes.
 func (l *Lane) decide(now time.Duration) (v leadership.Verdict, again time.Duration) {
+	if l.suspended {
+		return leadership.Hold, never
+	}
 	if !l.decided || now >= l.askAgain {
 		l.ask(now)
 	}

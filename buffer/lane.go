@@ -78,6 +78,9 @@ type Lane struct {
 	bytes     int64
 	n         Counters
 
+	suspended bool // see suspend
+	enrolled  bool // some Join speaks for the lane
+
 	told    leadership.Term // announcement that those who wait know of
 	changed chan struct{}   // handed out by Changed, nil for nobody
 	quiet   chan struct{}   // waited for by Quiesced, nil for nobody

@@ -1,5 +1,5 @@
 // Package leadershiptest checks what others implement for package leadership:
-// durability policies and registries.
+// durability policies, registries and barriers.
 //
 //	func TestMyPolicy(t *testing.T) {
 //		leadershiptest.Policy(t, MyPolicy(), myCatalog(), myNodes()...)
@@ -11,6 +11,10 @@
 //		})
 //	}
 //
+//	func TestMyBarrier(t *testing.T) {
+//		leadershiptest.Barrier(t, openEmptyBarrier, openTheSameBarrierAgain)
+//	}
+//
 // # Guarantees
 //
 // A failure names the rule that is broken and the smallest input that was found
@@ -20,16 +24,19 @@
 // # What it does not guarantee
 //
 // Policies are enumerated over small cohorts only. Registries are not checked
-// for durability: kill the process or cut the power in a test of your own.
+// for durability: kill the process or cut the power in a test of your own. Barriers
+// are checked for leases that end too early by the clock of this process alone.
 //
 // # Assumptions
 //
-// Each call of the open function returns an empty registry that nobody else
-// uses. A registry answers within seconds.
+// Each call of the open function returns an empty registry or barrier that nobody
+// else uses. Either answers within seconds.
 //
 // # State model
 //
 //	open -> empty (version 0) -> Swap(0) -> record -> Swap(v) -> record ... -> Close
+//
+//	open -> nobody -> Join -> late -> Ack(t) -> quiet for t -> Leave, or the lease lapses
 //
 // # Failure handling
 //
