@@ -158,7 +158,7 @@ func (l *Lane) step(now time.Duration, fx *effects) {
 	if stuck {
 		l.flushing = false
 	}
-	through := l.open && cfg.AtOutage == PassThrough && l.cur.Leader != ""
+	through := l.open && cfg.AtOutage == PassThrough && l.cur.Leader != "" && !l.suspended
 	l.passing = through && stuck // else a flush, to another leader, is in order
 	switch {
 	case l.passing:

@@ -21,8 +21,8 @@ const (
 	lineAge   = 2 * time.Second
 )
 
-// held is a request as the model sees it.
-type held struct {
+// inLine is a request as the model sees it.
+type inLine struct {
 	place    int
 	priority buffer.Priority
 	key      string
@@ -40,18 +40,18 @@ type lineModel struct {
 	overflow buffer.Overflow
 	ageing   time.Duration
 	width    int
-	queue    []*held
-	serving  []*held
+	queue    []*inLine
+	serving  []*inLine
 	places   int
-	begun    chan *held
+	begun    chan *inLine
 }
 
-func (m *lineModel) rank(h *held) time.Time {
+func (m *lineModel) rank(h *inLine) time.Time {
 	return h.arrived.Add(-time.Duration(h.priority) * m.ageing)
 }
 
 // next is whose turn it is: nobody of a key that is served or behind another.
-func (m *lineModel) next() (best *held) {
+func (m *lineModel) next() (best *inLine) {
 	seen := map[string]bool{}
 	for _, h := range m.serving {
 		seen[h.key] = true
@@ -69,8 +69,8 @@ func (m *lineModel) next() (best *held) {
 }
 
 // victim is who gives way to h, nil for nobody.
-func (m *lineModel) victim(h *held, queue []*held) (v *held) {
-	end := func(h *held) time.Time {
+func (m *lineModel) victim(h *inLine, queue []*inLine) (v *inLine) {
+	end := func(h *inLine) time.Time {
 		if h.deadline.IsZero() {
 			return h.arrived.Add(1000 * time.Hour)
 		}
@@ -96,7 +96,7 @@ func (m *lineModel) victim(h *held, queue []*held) (v *held) {
 }
 
 func (m *lineModel) arrive(t *rapid.T) {
-	h := &held{
+	h := &inLine{
 		priority: buffer.Priority(rapid.IntRange(-3, 3).Draw(t, "priority")),
 		key:      rapid.SampledFrom([]string{"", "", "a", "b"}).Draw(t, "key"),
 		bytes:    int64(rapid.IntRange(0, 12).Draw(t, "bytes")),
@@ -119,7 +119,7 @@ func (m *lineModel) arrive(t *rapid.T) {
 	}()
 	synctest.Wait()
 	rest := slices.Clone(m.queue)
-	var out []*held
+	var out []*inLine
 	fits := func() bool {
 		sum := h.bytes
 		for _, q := range rest {
@@ -136,7 +136,7 @@ func (m *lineModel) arrive(t *rapid.T) {
 			})
 			return
 		}
-		rest = slices.DeleteFunc(rest, func(q *held) bool { return q == v })
+		rest = slices.DeleteFunc(rest, func(q *inLine) bool { return q == v })
 		out = append(out, v)
 	}
 	for _, v := range out {
@@ -149,7 +149,7 @@ func (m *lineModel) arrive(t *rapid.T) {
 }
 
 // ended checks that h is over, not executed, and why.
-func (m *lineModel) ended(t *rapid.T, h *held, why func(error) bool) {
+func (m *lineModel) ended(t *rapid.T, h *inLine, why func(error) bool) {
 	h.cancel()
 	select {
 	case err := <-h.over:
@@ -165,7 +165,7 @@ func (m *lineModel) ended(t *rapid.T, h *held, why func(error) bool) {
 func (m *lineModel) sleep(t *rapid.T, d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
-	m.queue = slices.DeleteFunc(m.queue, func(h *held) bool {
+	m.queue = slices.DeleteFunc(m.queue, func(h *inLine) bool {
 		aged := time.Since(h.arrived) >= lineAge
 		late := !h.deadline.IsZero() && !time.Now().Before(h.deadline)
 		if aged || late {
@@ -181,7 +181,7 @@ func (m *lineModel) sleep(t *rapid.T, d time.Duration) {
 // starts checks that the next in the model's order started, up to width.
 func (m *lineModel) starts(t *rapid.T, width int) {
 	synctest.Wait()
-	began := map[*held]bool{}
+	began := map[*inLine]bool{}
 	for len(m.begun) > 0 {
 		began[<-m.begun] = true
 	}
@@ -194,7 +194,7 @@ func (m *lineModel) starts(t *rapid.T, width int) {
 			t.Fatalf("it is the turn of request %d, and %d others started", h.place, len(began))
 		}
 		delete(began, h)
-		m.queue = slices.DeleteFunc(m.queue, func(q *held) bool { return q == h })
+		m.queue = slices.DeleteFunc(m.queue, func(q *inLine) bool { return q == h })
 		m.serving = append(m.serving, h)
 	}
 	for h := range began {
@@ -219,7 +219,7 @@ func (m *lineModel) answer(t *rapid.T, err error) {
 		m.ended(t, h, func(error) bool { return true })
 	default:
 		m.queue = append(m.queue, h)
-		slices.SortFunc(m.queue, func(a, b *held) int { return cmp.Compare(a.place, b.place) })
+		slices.SortFunc(m.queue, func(a, b *inLine) int { return cmp.Compare(a.place, b.place) })
 	}
 }
 
@@ -234,7 +234,7 @@ func TestQueueAgreesWithASortedSlice(t *testing.T) {
 				overflow: rapid.SampledFrom([]buffer.Overflow{buffer.RejectNew, buffer.EvictOldest, buffer.EvictLowestPriority, buffer.EvictNearestDeadline}).Draw(t, "overflow"),
 				ageing:   time.Duration(rapid.SampledFrom([]int{1, 50, 300, 2000}).Draw(t, "ageing")) * time.Millisecond,
 				width:    rapid.IntRange(1, 3).Draw(t, "width"),
-				begun:    make(chan *held, 100),
+				begun:    make(chan *inLine, 100),
 			}
 			b, err := buffer.New(buffer.Config{
 				MaxHeld: lineHeld, MaxBytes: lineBytes, MaxAge: lineAge, MaxOutage: time.Hour, Ageing: m.ageing,

@@ -294,7 +294,7 @@ func (l *Lane) watch(c *call, pause time.Duration) verdict {
 			l.tick()
 		case <-own:
 			own = nil
-			if l.resume(w) {
+			if l.rested(w) {
 				return reroute
 			}
 		case <-c.ctx.Done():
@@ -319,8 +319,8 @@ func (l *Lane) abandon(c *call) bool {
 	return true
 }
 
-// resume ends w's back-off, unless its fate was decided before.
-func (l *Lane) resume(w *waiter) bool {
+// rested ends w's back-off, unless its fate was decided before.
+func (l *Lane) rested(w *waiter) bool {
 	l.lock()
 	defer l.mu.Unlock()
 	if w.in != inRetry {
