@@ -66,7 +66,7 @@ func (l *Lane) leaveGate(g *gate) {
 // doCounted is Do on a lane that counts.
 func (l *Lane) doCounted(ctx context.Context, req Request, fn func(context.Context, leadership.Leadership, string) error, v *view) error {
 	if !v.passes(req.Unit) || !l.enter(v.gate) {
-		return l.slow(ctx, req, fn, nil, nil)
+		return l.slow(ctx, &req, fn, nil, nil)
 	}
 	returned := false
 	defer func() {
@@ -80,7 +80,7 @@ func (l *Lane) doCounted(ctx context.Context, req Request, fn func(context.Conte
 		l.uncount(v)
 		return nil
 	}
-	return l.slow(ctx, req, fn, v, err)
+	return l.slow(ctx, &req, fn, v, err)
 }
 
 func (l *Lane) lastExit(g *gate, w uint64) {
@@ -92,7 +92,7 @@ func (l *Lane) lastExit(g *gate, w uint64) {
 		g.step("last", w)
 	}
 	var fx effects
-	l.mu.Lock()
+	l.lock()
 	l.notifyQuiet(&fx)
 	l.mu.Unlock()
 	fx.apply(l)
@@ -161,7 +161,8 @@ func (l *Lane) notifyQuiet(fx *effects) {
 //   - a *NotHoldingError when a hold for term was given up, or its HoldFor
 //     passed, before the lane was quiet: requests may go to the old leader
 //     again;
-//   - a *ConfigError on a lane that does not count, or for the zero term;
+//   - a *ConfigError on a lane that does not count, in a dry run, or for the
+//     zero term;
 //   - context.Cause(ctx) when ctx ends.
 //
 // It wakes on the last Done and starts no goroutine.
@@ -169,6 +170,8 @@ func (l *Lane) Quiesced(ctx context.Context, term leadership.Term) error {
 	switch {
 	case !l.b.cfg.Counted:
 		return &ConfigError{"Counted", "is not set: the lane does not know what is in flight"}
+	case l.b.cfg.DryRun:
+		return &ConfigError{"DryRun", "is set: the lane holds nothing, and so is never quiet"}
 	case term.IsZero():
 		return &ConfigError{"term", "is zero: no request is routed below it"}
 	}
@@ -177,7 +180,7 @@ func (l *Lane) Quiesced(ctx context.Context, term leadership.Term) error {
 		if l.b.step != nil {
 			l.b.step("check", 0)
 		}
-		l.mu.Lock()
+		l.lock()
 		now := l.b.now()
 		left := l.holdLeft(now, term)
 		fenced := left > 0 || l.mode == Closed || l.cur.Term.Compare(term) >= 0

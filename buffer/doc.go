@@ -25,7 +25,13 @@
 //   - Requests that are held start in the order they arrived, across the
 //     flush: whoever arrives while it goes on queues behind. One that the
 //     leader refuses again goes back to its exact place with its original
-//     age, before its slot is given to the next.
+//     age, before its slot is given to the next. A Priority moves a request
+//     ahead of those that arrived at most so many times Config.Ageing before
+//     it, and of no others.
+//   - Of the requests of one Request.Key, one at a time is released, in the
+//     order they arrived, and no other key waits for it.
+//   - A lane may hold its Config.Share whatever other lanes hold, and no lane
+//     evicts from another.
 //   - A failure reported for an older leadership never starts a hold, and
 //     neither does a failed dial.
 //   - Every hold ends: by a leader that answers, by the request's context, by
@@ -59,6 +65,9 @@
 //     only after Quiesced, and probe by a statement of your own
 //     (Config.Probe). Quiesced speaks for this process and for as long as the
 //     announced hold: the change must not take longer.
+//   - Order by Request.Key is among requests that are held. Once the queue is
+//     empty the lane passes all as they come, and a request may then run beside
+//     the last one of its key that was held.
 //
 // # Assumptions
 //
@@ -93,13 +102,18 @@
 //
 // # Failure handling
 //
+// A flush that meets refusals stops, and what was refused is put back. When
+// requests do not reach the leader, or answers take much longer than before, it
+// goes on at half its width. An outage longer than MaxOutage ends as
+// Config.AtOutage says.
+//
 //	error                executed?   when
 //	*OverflowError       no          no room, or evicted
 //	*AgeError            no          held for MaxAge
 //	*OutageError         no          no leader answered for MaxOutage
 //	*CanceledError       no          context ended while held, or would too soon
 //	*ClosedError         no          Close
-//	*RequestError        no          nil function, negative size
+//	*RequestError        no          nil function, negative size, unknown priority
 //	*TurnError           as told     Retry of a turn that is over
 //	any other            as it says  what the request function returned
 //
