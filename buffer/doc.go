@@ -38,9 +38,9 @@
 //     MaxAge, or by MaxOutage. While a lane holds, one request at a time is
 //     let through as a probe, so that nobody has to un-hold a lane: not a
 //     coordinator that died, not a registry that is down (G5, G7).
-//   - Every call ends with its context, and no goroutine is started (but by Join,
-//     which ends them before it returns): callers
-//     wait, and one of them watches the lane's timer (G8).
+//   - Every call ends with its context. Callers wait in their own goroutines,
+//     and one of them watches the lane's timer; only Join starts goroutines,
+//     and they have ended when it returns (G8).
 //   - A lane that counts (Config.Counted) tells when no request that was
 //     routed below a term is in flight and none can begin: deciding and
 //     counting are one atomic step, so that no request slips in between.
