@@ -44,6 +44,32 @@ func (l *Lane) enter(g *gate) bool {
 	return false
 }
 
+// Entry is one request that TryEnter has counted. It may be moved, not copied:
+// only one copy may be used. The zero Entry is nobody's.
+type Entry struct{ Route }
+
+// TryEnter is Pass for a lane that counts (Config.Counted): when everything may
+// be sent at once it counts one request, until Leave, in one atomic step with
+// the question. It is the cheapest way in for a caller that has the request at
+// hand: one that gets false, or whose request is then refused, leaves and goes
+// through Do or Enter. On a lane that does not count it is Pass.
+func (l *Lane) TryEnter() (Entry, bool) {
+	v := l.view.Load()
+	if !v.ready || v.gate != nil && !l.enter(v.gate) {
+		return Entry{}, false
+	}
+	return Entry{Route{v}}, true
+}
+
+// Leave ends the request. A second Leave of the same variable does nothing.
+func (e *Entry) Leave() {
+	v := e.v
+	e.v = nil
+	if v != nil && v.gate != nil {
+		v.lane.leaveGate(v.gate)
+	}
+}
+
 // uncount takes a turn given by v off the count.
 func (l *Lane) uncount(v *view) {
 	if v.gate != nil {

@@ -104,7 +104,7 @@ func (l *Lane) Key() string { return l.key }
 
 // Pass returns whom to send to, and whether everything may be sent at once. It
 // costs one atomic load. A caller that gets false, or whose request is then
-// refused, goes through Do. What passes so is not counted (Config.Counted).
+// refused, goes through Do. What passes so is not counted: see TryEnter.
 func (l *Lane) Pass() (Route, bool) {
 	v := l.view.Load()
 	return Route{v}, v.ready
