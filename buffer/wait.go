@@ -344,9 +344,7 @@ func (l *Lane) giveBack(w *waiter) {
 	l.mu.Unlock()
 	fx.apply(l)
 	if counted {
-		if counted {
-			l.uncount(w.v)
-		}
+		l.uncount(w.v)
 	}
 }
 
