@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -188,7 +187,24 @@ func (f *FileRegistry) decode(b []byte) (Record, error) {
 	return r, nil
 }
 
+// encodeRecord refuses what would not be read back as it is: it must not take
+// the place of a record that is.
 func encodeRecord(r Record) ([]byte, error) {
+	b, err := recordText(r)
+	if err != nil {
+		return nil, err
+	}
+	back, err := decodeRecord(b)
+	switch {
+	case err != nil:
+		return nil, &TransitionError{Step: "store this record", Reason: "it could not be read again: " + err.Error()}
+	case !back.Equal(r):
+		return nil, &TransitionError{Step: "store this record", Reason: "it would be read as another: a text in it is not UTF-8"}
+	}
+	return b, nil
+}
+
+func recordText(r Record) ([]byte, error) {
 	body, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return nil, err
@@ -197,26 +213,25 @@ func encodeRecord(r Record) ([]byte, error) {
 	return durable.Frame(fileMagic, body), nil
 }
 
-// decodeRecord is the inverse of encodeRecord and refuses everything else.
+// decodeRecord takes only the exact bytes that encodeRecord makes of the Record
+// it returns.
 func decodeRecord(b []byte) (Record, error) {
 	body, err := durable.Unframe(fileMagic, b)
 	if err != nil {
 		return Record{}, err
 	}
 	var r Record
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&r); err != nil {
+	if err := json.Unmarshal(body, &r); err != nil {
 		return Record{}, err
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return Record{}, errors.New("something follows the record")
 	}
 	if r.Version == 0 {
 		return Record{}, errors.New("its version is zero")
 	}
 	if err := r.Validate(); err != nil {
 		return Record{}, err
+	}
+	if again, err := recordText(r); err != nil || !bytes.Equal(again, b) {
+		return Record{}, errors.New("it is not in canonical form")
 	}
 	return r, nil
 }
