@@ -65,6 +65,8 @@ func FuzzRecordFile(f *testing.F) {
 func FuzzRecord(f *testing.F) {
 	f.Add("orders", uint64(7), "c1-x4q", "n1", "10.0.0.1:80", "at-least(2)", int64(time.Second), 3)
 	f.Add("", uint64(0), "", "", "", "", int64(0), 0)
+	f.Add("a\xffb", uint64(7), "c", "n1", "10.0.0.1:80", "majority", int64(0), 1)
+	f.Add("orders", uint64(7), "NO PROPOSER", "n1", "10.0.0.1:80", "majority", int64(0), 1)
 	f.Add("a\xffb\u2028", uint64(1)<<63, "C", "n 1", "\x00", "\"", int64(-1), -1)
 	f.Fuzz(func(t *testing.T, cluster string, num uint64, by, node, addr, policy string, hold int64, weight int) {
 		at := Term{num, by}

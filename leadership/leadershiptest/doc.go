@@ -1,5 +1,6 @@
 // Package leadershiptest checks what others implement for package leadership:
-// durability policies and registries.
+// durability policies, registries, the store of an acceptor, and the node's side
+// of a change of leader where it is done without package acceptor.
 //
 //	func TestMyPolicy(t *testing.T) {
 //		leadershiptest.Policy(t, MyPolicy(), myCatalog(), myNodes()...)
@@ -8,6 +9,20 @@
 //	func TestMyRegistry(t *testing.T) {
 //		leadershiptest.Registry(t, func(t *testing.T) leadership.Registry {
 //			return openEmptyRegistry(t)
+//		})
+//	}
+//
+//	func TestMyStore(t *testing.T) {
+//		leadershiptest.Store(t, func(t *testing.T) leadershiptest.Disk {
+//			dir := t.TempDir()
+//			return leadershiptest.Disk{Open: func() (acceptor.Store, error) { return openMyStore(dir) }}
+//		})
+//	}
+//
+//	func TestMyNode(t *testing.T) {
+//		leadershiptest.Acceptor(t, func(t *testing.T) leadershiptest.AcceptorNode {
+//			n := bootMyNode(t)
+//			return leadershiptest.AcceptorNode{ID: n.ID, Promise: n.Promise, Follow: n.Follow, Accept: n.Accept}
 //		})
 //	}
 //
@@ -20,7 +35,10 @@
 // # What it does not guarantee
 //
 // Policies are enumerated over small cohorts only. Registries are not checked
-// for durability: kill the process or cut the power in a test of your own.
+// for durability: kill the process or cut the power in a test of your own. Of
+// stores and nodes only what the given hooks allow is checked; what is skipped
+// says which hook it would need. That fsync reaches the disk shows only to a hook
+// that cuts the power.
 //
 // # Assumptions
 //
