@@ -190,7 +190,12 @@ func (c *Catalog) ParsePosition(s string) (Position, error) {
 	p := Position{Term: t}
 	switch {
 	case kind == (LogPoint{}).Kind():
-		p.Point, err = ParseLogPoint(point)
+		var at LogPoint
+		at, err = ParseLogPoint(point)
+		if n := len(at.Eras); n > 0 && at.Eras[n-1].Term != t {
+			return bad("its term is not that of the last era")
+		}
+		p.Point = at
 	case c != nil && c.points[kind] != nil:
 		p.Point, err = c.points[kind](point)
 	default:

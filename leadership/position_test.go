@@ -106,7 +106,7 @@ func FuzzParseTerm(f *testing.F) {
 }
 
 func FuzzParsePosition(f *testing.F) {
-	for _, s := range []string{"empty", "7.c@log:12", "7.c@log:12/1.a:1/7.c:9", "7.c@", "7.c@gtid:a@", "0@log:0", "7.c@log:007", "7.c@GT ID:x", "7.c@gtid:\xff", "7.c@:x", "0@", "7.c@log:3/1.a:4"} {
+	for _, s := range []string{"empty", "7.c@log:12", "7.c@log:12/1.a:1/7.c:9", "7.c@", "7.c@gtid:a@", "0@log:0", "7.c@log:007", "7.c@GT ID:x", "7.c@gtid:\xff", "7.c@:x", "0@", "1.0@log:1/1.1:1", "7.c@log:3/1.a:4"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
