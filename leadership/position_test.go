@@ -147,7 +147,7 @@ func FuzzParsePolicy(f *testing.F) {
 }
 
 func FuzzRefusal(f *testing.F) {
-	for _, s := range []string{"", "scope=all&term=0&until=0", "leader=n1&reason=a%26b&retry=1s&scope=units&term=3.c&until=4.c", "scope=all&term=0&until=0&retry=-1s", "scope=all&scope=units&term=0&until=0", "scope=all&term=0&until=0&some=new"} {
+	for _, s := range []string{"", "scope=all&term=0&until=0", "leader=n1&reason=a%26b&retry=1s&scope=units&term=3.c&until=4.c", "scope=all&term=0&until=0&retry=-1s", "scope=all&scope=units&term=0&until=0", "scope=all&term=0&until=0&some=new", "scope=all&scope=all&term=0&until=0&some=new"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -86,8 +86,10 @@ func FuzzDamagedLog(f *testing.F) {
 	whole, starts := fuzzLog()
 	f.Add(uint(len(whole)), uint(0), false)
 	f.Add(uint(len(whole)-1), uint(0), false)
-	f.Add(uint(len(whole)), uint(8*starts[1]+3), true)
-	f.Add(uint(len(whole)), uint(8*starts[2]+3), true)
+	for bit := 0; bit < 8*len(whole); bit += 37 {
+		f.Add(uint(bit/8), uint(bit), true)
+		f.Add(uint(bit/8), uint(bit), false)
+	}
 	f.Fuzz(func(t *testing.T, cut, bit uint, flip bool) {
 		b := bytes.Clone(whole)
 		if flip {
