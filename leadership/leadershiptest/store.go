@@ -109,7 +109,7 @@ func (o *opened) reopen() error {
 		return fmt.Errorf("open: %w", err)
 	}
 	if s == nil {
-		return errors.New("Open returned no store and no error")
+		return errors.New("opening returned no store and no error")
 	}
 	o.s = s
 	return nil
@@ -119,7 +119,7 @@ func (o *opened) save(s acceptor.State) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := o.s.Save(ctx, s); err != nil {
-		return fmt.Errorf("Save of %s: %w", stateText(s), err)
+		return fmt.Errorf("saving %s: %w", stateText(s), err)
 	}
 	return nil
 }
@@ -130,7 +130,7 @@ func (o *opened) holds(want ...acceptor.State) error {
 	defer cancel()
 	got, ok, err := o.s.Load(ctx)
 	if err != nil {
-		return fmt.Errorf("Load: %w", err)
+		return fmt.Errorf("loading: %w", err)
 	}
 	if !ok {
 		return fmt.Errorf("the store says that no record was ever saved, want %s", statesText(want))
@@ -141,9 +141,9 @@ func (o *opened) holds(want ...acceptor.State) error {
 		}
 	}
 	if len(want) == 1 {
-		return fmt.Errorf("Load returned %s, want %s: it differs in %v", stateText(got), stateText(want[0]), differing(got, want[0]))
+		return fmt.Errorf("loading returned %s, want %s: it differs in %v", stateText(got), stateText(want[0]), differing(got, want[0]))
 	}
-	return fmt.Errorf("Load returned %s, want one of %s", stateText(got), statesText(want))
+	return fmt.Errorf("loading returned %s, want one of %s", stateText(got), statesText(want))
 }
 
 // differing returns the names of the fields in which two records differ. Points

@@ -31,7 +31,7 @@ func (o *opened) settle(old, next acceptor.State, err error) error {
 		bad = o.holds(old, next)
 	}
 	if bad != nil {
-		return fmt.Errorf("Save returned %v: %w", err, bad)
+		return fmt.Errorf("saving returned %v: %w", err, bad)
 	}
 	return nil
 }
@@ -48,7 +48,7 @@ func storeCancel(c storeCase) error {
 	gone, cancel := context.WithCancel(context.Background())
 	cancel()
 	if got, ok, err := o.s.Load(gone); err == nil && (!ok || len(differing(got, old)) > 0) {
-		return fmt.Errorf("Load with a context that has ended returned %s %v and no error", stateText(got), ok)
+		return fmt.Errorf("loading with a context that has ended returned %s %v and no error", stateText(got), ok)
 	}
 	for n := range uint64(30) {
 		next := promised(n + 1)
@@ -123,7 +123,7 @@ func storeCrash(c storeCase) error {
 			return fmt.Errorf("the first Save after a crash at moment %d: %w", n, err)
 		}
 	}
-	return fmt.Errorf("Crash has more than %d moments: return false when there are no more", maxMoments)
+	return fmt.Errorf("the hook Disk.Crash has more than %d moments: return false when there are no more", maxMoments)
 }
 
 func storeCorrupt(c storeCase) error {
@@ -141,7 +141,7 @@ func storeCorrupt(c storeCase) error {
 		}
 		if !o.d.Corrupt(n) {
 			if n == 0 {
-				return errors.New("Disk.Corrupt knows no way to damage a record")
+				return errors.New("the hook Disk.Corrupt knows no way to damage a record")
 			}
 			return nil
 		}
@@ -229,7 +229,7 @@ func storeConcurrent(c storeCase) error {
 					got, ok, lerr := o.s.Load(ctx)
 					op.Input, op.Output = slot{}, stateText(got)
 					if err = lerr; err == nil && !ok {
-						err = errors.New("Load found no record")
+						err = errors.New("loading found no record")
 					}
 				}
 				op.Return = clock.Add(1)
