@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"establish":                 {"leadership"},
 	"lameduck":                  {"leadership"},
 	"buffer":                    {"leadership"},
+	"buffer/httpbuffer":         {"leadership", "buffer"},
 	"buffer/sqlbuffer":          {"leadership", "buffer"},
 	"reparent":                  {"leadership", "revoke", "establish"},
 	"reparent/reparenttest":     {"leadership", "leadership/acceptor", "revoke", "establish", "reparent", "lameduck", "buffer"},

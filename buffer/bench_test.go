@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/tenure-go/tenure/buffer"
+	"github.com/tenure-go/tenure/lameduck"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -26,195 +28,277 @@ func benchLane(b *testing.B, cfg buffer.Config) (*buffer.Buffer, *buffer.Lane) {
 	return buf, l
 }
 
-func BenchmarkIdle(b *testing.B) {
+// line is a word on a cache line of its own.
+type line struct {
+	_ [64]byte
+	n atomic.Uint64
+	_ [64]byte
+}
+
+// row is one candidate of a table. worker returns what one worker calls, so
+// that a worker may hold a line of its own. floor names the row that it cannot
+// be faster than.
+type row struct {
+	name, floor string
+	worker      func() func(n int)
+}
+
+// shared is a row whose workers call the same function.
+func shared(name, floor string, f func(n int)) row {
+	return row{name, floor, func() func(int) { return f }}
+}
+
+const (
+	benchRounds = 15
+	benchChunk  = time.Millisecond
+)
+
+// run lets workers run n operations each, and returns the time per operation
+// of one worker.
+func (r row) run(workers, n int) float64 {
+	if workers == 1 {
+		f := r.worker()
+		start := time.Now()
+		f(n)
+		return float64(time.Since(start)) / float64(n)
+	}
+	var ready, done sync.WaitGroup
+	start := make(chan struct{})
+	for range workers {
+		ready.Add(1)
+		done.Go(func() {
+			f := r.worker()
+			ready.Done()
+			<-start
+			f(n)
+		})
+	}
+	ready.Wait()
+	began := time.Now()
+	close(start)
+	done.Wait()
+	return float64(time.Since(began)) / float64(n)
+}
+
+func median(v []float64) float64 {
+	v = slices.Clone(v)
+	slices.Sort(v)
+	return v[len(v)/2]
+}
+
+// table measures all rows in turns, so that a change of the machine's mood
+// meets all of them, and reports medians: the time per operation, and the
+// ratio to the row's floor of the same round.
+func table(b *testing.B, workers int, rows []row) {
+	ns := map[string][]float64{}
+	chunk := map[string]int{}
+	long := float64(benchChunk)
+	if workers > 1 {
+		long *= 10 // workers must overlap although one is woken after the other
+	}
+	for _, r := range rows {
+		n := 100
+		for r.run(workers, n)*float64(n) < long/2 {
+			n *= 2
+		}
+		chunk[r.name] = n
+	}
+	for range benchRounds {
+		for _, r := range rows {
+			ns[r.name] = append(ns[r.name], r.run(workers, chunk[r.name]))
+		}
+	}
+	ratio := func(r row) float64 {
+		var v []float64
+		for i, x := range ns[r.name] {
+			v = append(v, x/ns[r.floor][i])
+		}
+		return median(v)
+	}
+	suffix := ""
+	for _, r := range rows {
+		if workers > 1 && r.name == "control=one-word" && ratio(r) < 2 {
+			// The workers do not run at once, or share a core: what follows
+			// shows nothing about sharing.
+			suffix = "/inconclusive"
+		}
+	}
+	for _, r := range rows {
+		f := r.worker()
+		allocs := testing.AllocsPerRun(100, func() { f(1) })
+		b.Run(r.name+suffix, func(b *testing.B) {
+			b.ReportMetric(median(ns[r.name]), "ns/op")
+			b.ReportMetric(allocs, "mallocs/op")
+			if r.floor != "" {
+				b.ReportMetric(ratio(r), "x-floor")
+			}
+		})
+	}
+}
+
+func idleRows(b *testing.B) []row {
 	buf, l := benchLane(b, buffer.Config{})
-	b.Run("floor=atomic-pointer", func(b *testing.B) {
-		type target struct {
-			l  leadership.Leadership
-			ok bool
-		}
-		var p atomic.Pointer[target]
-		p.Store(&target{lead("n1", 1), true})
-		b.ReportAllocs()
-		n := 0
-		for b.Loop() {
-			t := p.Load()
-			if to, ok := t.l, t.ok; ok {
-				n += len(to.Leader)
-			}
-		}
-		runtime.KeepAlive(n)
-	})
-	b.Run("Pass", func(b *testing.B) {
-		b.ReportAllocs()
-		n := 0
-		for b.Loop() {
-			if r, ok := l.Pass(); ok {
-				to := r.To()
-				n += len(to.Leader)
-			}
-		}
-		runtime.KeepAlive(n)
-	})
-	b.Run("Ready", func(b *testing.B) {
-		b.ReportAllocs()
-		n := 0
-		for b.Loop() {
-			if l.Ready() {
-				n++
-			}
-		}
-		runtime.KeepAlive(n)
-	})
-	b.Run("Do", func(b *testing.B) {
-		b.ReportAllocs()
-		ctx := context.Background()
-		for b.Loop() {
-			_ = l.Do(ctx, buffer.Request{}, nop)
-		}
-	})
-	b.Run("Lane+Pass", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			_, _ = buf.Lane("k").Pass()
-		}
-	})
-	b.Run("Pass-parallel", func(b *testing.B) {
-		b.ReportAllocs()
-		b.RunParallel(func(pb *testing.PB) {
-			for pb.Next() {
-				_, _ = l.Pass()
-			}
-		})
-	})
-}
-
-// BenchmarkHoldFlush holds n requests and releases them; the floor parks and
-// wakes as many goroutines on a channel each, with the same context. Figures
-// are per request, the start of its goroutine included.
-func BenchmarkHoldFlush(b *testing.B) {
-	for _, n := range []int{1_000, 10_000} {
-		b.Run(fmt.Sprintf("floor/n=%d", n), func(b *testing.B) {
-			ctx, cancel := context.WithCancel(context.Background())
-			defer cancel()
-			chans := make([]chan struct{}, n)
-			for i := range chans {
-				chans[i] = make(chan struct{}, 1)
-			}
-			b.ReportAllocs()
-			var m meter
-			for b.Loop() {
-				var wg sync.WaitGroup
-				var parked atomic.Int64
-				m.start()
-				for i := range n {
-					wg.Go(func() {
-						parked.Add(1)
-						select {
-						case <-chans[i]:
-						case <-ctx.Done():
-						}
-					})
+	_, counted := benchLane(b, buffer.Config{Counted: true})
+	for i := range 1000 {
+		buf.Lane(fmt.Sprint("key", i)).Observe(routed(1, lead("n1", 1)))
+	}
+	keys := make([]string, 1000)
+	for i := range keys {
+		keys[i] = fmt.Sprint("key", i)
+	}
+	type target struct {
+		l  leadership.Leadership
+		ok bool
+	}
+	var p atomic.Pointer[target]
+	p.Store(&target{lead("n1", 1), true})
+	var byKey sync.Map
+	byKey.Store("k", &target{lead("n1", 1), true})
+	gate := &lameduck.Gate{}
+	ctx := context.Background()
+	enter := func(l *buffer.Lane) func(n int) {
+		return func(n int) {
+			for range n {
+				turn, err := l.Enter(ctx, buffer.Request{})
+				if err != nil {
+					b.Error(err)
 				}
-				for int(parked.Load()) < n {
-					runtime.Gosched()
-				}
-				for _, ch := range chans {
-					ch <- struct{}{}
-				}
-				wg.Wait()
-				m.stop()
+				turn.Done(nil)
 			}
-			m.report(b, n)
-		})
-		b.Run(fmt.Sprintf("buffer/n=%d", n), func(b *testing.B) {
-			_, l := benchLane(b, buffer.Config{MaxHeld: n, MaxAge: time.Minute})
-			ctx, cancel := context.WithCancel(context.Background())
-			defer cancel()
-			version := uint64(1)
-			b.ReportAllocs()
-			var m meter
-			for b.Loop() {
-				version++
-				l.Observe(intent(version, lead("n1", version-1), version, leadership.Holding, time.Minute))
-				var wg sync.WaitGroup
-				m.start()
+		}
+	}
+	do := func(l *buffer.Lane) func(n int) {
+		return func(n int) {
+			for range n {
+				_ = l.Do(ctx, buffer.Request{}, nop)
+			}
+		}
+	}
+	return []row{
+		{"floor=own-line", "", func() func(int) {
+			w := new(line)
+			return func(n int) {
 				for range n {
-					wg.Go(func() {
-						if err := l.Do(ctx, buffer.Request{Unit: true, Bytes: 1}, nop); err != nil {
-							b.Error(err)
-						}
-					})
+					w.n.Add(2)
+					w.n.Add(^uint64(1))
 				}
-				for l.Snapshot().Held < n {
-					runtime.Gosched()
-				}
-				flush := time.Now()
-				version++
-				l.Observe(routed(version, lead("n1", version)))
-				wg.Wait()
-				m.flush += time.Since(flush)
-				m.stop()
 			}
-			m.report(b, n)
-			b.ReportMetric(float64(m.flush)/float64(m.rounds*n), "flush-ns/req")
-		})
+		}},
+		{"control=one-word", "floor=own-line", func() func() func(int) {
+			w := new(line)
+			return func() func(int) {
+				return func(n int) {
+					for range n {
+						w.n.Add(2)
+						w.n.Add(^uint64(1))
+					}
+				}
+			}
+		}()},
+		shared("floor=load", "", func(n int) {
+			k := 0
+			for range n {
+				if p.Load().ok {
+					k++
+				}
+			}
+			runtime.KeepAlive(k)
+		}),
+		shared("Ready", "floor=load", func(n int) {
+			k := 0
+			for range n {
+				if l.Ready() {
+					k++
+				}
+			}
+			runtime.KeepAlive(k)
+		}),
+		shared("Pass", "floor=load", func(n int) {
+			var r buffer.Route
+			for range n {
+				if to, ok := l.Pass(); ok {
+					r = to
+				}
+			}
+			runtime.KeepAlive(r)
+		}),
+		shared("floor=load+copy", "", func(n int) {
+			var to leadership.Leadership
+			for range n {
+				if t := p.Load(); t.ok {
+					to = t.l
+					runtime.KeepAlive(&to)
+				}
+			}
+		}),
+		shared("Pass+To", "floor=load+copy", func(n int) {
+			var to leadership.Leadership
+			for range n {
+				if r, ok := l.Pass(); ok {
+					to = r.To()
+					runtime.KeepAlive(&to)
+				}
+			}
+		}),
+		shared("Do", "floor=load+copy", do(l)),
+		shared("Enter+Done", "floor=load", enter(l)),
+		shared("gate", "floor=own-line", func(n int) {
+			for range n {
+				tok, err := gate.Enter(lameduck.Single)
+				if err != nil {
+					b.Error(err)
+				}
+				tok.Exit()
+			}
+		}),
+		shared("counted-Enter+Done", "gate", enter(counted)),
+		shared("counted-Do", "gate", do(counted)),
+		shared("counted-TryEnter+Leave", "gate", func(n int) {
+			for range n {
+				e, ok := counted.TryEnter()
+				if !ok {
+					b.Error("not ready")
+				}
+				e.Leave()
+			}
+		}),
+		shared("floor=sync.Map", "", func(n int) {
+			for range n {
+				if v, ok := byKey.Load("k"); ok {
+					runtime.KeepAlive(v.(*target).ok)
+				}
+			}
+		}),
+		shared("Lane+Pass", "floor=sync.Map", func(n int) {
+			for range n {
+				_, _ = buf.Lane("k").Pass()
+			}
+		}),
+		shared("Lane+Pass-1000-keys", "floor=sync.Map", func(n int) {
+			for i := range n {
+				_, _ = buf.Lane(keys[i%len(keys)]).Pass()
+			}
+		}),
 	}
 }
 
-// BenchmarkCancelStorm holds n requests and cancels them all.
-func BenchmarkCancelStorm(b *testing.B) {
-	for _, n := range []int{10_000, 30_000, 100_000} {
-		b.Run(fmt.Sprintf("n=%d", n), func(b *testing.B) {
-			_, l := benchLane(b, buffer.Config{MaxHeld: n, MaxAge: time.Minute})
-			l.Observe(intent(2, lead("n1", 1), 2, leadership.Holding, time.Minute))
-			var storm time.Duration
-			rounds := 0
-			for b.Loop() {
-				ctx, cancel := context.WithCancel(context.Background())
-				var wg sync.WaitGroup
-				for range n {
-					wg.Go(func() { _ = l.Do(ctx, buffer.Request{Unit: true}, nop) })
-				}
-				for l.Snapshot().Held < n {
-					runtime.Gosched()
-				}
-				start := time.Now()
-				cancel()
-				wg.Wait()
-				storm += time.Since(start)
-				rounds++
-			}
-			b.ReportMetric(float64(storm.Milliseconds())/float64(rounds), "storm-ms")
-			b.ReportMetric(float64(storm)/float64(rounds*n), "storm-ns/req")
-		})
+// atProcs runs f at GOMAXPROCS 1 and 2.
+func atProcs(b *testing.B, f func(b *testing.B, procs int)) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for _, procs := range []int{1, 2} {
+		runtime.GOMAXPROCS(procs)
+		b.Run(fmt.Sprintf("procs=%d", procs), func(b *testing.B) { f(b, procs) })
 	}
 }
 
-// meter measures mallocs and time of rounds.
-type meter struct {
-	rounds  int
-	mallocs uint64
-	at      time.Time
-	total   time.Duration
-	flush   time.Duration
-	ms      runtime.MemStats
+// BenchmarkIdle is what a request costs while nothing is held: one worker.
+func BenchmarkIdle(b *testing.B) {
+	atProcs(b, func(b *testing.B, _ int) { table(b, 1, idleRows(b)) })
 }
 
-func (m *meter) start() {
-	runtime.ReadMemStats(&m.ms)
-	m.mallocs -= m.ms.Mallocs
-	m.at = time.Now()
-}
-
-func (m *meter) stop() {
-	m.total += time.Since(m.at)
-	runtime.ReadMemStats(&m.ms)
-	m.mallocs += m.ms.Mallocs
-	m.rounds++
-}
-
-func (m *meter) report(b *testing.B, n int) {
-	b.ReportMetric(float64(m.total)/float64(m.rounds*n), "ns/req")
-	b.ReportMetric(float64(m.mallocs)/float64(m.rounds*n), "mallocs/req")
+// BenchmarkIdleParallel is the same with two workers, each of which runs all
+// the operations. Its rows mean something only when two workers on one word
+// cost twice those on words of their own.
+func BenchmarkIdleParallel(b *testing.B) {
+	atProcs(b, func(b *testing.B, _ int) { table(b, 2, idleRows(b)) })
 }

@@ -54,3 +54,68 @@ func ExampleLane_Do_plannedChange() {
 	// error: <nil>
 	// serving
 }
+
+// A driver that cannot hand its work to a function takes a turn.
+func ExampleLane_Enter() {
+	b, err := buffer.New(buffer.Config{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	orders := b.Lane("orders")
+	n1 := leadership.Leadership{Leader: "n1", Term: leadership.Term{Num: 1, Proposer: "c1"}}
+	n2 := leadership.Leadership{Leader: "n2", Term: leadership.Term{Num: 2, Proposer: "c1"}}
+	orders.Learn(n1, "10.0.0.1:4000")
+
+	ctx := context.Background()
+	turn, err := orders.Enter(ctx, buffer.Request{Unit: true})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("begin at", turn.To(), turn.Addr())
+
+	// n1 is stepping down and refuses; n2 follows.
+	orders.Learn(n2, "10.0.0.2:4000")
+	if err := turn.Retry(ctx, &leadership.Refusal{Term: n1.Term, Until: n2.Term}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("begin at", turn.To(), turn.Addr())
+	turn.Answered() // the transaction is open: its slot is free for the next
+	turn.Done(nil)  // and committed
+	// Output:
+	// begin at n1@1.c1 10.0.0.1:4000
+	// begin at n2@2.c1 10.0.0.2:4000
+}
+
+// A coordinator that steps down a plain database server waits until nobody uses
+// it.
+func ExampleLane_Quiesced() {
+	b, err := buffer.New(buffer.Config{Counted: true})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	lane := b.Lane("orders")
+	n1 := leadership.Leadership{Leader: "n1", Term: leadership.Term{Num: 1, Proposer: "c1"}}
+	rec := leadership.Record{Version: 1, Active: n1, Routed: n1, Fence: n1.Term}
+	lane.Observe(rec)
+
+	ctx := context.Background()
+	turn, err := lane.Enter(ctx, buffer.Request{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	next := leadership.Term{Num: 2, Proposer: "c1"}
+	rec.Version, rec.Fence = 2, next
+	rec.Intent = leadership.Intent{Term: next, Phase: leadership.Holding, HoldFor: time.Minute}
+	lane.Observe(rec)
+
+	quiet := make(chan error)
+	go func() { quiet <- lane.Quiesced(ctx, next) }()
+	turn.Done(nil)
+	fmt.Println("quiet:", <-quiet == nil)
+	// Output: quiet: true
+}

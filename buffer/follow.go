@@ -31,16 +31,11 @@ const (
 // given, and an error wrapping leadership.ErrClosed when reg is closed for
 // good.
 func (b *Buffer) Follow(ctx context.Context, reg leadership.Registry, lanes ...*Lane) error {
-	switch {
-	case reg == nil:
+	if reg == nil {
 		return &ConfigError{"registry", "is nil"}
-	case len(lanes) == 0:
-		return &ConfigError{"lanes", "is empty: name the lanes that this registry leads"}
 	}
-	for _, l := range lanes {
-		if l == nil || l.b != b {
-			return &ConfigError{"lanes", "has a lane of no or another buffer"}
-		}
+	if err := b.ours(lanes); err != nil {
+		return err
 	}
 	var after uint64
 	pause, down := followMin, false
@@ -85,4 +80,17 @@ func (b *Buffer) Follow(ctx context.Context, reg leadership.Registry, lanes ...*
 		}
 		pause = min(2*pause, followMax)
 	}
+}
+
+// ours returns nil for lanes of this buffer, at least one.
+func (b *Buffer) ours(lanes []*Lane) error {
+	if len(lanes) == 0 {
+		return &ConfigError{"lanes", "is empty: name the lanes that this registry leads"}
+	}
+	for _, l := range lanes {
+		if l == nil || l.b != b {
+			return &ConfigError{"lanes", "has a lane of no or another buffer"}
+		}
+	}
+	return nil
 }

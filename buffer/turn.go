@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"context"
+	"time"
 
 	"github.com/tenure-go/tenure/leadership"
 )
@@ -12,10 +13,11 @@ type Route struct{ v *view }
 
 // To returns the leadership.
 func (r Route) To() leadership.Leadership {
-	if r.v == nil {
-		return leadership.Leadership{}
+	to := new(leadership.Leadership) // stays on the stack; two copies would cost more
+	if r.v != nil {
+		to = &r.v.lead
 	}
-	return r.v.lead
+	return *to
 }
 
 // Addr returns where its leader is reached; empty when only its name is known.
@@ -48,47 +50,73 @@ func (r Route) Addr() string {
 // for concurrent use. The zero Turn is nobody's: Answered and Done do nothing,
 // Current is false, Retry returns a *TurnError.
 type Turn struct {
-	l   *Lane
-	v   *view
+	// v comes first and alone is written by an Enter that need not wait: the
+	// struct is copied in words of the size they were written in, which a
+	// processor forwards from its stores without waiting for them.
+	v   *view   // nil: nobody's
 	w   *waiter // nil unless it was held
 	req Request
 	// gen is w's when w was taken. When another copy of the turn ended it, w
 	// is somebody else's by now.
 	gen      uint32
-	tries    int
-	unknown  bool // some try may have been executed
+	retries  uint32
+	dials    uint32        // failed ones in a row
+	began    time.Duration // when it was released, if it was held
+	unknown  bool          // some try may have been executed
 	answered bool
 	over     bool
+	kept     bool // the lane keeps something of it: it was held, or is counted
 }
 
 // Enter waits, as Do does, until the request may be sent, and returns its
 // turn. The errors are those of Do, and nothing was sent then. A turn that
 // need not wait is given without a look at ctx.
-func (l *Lane) Enter(ctx context.Context, req Request) (Turn, error) {
+func (l *Lane) Enter(ctx context.Context, req Request) (t Turn, err error) {
+	t.req = req // so small that it is inlined
+	err = t.start(ctx, l)
+	return
+}
+
+func (t *Turn) start(ctx context.Context, l *Lane) error {
 	v := l.view.Load()
-	if req.Bytes >= 0 && v.passes(req.Unit) && (v.gate == nil || l.enter(v.gate)) {
-		return Turn{l: l, v: v, req: req, tries: 1}, nil
+	if t.req.Bytes < 0 || !v.passes(t.req.Unit) || !t.req.Priority.known() {
+		return t.wait(ctx, l)
 	}
-	return l.queueUp(ctx, req)
+	t.v = v
+	if v.gate != nil {
+		t.kept = true // before the count, which waits for all stores anyway
+		if !l.enter(v.gate) {
+			return t.wait(ctx, l)
+		}
+	}
+	return nil
 }
 
-// queueUp is Enter off its fast path.
-func (l *Lane) queueUp(ctx context.Context, req Request) (Turn, error) {
-	if req.Bytes < 0 {
-		return Turn{}, l.badRequest(req)
+// wait is start off its fast path.
+func (t *Turn) wait(ctx context.Context, l *Lane) error {
+	c := call{ctx: ctx, req: t.req}
+	*t = Turn{}
+	if c.req.Bytes < 0 || !c.req.Priority.known() {
+		return l.badRequest(c.req)
 	}
-	c := call{ctx: ctx, req: req}
-	v, err := l.next(&c)
-	if err != nil {
-		return Turn{}, err
+	if l.b.cfg.DryRun {
+		l.haunt(&c)
+		t.v, t.req, t.kept = c.v, c.req, true
+		return nil
 	}
-	t := Turn{l: l, v: v, req: req, tries: 1}
-	t.take(c.w)
-	return t, nil
+	if err := l.next(&c); err != nil {
+		return err
+	}
+	t.take(&c)
+	return nil
 }
 
-func (t *Turn) take(w *waiter) {
+// take takes over what a wait has left.
+func (t *Turn) take(c *call) {
+	w := c.w
+	t.v, t.req, t.dials, t.began = c.v, c.req, c.dials, c.began
 	t.w = w
+	t.kept = w != nil || t.v.gate != nil || t.v.final
 	if w != nil {
 		t.gen = w.gen.Load()
 	}
@@ -96,7 +124,7 @@ func (t *Turn) take(w *waiter) {
 
 // live reports whether the turn is somebody's and not over.
 func (t *Turn) live() bool {
-	return t.l != nil && !t.over && (t.w == nil || t.w.gen.Load() == t.gen)
+	return t.v != nil && !t.over && (t.w == nil || t.w.gen.Load() == t.gen)
 }
 
 // To returns the leadership to send to. It changes with each Retry and stays
@@ -110,7 +138,7 @@ func (t *Turn) Addr() string { return Route{t.v}.Addr() }
 // Current reports whether the lane knows of no newer leadership than To. A
 // unit that lives on asks it before it goes on with a connection.
 func (t *Turn) Current() bool {
-	return t.l != nil && !t.v.lead.Term.Less(t.l.view.Load().lead.Term)
+	return t.v != nil && !t.v.lead.Term.Less(t.v.lane.view.Load().lead.Term)
 }
 
 // Retry reports that the try at To failed with err.
@@ -130,37 +158,41 @@ func (t *Turn) Retry(ctx context.Context, err error) error {
 	if !t.live() || err == nil {
 		return t.misused(err)
 	}
-	l := t.l
-	c := call{ctx: ctx, req: t.req, w: t.w, v: t.v, err: err, class: l.b.classify(err), tries: t.tries, unknown: t.unknown}
+	l := t.v.lane
+	if l.b.cfg.DryRun {
+		t.done(err)
+		return err
+	}
+	c := call{ctx: ctx, req: t.req, w: t.w, v: t.v, err: err, class: l.b.classify(err),
+		tries: int(t.retries) + 1, dials: t.dials, began: t.began, unknown: t.unknown}
 	again := c.class == NotSentYet || c.class == Refused
 	if c.class == MaybeExecuted && c.req.Idempotent && ctx.Err() == nil {
 		c.unknown, again = true, true
 	}
-	if !again {
+	if !again || c.v.final { // see PassThrough
 		t.over = true
 		l.finish(&c, c.class)
 		l.uncount(c.v)
 		return err
 	}
-	v, werr := l.next(&c)
-	if werr != nil {
+	if werr := l.next(&c); werr != nil {
 		t.over = true
 		return werr
 	}
-	t.v, t.tries, t.unknown, t.answered = v, c.tries+1, c.unknown, false
-	t.take(c.w)
+	t.retries, t.unknown, t.answered = uint32(c.tries), c.unknown, false
+	t.take(&c)
 	return nil
 }
 
 func (t *Turn) misused(err error) error {
 	switch {
-	case t.l == nil:
+	case t.v == nil:
 		return &TurnError{Reason: "the turn is nobody's"}
 	case err == nil && t.live():
 		t.Done(nil)
-		return &TurnError{t.l.key, "Retry without an error"}
+		return &TurnError{t.v.lane.key, "Retry without an error"}
 	}
-	return &TurnError{t.l.key, "the turn is over"}
+	return &TurnError{t.v.lane.key, "the turn is over"}
 }
 
 // Answered says that the leader took the request, while its caller goes on
@@ -174,9 +206,9 @@ func (t *Turn) Answered() {
 	}
 	t.answered = true
 	if t.w != nil {
-		c := call{req: t.req, w: t.w, v: t.v}
+		c := call{req: t.req, w: t.w, v: t.v, began: t.began}
 		t.w = nil
-		t.l.finish(&c, Answered)
+		t.v.lane.finish(&c, Answered)
 	}
 }
 
@@ -185,18 +217,35 @@ func (t *Turn) Answered() {
 // classified and tells the lane what it tells Do: a refusal that is not
 // retried makes the lane hold all the same. A second Done is a no-op.
 func (t *Turn) Done(err error) {
-	if t.over || !t.live() {
+	if !t.kept && err == nil {
+		t.over = true
+		return
+	}
+	t.done(err)
+}
+
+func (t *Turn) done(err error) {
+	if err == nil && t.w == nil && !t.over && t.v != nil && !t.v.final {
+		t.over = true
+		t.v.lane.uncount(t.v)
+		return
+	}
+	if !t.live() {
 		return
 	}
 	t.over = true
-	if t.w != nil || err != nil {
-		c := call{req: t.req, w: t.w, v: t.v, err: err, class: Answered}
+	if t.w != nil || err != nil || t.v.final {
+		c := call{req: t.req, w: t.w, v: t.v, began: t.began, err: err, class: Answered}
 		if err != nil {
-			c.class = t.l.b.classify(err)
+			c.class = t.v.lane.b.classify(err)
 		}
-		t.l.finish(&c, c.class)
+		if t.v.lane.b.cfg.DryRun {
+			t.v.lane.seen(&c)
+		} else {
+			t.v.lane.finish(&c, c.class)
+		}
 	}
-	t.l.uncount(t.v)
+	t.v.lane.uncount(t.v)
 }
 
 // Leader returns the newest leadership that the lane knows, and its address,
@@ -211,7 +260,7 @@ func (l *Lane) Leader() (leadership.Leadership, string) {
 // level, not an event: take the channel, look, then wait. Several changes may
 // be one close.
 func (l *Lane) Changed() <-chan struct{} {
-	l.mu.Lock()
+	l.lock()
 	defer l.mu.Unlock()
 	if l.changed == nil {
 		l.changed = make(chan struct{})
@@ -222,7 +271,7 @@ func (l *Lane) Changed() <-chan struct{} {
 // Announced returns the term of the announced change that the lane holds for,
 // zero for none.
 func (l *Lane) Announced() leadership.Term {
-	l.mu.Lock()
+	l.lock()
 	defer l.mu.Unlock()
 	return l.told
 }

@@ -18,6 +18,7 @@ const (
 	flagNoSingles                    // refuses singles
 	flagSealed                       // refuses continuations
 	flagClosed                       // the cell was closed by its holder
+	flagStepped                      // a test has set Cell.step: no short cuts
 
 	phaseFlags = flagDraining | flagNoUnits | flagNoSingles | flagSealed
 
@@ -28,6 +29,13 @@ const (
 	activeOne  uint64 = 1 << 43
 	activeMask uint64 = (1<<21 - 1) << 43
 	countMask         = streamMask | unitMask | activeMask
+
+	// half is the topmost bit of the active field. The short cuts are left to
+	// words without it, so that they need no check of their own for a full
+	// field, nor for one that an exit too many has made negative.
+	half      uint64 = 1 << 63
+	enterSlow        = flagNoSingles | flagClosed | flagStepped | half
+	exitSlow         = flagDraining | half
 )
 
 // Cell is a counter of one gate on a cache line of its own. Every entry is
@@ -35,14 +43,13 @@ const (
 // counted in the cell of its unit: in another one, a drain that reads cell by
 // cell could miss it.
 //
-// Gate.Enter uses a cell that all callers share. A worker on a hot path holds
+// Gate.Enter uses cells that all callers share. A worker on a hot path holds
 // a Cell of its own (Gate.Cell) and enters through it: workers then share no
 // written memory. A Cell is safe for concurrent use.
 type Cell struct {
 	_    [64]byte
 	word atomic.Uint64
-	// gate never changes. It and step are read on the fast path and share
-	// the line that an entry writes anyway.
+	// gate never changes.
 	gate *Gate
 	// step is called between the atomic steps of an operation by tests that
 	// enumerate interleavings. nil in production.
@@ -52,29 +59,35 @@ type Cell struct {
 	epoch atomic.Uint32
 	_     [36]byte
 
+	lost          atomic.Uint64 // races for the cell, see Gate.widen
 	refused       atomic.Uint64
 	finished      atomic.Uint64 // requests that exited while draining
 	finishedUnits atomic.Uint64 // units that exited while draining
 	endedUnits    atomic.Uint64 // units that a drain ended or cut
 	slots         slab
 
-	// mu guards watched and cause. It is taken by Token.Context, by Exit of a
-	// token that has a context, and by drains (under the tree's mutex). Nothing
-	// is waited for and no foreign code is called under it.
+	// mu guards watched. It is taken by whoever first waits for a token's
+	// context, by Exit of a token that has such a context, and by drains (under
+	// the tree's mutex). Nothing is waited for and no foreign code is called
+	// under it.
 	mu      sync.Mutex
-	watched *watch // contexts to cancel, a doubly linked list
-	cause   error  // cancels contexts made from now on; nil while none are
+	watched *waited // contexts to cancel, a doubly linked list
 }
 
 // Enter is Gate.Enter, counted in this cell.
 func (c *Cell) Enter(k Kind) (Token, error) {
-	// The swap fails if a drain has closed the cell since the load: a request
-	// is counted before the gate closes, or refused.
-	if w := c.word.Load(); k == Single && w&(flagNoSingles|flagClosed) == 0 && w < activeMask &&
-		c.step == nil && c.word.CompareAndSwap(w, w+activeOne) {
-		return Token{c: c}, nil
+	if k == Single && c.single() {
+		return Token{fast: c}, nil
 	}
 	return c.enter(k)
+}
+
+// single is the first try of a single.
+func (c *Cell) single() bool {
+	// The swap fails if a drain has closed the cell since the load: a request
+	// is counted before the gate closes, or refused.
+	w := c.word.Load()
+	return w&enterSlow == 0 && c.word.CompareAndSwap(w, w+activeOne)
 }
 
 // enter is Enter when it is not the first try of a single.
@@ -85,7 +98,7 @@ func (c *Cell) enter(k Kind) (Token, error) {
 	if err := c.admit(Single); err != nil {
 		return Token{}, err
 	}
-	return Token{c: c}, nil
+	return Token{fast: c}, nil
 }
 
 // admit counts one of k or says why not.
@@ -107,7 +120,7 @@ func (c *Cell) EnterInfo(k Kind, info Info) (Token, error) {
 
 // Close gives the cell back to its gate. It returns ErrCellInUse, and changes
 // nothing, while the cell counts anything; Enter returns ErrCellClosed
-// afterwards. Closing twice is a no-op. The cell behind Gate.Enter cannot be
+// afterwards. Closing twice is a no-op. The cells behind Gate.Enter cannot be
 // reached and so not closed.
 func (c *Cell) Close() error {
 	for {
@@ -190,17 +203,19 @@ func (c *Cell) exitActive() {
 	if c.step != nil {
 		c.step("sub", 0)
 	}
-	if w := c.word.Add(^(activeOne - 1)); w&flagDraining != 0 || w >= activeMask {
+	if w := c.word.Add(^(activeOne - 1)); w&exitSlow != 0 {
 		c.exitedActive(w)
 	}
 }
 
+// exitedActive is what is left to do when a request went and left the word w.
 func (c *Cell) exitedActive(w uint64) {
-	if w >= activeMask {
+	switch {
+	case w >= activeMask:
 		c.word.Add(activeOne)
-		return
+	case w&flagDraining != 0:
+		c.left(w, activeMask)
 	}
-	c.left(w, activeMask)
 }
 
 // dropUnit takes a unit that a drain has ended off the count.
@@ -248,7 +263,7 @@ func (c *Cell) refuse(k Kind) error {
 	// one after it clears them: a flag seen set finds its refusal here, or the
 	// gate has opened since.
 	v := c.gate.view.Load()
-	if v == nil || v.expired() && c.gate.expire() {
+	if v == nil || v.expire.near() && c.gate.expire() {
 		return nil
 	}
 	r := v.refusal(k)

@@ -2,10 +2,32 @@ package lameduck_test
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
+
+// TestMain fails when a goroutine that a test or the package has started is
+// still there once all tests have passed.
+func TestMain(m *testing.M) {
+	before := runtime.NumGoroutine()
+	code := m.Run()
+	late := time.After(10 * time.Second)
+	for code == 0 && runtime.NumGoroutine() > before {
+		select {
+		case <-late:
+			buf := make([]byte, 1<<20)
+			fmt.Fprintf(os.Stderr, "goroutines left: %s\n", buf[:runtime.Stack(buf, true)])
+			code = 1
+		case <-time.After(time.Millisecond):
+		}
+	}
+	os.Exit(code)
+}
 
 // check stops the test at the first expectation that does not hold.
 type check struct{}

@@ -26,8 +26,11 @@
 //     anything.
 //   - A Refusal and a RestartUnitError prove non-execution; a unit cut while one
 //     of its requests ran is reported as of unknown outcome.
-//   - Drain wakes on the last Exit, starts no goroutine, and ends with its
-//     context. A bad plan is refused before anything is touched.
+//   - Streams are told once the gate is announced, over Plan.Spread if there is
+//     one, and all by the time the drain cancels, ends or is held.
+//   - Drain wakes on the last Exit and ends with its context. It joins what it
+//     starts, the calls of Options.EndUnit; one that hangs is abandoned and
+//     named in the report. A bad plan is refused before anything is touched.
 //   - After Seal only Serve with a higher term opens the gate.
 //
 // # What it does not guarantee
@@ -41,7 +44,8 @@
 //
 // Every token is exited once, when its work is over; a unit is exited right
 // after its commit or rollback. Expiry uses the process's monotonic clock.
-// Options.EndUnit returns when its context ends.
+// Options.EndUnit returns when its context ends: one that does not keeps its
+// goroutine, and nothing else, for as long as it hangs.
 //
 // # State model
 //
@@ -64,14 +68,29 @@
 // A coordinator that dies while it drains ends the context of Drain, and the
 // gate serves again (unless Plan.Hold). One that dies afterwards is covered by
 // Plan.Expire: the first entry, or question, after it opens the gate, at the
-// same term and without a goroutine, unless the node has promised and called
-// Seal. Contexts that were cancelled and units that were ended are not revived
-// by an undo.
+// same term, unless the node has promised and called Seal. Until 20 ms before,
+// entries are refused without a look at the clock; a runtime timer sets one
+// flag then, and should it be later than that, so is the opening. Contexts that
+// were cancelled and units that were ended are not revived by an undo.
+//
+// # HTTP
+//
+// Handler and Middleware admit requests; HTTPServer ends a net/http server with
+// its gate: it announces while it accepts, drains, and then lets each connection
+// end by its own reader. OnSignal ties it to SIGTERM. RefusalOf turns a response
+// into the proof.
 //
 // # Cost
 //
-// Gate.Enter counts in one packed word that all callers share. That is the
-// right default for a server that starts a goroutine per request. Workers on a
-// hot path hold a Cell: one word on a cache line of its own. Run the benchmarks
+// An entry and its exit are two atomic operations on one word. Gate.Enter counts
+// in a word that all callers share until they have raced for it, and then in
+// one of 16, each on a cache line of its own, chosen by where the caller's stack
+// is: goroutines that run side by side mostly do not meet. That is the right
+// choice for a server that starts a goroutine per request. Workers on a hot
+// path hold a Cell: a word that nobody else writes to.
+//
+// A refusal, an entry and a continuation allocate nothing. Token.Context
+// allocates once, and is registered with its parent only when somebody waits
+// for it. EnterInfo allocates the Info and reads the clock. Run the benchmarks
 // for the ratios on your machine.
 package lameduck

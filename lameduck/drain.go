@@ -21,6 +21,8 @@ type run struct {
 	base   totals
 	began  time.Time
 	since  time.Time // of the present phase
+	spread spread
+	hooks  hooks
 	report Report
 }
 
@@ -41,8 +43,10 @@ func (r *run) signal() {
 // were ended stay so. ErrResumed when Resume or Serve undid it. Before anything
 // is touched: *PlanError, *DeadlineError, *PhaseError, ErrDraining, ctx's error.
 //
-// It wakes on the last exit, never polls, starts no goroutine, and returns
-// within the sum of the caps and the time that Options.EndUnit takes.
+// It wakes on the last exit and never polls. It starts goroutines only for
+// Options.EndUnit and joins them before it returns, but for calls that hang,
+// see there. So it returns within the sum of the caps, Hooks included, and a
+// tenth of a second after its context at the latest.
 func (g *Gate) Drain(ctx context.Context, p Plan) (Report, error) {
 	if err := p.check(ctx); err != nil {
 		return Report{}, err
@@ -56,6 +60,8 @@ func (g *Gate) Drain(ctx context.Context, p Plan) (Report, error) {
 	if err != nil && !r.report.Phase.Ended() {
 		err = r.breakOff(err)
 	}
+	r.spread.stop()
+	r.report.Abandoned = r.hooks.join(p.Hooks)
 	r.report.Total = time.Since(r.began)
 	return r.report, err
 }
@@ -69,7 +75,13 @@ func (r *run) begin() error {
 		return err
 	}
 	g.own.refusals = newRefusals(g.term(), &r.plan)
-	g.own.expire = time.Time{}
+	g.own.disarm()
+	if g.own.phase == Serving && r.plan.Spread > 0 {
+		g.own.told = 0
+		r.spread.start(r.plan.Spread)
+	} else {
+		g.own.told = shares
+	}
 	r.base = g.totals()
 	r.began = time.Now()
 	r.report = Report{Gate: g.name, Term: g.term(), Phase: g.own.phase, Before: g.sum()}
@@ -167,6 +179,7 @@ func (r *run) wait(ctx context.Context, d time.Duration, done func() bool) (bool
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for late := d <= 0; ; {
+		r.tellShares()
 		if r.g.step != nil {
 			r.g.step("check", uint64(r.report.Phase))
 		}
@@ -189,6 +202,7 @@ func (r *run) wait(ctx context.Context, d time.Duration, done func() bool) (bool
 		case <-timer.C:
 			late = true
 		case <-ctx.Done():
+		case <-r.spread.due():
 		}
 	}
 }
@@ -228,24 +242,48 @@ func (r *run) cancel(ctx context.Context) error {
 		return ErrResumed
 	}
 	g.own.phase = Cancelled
+	r.tellAll()
 	done := g.apply()
 	r.mark(Cancelled)
 	r.report.Cancelled = g.sum().Active
-	var hooks []hook
-	var cancels []func()
-	g.eachCell(func(c *Cell) {
-		hooks = c.endUnits(hooks)
-		cancels = c.takeEnded(g.own.refusals.restart, cancels)
-		cancels = c.takeAll(g.own.refusals.all, cancels)
+	// After the units, so that an idle one is told to restart and not just
+	// that it is over.
+	var why error = g.own.refusals.all
+	settle := r.endUnits(func() {
+		g.each(func(g *Gate) { g.presentEra().cause.CompareAndSwap(nil, &why) })
 	})
 	unlock()
 	done()
-	g.signal() // units were taken off the counts of the gates above
-	for _, f := range cancels {
-		f()
-	}
-	callHooks(ctx, hooks)
+	settle(ctx)
 	return nil
+}
+
+// endUnits ends units, calls then, and takes the contexts that have ended since.
+// It is called with the tree locked and returns what to do after.
+func (r *run) endUnits(then func()) (after func(context.Context)) {
+	g := r.g
+	var owed []hook
+	var cancels []func()
+	g.eachCell(func(c *Cell) { owed = c.endUnits(owed) })
+	then()
+	g.eachCell(func(c *Cell) { cancels = c.take(cancels) })
+	var below []*run
+	g.each(func(g *Gate) {
+		if r := g.running.Load(); r != nil {
+			below = append(below, r)
+		}
+	})
+	return func(ctx context.Context) {
+		// Units were taken off the counts of the gates above and below.
+		g.signal()
+		for _, r := range below {
+			r.signal()
+		}
+		for _, f := range cancels {
+			f()
+		}
+		r.hooks.start(ctx, owed)
+	}
 }
 
 // end decides between Drained and Forced. From here there is no undo.
@@ -256,30 +294,22 @@ func (r *run) end(ctx context.Context) error {
 		unlock()
 		return ErrResumed
 	}
-	var hooks []hook
-	var cancels []func()
 	left := g.sum().Active
 	g.own.phase = Drained
 	if left > 0 {
 		g.own.phase = Forced
 	}
 	g.arm(&r.plan)
+	r.tellAll()
 	done := g.apply()
-	g.eachCell(func(c *Cell) {
-		c.epoch.Add(1)
-		hooks = c.endUnits(hooks)
-		cancels = c.takeEnded(g.own.refusals.restart, cancels)
-	})
+	g.eachCell(func(c *Cell) { c.epoch.Add(1) })
+	settle := r.endUnits(func() {})
 	r.mark(g.own.phase)
 	r.count(left)
 	g.running.Store(nil)
 	unlock()
 	done()
-	g.signal() // units were taken off the counts of the gates above
-	for _, f := range cancels {
-		f()
-	}
-	callHooks(ctx, hooks)
+	settle(ctx)
 	if left > 0 {
 		return &ForcedError{Survivors: left}
 	}
@@ -299,6 +329,7 @@ func (r *run) breakOff(err error) error {
 		err = ErrResumed
 	case r.plan.Hold:
 		g.arm(&r.plan)
+		r.tellAll()
 		done = g.apply()
 		err = &BrokenOffError{Phase: at, Held: true, Err: err}
 	default:
@@ -311,18 +342,6 @@ func (r *run) breakOff(err error) error {
 	unlock()
 	done()
 	return err
-}
-
-// hook is one call of EndUnit owed.
-type hook struct {
-	call func(context.Context, Info)
-	info Info
-}
-
-func callHooks(ctx context.Context, hooks []hook) {
-	for _, h := range hooks {
-		h.call(ctx, h.info)
-	}
 }
 
 // endUnits ends every open unit of a sealed cell, cutting those with a request

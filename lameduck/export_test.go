@@ -17,7 +17,7 @@ func Locked(g *Gate) bool {
 // PhaseNow reads the phase without the mutex.
 func PhaseNow(g *Gate) Phase { return phaseOf(g.view.Load()) }
 
-// Fingerprint is the shared state of a gate without children, read without the
+// Fingerprint is the shared state of a gate and all below it, read without the
 // mutex while every goroutine is parked.
 func Fingerprint(g *Gate) string {
 	s := fmt.Sprint(g.own.phase, PhaseNow(g), g.own.refusals != nil, g.own.sealed)
@@ -32,7 +32,26 @@ func Fingerprint(g *Gate) string {
 			}
 		})
 	}
+	for _, ch := range g.children {
+		s += "(" + Fingerprint(ch) + ")"
+	}
 	return s
 }
 
 const ActiveOne, ActiveMask = activeOne, activeMask
+
+// Widen is what lost races do to a gate.
+func Widen(g *Gate) {
+	g.cell()
+	g.widen()
+}
+
+// CellsInUse is the number of cells that count something.
+func CellsInUse(g *Gate) (n int) {
+	g.eachCell(func(c *Cell) {
+		if c.word.Load()&countMask != 0 {
+			n++
+		}
+	})
+	return n
+}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/tenure-go/tenure/leadership"
 )
@@ -20,9 +19,12 @@ type Options struct {
 	// EndUnit, when set, is called for each idle unit that a drain of this
 	// gate, or of one above it, has ended and whose holder was not told by an
 	// error of Continue, so that the host can roll it back. Drain calls it
-	// synchronously, outside locks, before it returns; it must return when ctx
-	// (the one given to Drain) ends. Units entered without EnterInfo are
-	// reported with a zero Info but for the kind.
+	// outside locks, for several units at a time, and waits for all calls
+	// before it returns. ctx ends with the context of Drain, and Plan.Hooks
+	// after the last phase; a call that has not returned a tenth of a second
+	// later is abandoned: its goroutine is left to itself and the unit is named
+	// in Report.Abandoned. Units entered without EnterInfo are reported with a
+	// zero Info but for the kind.
 	EndUnit func(ctx context.Context, unit Info)
 
 	_ struct{}
@@ -32,9 +34,13 @@ type Options struct {
 // The zero value is a gate without name and term that serves. A Gate must not
 // be copied after first use. All methods are safe for concurrent use.
 type Gate struct {
-	home    atomic.Pointer[Cell] // the cell behind Enter
+	home    atomic.Pointer[Cell] // the cell behind Enter, nil before the first and when there are stripes
+	stripes atomic.Pointer[stripes]
 	view    atomic.Pointer[view] // nil means serving
 	running atomic.Pointer[run]  // the Drain under way, nil for none
+	era     atomic.Pointer[era]  // nil before the first context
+	// announced counts how often the gate stopped serving.
+	announced atomic.Uint32
 
 	// name, endUnit, parent and step never change once the gate is shared.
 	name    string
@@ -53,8 +59,7 @@ type Gate struct {
 	own      standing
 	folded   totals        // of cells that were closed
 	changed  chan struct{} // closed at the next change, nil when nobody asked
-	notice   chan struct{} // closed while draining, nil when nobody asked
-	noticed  bool
+	notices  *notices      // nil when nobody asked
 }
 
 // standing is a gate's own phase, its ancestors' aside.
@@ -63,7 +68,8 @@ type standing struct {
 	term     leadership.Term
 	sealed   leadership.Term
 	refusals *refusals // of the latest drain
-	expire   time.Time // zero unless an ended drain undoes itself
+	expire   *expiry   // nil unless an ended drain undoes itself
+	told     int       // shares of the streams that the drain has told
 }
 
 // New returns a serving gate, or a *leadership.TermError for a Term that is
@@ -99,29 +105,15 @@ func (g *Gate) Name() string { return g.name }
 // of the drain under way, which costs no allocation. Other errors: *KindError,
 // *CapacityError. It never blocks.
 func (g *Gate) Enter(k Kind) (Token, error) {
-	if c := g.home.Load(); c != nil {
-		return c.Enter(k)
+	if c := g.home.Load(); c != nil && k == Single && c.single() {
+		return Token{fast: c}, nil
 	}
-	return g.cell().Enter(k)
+	return g.enter(k)
 }
 
 // EnterInfo is Enter for an entry that reports and hooks can name. It costs an
 // allocation and reads the clock.
 func (g *Gate) EnterInfo(k Kind, info Info) (Token, error) { return g.cell().EnterInfo(k, info) }
-
-func (g *Gate) cell() *Cell {
-	if c := g.home.Load(); c != nil {
-		return c
-	}
-	unlock := g.lock()
-	defer unlock()
-	c := g.home.Load()
-	if c == nil {
-		c = g.newCell()
-		g.home.Store(c)
-	}
-	return c
-}
 
 // Cell returns a new cell for a worker on a hot path to keep. Give it back
 // with Close when the worker ends.
@@ -135,6 +127,9 @@ func (g *Gate) Cell() *Cell {
 func (g *Gate) newCell() *Cell {
 	c := &Cell{gate: g, step: g.step}
 	c.word.Store(phaseOf(g.view.Load()).flags())
+	if g.step != nil {
+		c.word.Or(flagStepped)
+	}
 	g.cells = append(g.cells, c)
 	return c
 }
@@ -189,20 +184,6 @@ func (g *Gate) Changed() <-chan struct{} {
 	return g.changed
 }
 
-// Draining returns a channel that is closed once the gate is announced to
-// drain. After an undo a new call returns a new channel.
-func (g *Gate) Draining() <-chan struct{} {
-	unlock := g.lock()
-	if g.notice == nil {
-		g.notice = make(chan struct{})
-	}
-	ch := g.notice
-	done := g.apply()
-	unlock()
-	done()
-	return ch
-}
-
 // InFlight returns what is in flight at the gate and below it. While the gate
 // is open it is a sum of exact counts taken one after the other.
 func (g *Gate) InFlight() Counts {
@@ -230,11 +211,18 @@ func (g *Gate) Entries() iter.Seq[Info] {
 
 // eachCell is called with the tree locked.
 func (g *Gate) eachCell(f func(*Cell)) {
-	for _, c := range g.cells {
-		f(c)
-	}
+	g.each(func(g *Gate) {
+		for _, c := range g.cells {
+			f(c)
+		}
+	})
+}
+
+// each is called with the tree locked.
+func (g *Gate) each(f func(*Gate)) {
+	f(g)
 	for _, ch := range g.children {
-		ch.eachCell(f)
+		ch.each(f)
 	}
 }
 

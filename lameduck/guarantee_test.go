@@ -175,76 +175,17 @@ func TestExpiryRacingSealNeverAdmitsIntoASealedGate(t *testing.T) {
 	t.Logf("sealed %d, expired %d", sealed, opened)
 }
 
-func TestEnterRacingDrainIsCountedOrRefused(t *testing.T) {
-	t.Parallel()
-	const workers, each = 4, 250_000
-	g := newGate(t, lameduck.Options{})
-	var inside, admitted, refused atomic.Int64
-	var wg sync.WaitGroup
-	stop := make(chan struct{})
-	for i := range workers {
-		wg.Go(func() {
-			c := g.Cell()
-			for n := range each {
-				k := lameduck.Single
-				if (n+i)%4 == 0 {
-					k = lameduck.Unit
-				}
-				tok, err := c.Enter(k)
-				if err != nil {
-					refused.Add(1)
-					continue
-				}
-				admitted.Add(1)
-				if k == lameduck.Single {
-					inside.Add(1)
-					inside.Add(-1)
-				} else if cont, err := tok.Continue(); err == nil {
-					inside.Add(1)
-					inside.Add(-1)
-					cont.Exit()
-				}
-				tok.Exit()
-			}
-		})
-	}
-	var drains uint64
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-stop:
-				return
-			default:
-			}
-			_, err := g.Drain(context.Background(), lameduck.Plan{All: time.Minute})
-			if n := inside.Load(); err != nil || n != 0 {
-				t.Errorf("drained with %d inside: %v", n, err)
-				return
-			}
-			drains++
-			if err := g.Serve(term(5 + drains)); err != nil {
-				t.Error(err)
-				return
-			}
-		}
-	}()
-	wg.Wait()
-	close(stop)
-	<-done
-	require.Equal(t, int64(workers*each), admitted.Load()+refused.Load())
-	require.Equal(t, lameduck.Counts{}, g.InFlight())
-	if drains == 0 || refused.Load() == 0 {
-		t.Fatalf("no race: %d drains, %d refused", drains, refused.Load())
-	}
-	t.Logf("%d drains, %d admitted, %d refused", drains, admitted.Load(), refused.Load())
-}
-
 func TestAdmissionAndRefusalAllocateNothing(t *testing.T) {
 	g := newGate(t, lameduck.Options{})
 	unit := enter(t, g, lameduck.Unit)
+	wide := newGate(t, lameduck.Options{})
+	lameduck.Widen(wide)
 	for name, f := range map[string]func(){
+		"single at a gate that is wide": func() {
+			tok, err := wide.Enter(lameduck.Single)
+			require.NoError(t, err)
+			tok.Exit()
+		},
 		"single": func() {
 			tok, err := g.Enter(lameduck.Single)
 			require.NoError(t, err)

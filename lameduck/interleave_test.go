@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -29,11 +31,13 @@ type task struct {
 }
 
 type world struct {
-	g              *lameduck.Gate
+	g              *lameduck.Gate // the topmost
+	drained        *lameduck.Gate // the one that is drained
 	mu             sync.Mutex
 	running, drain *task
 	tasks          []*task
 	free           bool
+	idle           int // units left open
 
 	drainErr  error
 	resumeErr error
@@ -117,79 +121,95 @@ func (w *world) invariant() {
 		if tk.inside < 0 {
 			w.fail("%s: negative", tk.name)
 		}
-		if tk.inside > 0 && lameduck.PhaseNow(w.g) == lameduck.Drained {
+		if tk.inside > 0 && lameduck.PhaseNow(w.drained) == lameduck.Drained {
 			w.fail("drained while %s runs a request", tk.name)
 		}
-	}
-}
-
-// unitScript is Enter, Continue, Exit, Exit of one unit.
-func unitScript(w *world, c *lameduck.Cell) func(*task) {
-	return func(tk *task) {
-		u, err := c.Enter(lameduck.Unit)
-		w.park(tk, "op", 1)
-		if err != nil {
-			return
-		}
-		k, err := u.Continue()
-		if err == nil {
-			tk.inside++
-			w.park(tk, "op", 2)
-			tk.inside--
-			k.Exit()
-		} else {
-			var restart *lameduck.RestartUnitError
-			if !errors.As(err, &restart) {
-				w.fail("%s: continue: %v", tk.name, err)
-			}
-		}
-		w.park(tk, "op", 3)
-		u.Exit()
-	}
-}
-
-func singleScript(w *world, c *lameduck.Cell) func(*task) {
-	return func(tk *task) {
-		s, err := c.Enter(lameduck.Single)
-		if err != nil {
-			return
-		}
-		tk.inside++
-		w.park(tk, "op", 1)
-		tk.inside--
-		s.Exit()
 	}
 }
 
 type scenario struct {
 	name    string
 	plan    lameduck.Plan
-	workers []func(w *world, c *lameduck.Cell) func(*task)
+	workers []script
 	oneCell bool
+	child   bool // the workers enter at a child of the gate that is drained
+	alone   bool // and that child is drained, not its parent
 	resume  bool
 }
 
-// once runs one schedule: prefix, then the first enabled task, until it ends
-// or comes to a state in seen. It returns the alternatives it passed by.
-func (sc scenario) once(t *testing.T, prefix []int, seen map[uint64]bool) (alternatives [][]int, problem string, trace []string) {
+// A fork is a schedule to be tried: the state it forks from, and the steps.
+type fork struct {
+	from uint64
+	path []int
+}
+
+// space is what is known of a scenario's states.
+type space struct {
+	next map[uint64]map[uint64]bool // by state, the states one step away
+	root uint64
+}
+
+func (s *space) edge(from, to uint64) {
+	if len(s.next) == 0 {
+		s.root = to
+	}
+	if s.next[to] == nil {
+		s.next[to] = map[uint64]bool{}
+	}
+	if from != 0 {
+		s.next[from][to] = true
+	}
+}
+
+// interleavings is how many different ways lead through the space.
+func (s *space) interleavings() float64 {
+	ways := map[uint64]float64{}
+	var count func(at uint64) float64
+	count = func(at uint64) float64 {
+		if n, ok := ways[at]; ok {
+			return n
+		}
+		ways[at] = 0 // a way back to where it was is no new one
+		n := 0.0
+		for to := range s.next[at] {
+			n += count(to)
+		}
+		ways[at] = max(n, 1)
+		return ways[at]
+	}
+	return count(s.root)
+}
+
+// once runs one schedule: the fork, then the first enabled task, until it ends
+// or comes to a state seen before. It returns the alternatives it passed by.
+func (sc scenario) once(t *testing.T, at fork, seen *space) (alternatives []fork, problem string, trace []string) {
 	synctest.Test(t, func(*testing.T) {
 		w := &world{g: &lameduck.Gate{}}
+		w.drained = w.g
 		lameduck.SetStep(w.g, w.step)
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		c := w.g.Cell()
+		entered := w.g
+		if sc.child {
+			entered = w.g.Child("child")
+			w.g.Cell()
+		}
+		if sc.alone {
+			w.drained = entered
+		}
+		c := entered.Cell()
 		for i, script := range sc.workers {
 			if i > 0 && !sc.oneCell {
-				c = w.g.Cell()
+				c = entered.Cell()
 			}
 			w.spawn(fmt.Sprintf("worker%d", i), script(w, c))
 		}
 		w.drainErr, w.resumeErr = errNotDone, errNotDone
-		w.drain = w.spawn("drain", func(*task) { _, w.drainErr = w.g.Drain(ctx, sc.plan) })
+		w.drain = w.spawn("drain", func(*task) { _, w.drainErr = w.drained.Drain(ctx, sc.plan) })
 		if sc.resume {
-			w.spawn("resume", func(*task) { w.resumeErr = w.g.Resume() })
+			w.spawn("resume", func(*task) { w.resumeErr = w.drained.Resume() })
 		}
-		path := append([]int(nil), prefix...)
+		path, from := slices.Clone(at.path), at.from
 		ended := false
 		for n := 0; ; n++ {
 			synctest.Wait()
@@ -197,21 +217,21 @@ func (sc scenario) once(t *testing.T, prefix []int, seen map[uint64]bool) (alter
 				break
 			}
 			on := w.enabled()
-			if len(on) == 0 {
-				ended = true
-				break
-			}
-			pick := on[0]
-			if n < len(prefix) {
-				pick = prefix[n]
+			pick := 0
+			if n < len(at.path) {
+				pick = at.path[n]
 			} else {
 				f := w.fingerprint()
-				if seen[f] {
+				known := seen.next[f] != nil
+				seen.edge(from, f)
+				from = f
+				if len(on) == 0 || known {
+					ended = len(on) == 0
 					break
 				}
-				seen[f] = true
+				pick = on[0]
 				for _, other := range on[1:] {
-					alternatives = append(alternatives, append(append([]int(nil), path...), other))
+					alternatives = append(alternatives, fork{f, append(slices.Clone(path), other)})
 				}
 				path = append(path, pick)
 			}
@@ -244,14 +264,18 @@ var errNotDone = errors.New("not done")
 func (w *world) verdict() {
 	for _, tk := range w.tasks {
 		if !tk.done {
-			w.fail("%s sleeps for ever (phase %s)", tk.name, lameduck.PhaseNow(w.g))
+			w.fail("%s sleeps for ever (phase %s)", tk.name, lameduck.PhaseNow(w.drained))
 			return
 		}
 	}
-	if n := w.g.InFlight(); n != (lameduck.Counts{}) {
-		w.fail("everybody left but the gate counts %+v", n)
+	left := lameduck.Counts{}
+	if w.drainErr != nil {
+		left.Units = w.idle // not ended
 	}
-	switch p := lameduck.PhaseNow(w.g); {
+	if n := w.g.InFlight(); n != left && n != (lameduck.Counts{}) {
+		w.fail("left is %+v but the gate counts %+v", left, n)
+	}
+	switch p := lameduck.PhaseNow(w.drained); {
 	case w.drainErr == nil && p != lameduck.Drained:
 		w.fail("drained, then %s", p)
 	case errors.Is(w.drainErr, lameduck.ErrResumed) && p != lameduck.Serving:
@@ -265,44 +289,65 @@ func (w *world) verdict() {
 
 // Every interleaving of the atomic steps of two workers, a drain and an undo.
 // Schedules that lead to a state seen before (shared words, and what each
-// goroutine has read since its operation began) are not continued.
+// goroutine has read since its operation began) are not continued: what comes
+// after has been tried.
 func TestEveryInterleavingOfEntriesDrainAndResumeIsSafe(t *testing.T) {
 	t.Parallel()
 	hour := time.Hour
 	for _, sc := range []scenario{
 		{name: "two singles, one cell", plan: lameduck.Plan{All: hour}, oneCell: true, resume: true,
-			workers: []func(*world, *lameduck.Cell) func(*task){singleScript, singleScript}},
+			workers: []script{singleScript, singleScript}},
 		{name: "single and unit, two cells", plan: lameduck.Plan{All: hour}, resume: true,
-			workers: []func(*world, *lameduck.Cell) func(*task){singleScript, unitScript}},
+			workers: []script{singleScript, unitScript}},
 		{name: "two units, one cell", plan: lameduck.Plan{All: hour}, oneCell: true,
-			workers: []func(*world, *lameduck.Cell) func(*task){unitScript, unitScript}},
+			workers: []script{unitScript, unitScript}},
 		{name: "two units, two cells", plan: lameduck.Plan{All: hour}, resume: true,
-			workers: []func(*world, *lameduck.Cell) func(*task){unitScript, unitScript}},
+			workers: []script{unitScript, unitScript}},
 		{name: "two units, waited for", plan: lameduck.Plan{Units: hour, All: hour},
-			workers: []func(*world, *lameduck.Cell) func(*task){unitScript, unitScript}},
+			workers: []script{unitScript, unitScript}},
+		{name: "single and idle unit", plan: lameduck.Plan{All: hour}, resume: true,
+			workers: []script{singleScript, idleScript}},
+		{name: "single and nested continuation", plan: lameduck.Plan{All: hour}, resume: true,
+			workers: []script{singleScript, nestedScript}},
+		{name: "single and unit at a child, parent drained", plan: lameduck.Plan{All: hour}, child: true, resume: true,
+			workers: []script{singleScript, unitScript}},
+		{name: "single and unit at a child, child drained", plan: lameduck.Plan{All: hour}, child: true, alone: true, resume: true,
+			workers: []script{singleScript, unitScript}},
 	} {
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel()
-			seen := map[uint64]bool{}
-			stack := [][]int{nil}
-			runs := 0
-			for ; len(stack) > 0; runs++ {
-				prefix := stack[len(stack)-1]
+			seen := &space{next: map[uint64]map[uint64]bool{}}
+			stack := []fork{{}}
+			limit, runs := scheduleLimit(), 0
+			for ; len(stack) > 0 && runs < limit; runs++ {
+				at := stack[len(stack)-1]
 				stack = stack[:len(stack)-1]
-				more, problem, trace := sc.once(t, prefix, seen)
+				more, problem, trace := sc.once(t, at, seen)
 				if problem != "" {
 					t.Fatalf("%s\nafter %d schedules: %v", problem, runs, trace)
 				}
 				stack = append(stack, more...)
-				if underRace && runs > 6000 {
-					t.Log("not all of them: the detector makes each ten times as slow, and sees nothing in a schedule that one in another would not show")
-					break
-				}
 			}
-			t.Logf("%d schedules, %d states", runs, len(seen))
-			if len(seen) < 100 {
+			if len(stack) > 0 {
+				t.Logf("%d schedules, %d states, and not all of them", runs, len(seen.next))
+			} else {
+				t.Logf("all %.4g interleavings: %d schedules, %d states", seen.interleavings(), runs, len(seen.next))
+			}
+			if len(seen.next) < 100 {
 				t.Fatal("the exploration did not explore")
 			}
 		})
 	}
+}
+
+// scheduleLimit is more than any scenario has. The detector makes each schedule
+// ten times as slow, and sees nothing in one that another would not show.
+func scheduleLimit() int {
+	switch {
+	case testing.Short():
+		return 2000
+	case underRace:
+		return 6000
+	}
+	return math.MaxInt
 }

@@ -26,6 +26,17 @@ type Plan struct {
 	// when no request runs. At 0 the gate does not wait.
 	Cancel time.Duration
 
+	// Spread is the time over which the streams that are open when the drain
+	// begins are told, share by share, so that their clients do not all come
+	// back at the same moment elsewhere. 0 tells them at once. It must be below
+	// Announce + Units + All. Announce alone always takes its time, so a spread
+	// within it is kept; what is left of a longer one when the drain cancels or
+	// ends is told at once.
+	Spread time.Duration
+	// Hooks caps the calls of Options.EndUnit, counted from the end of the last
+	// phase; 0 means one second, which does not count in the sum.
+	Hooks time.Duration
+
 	// Until is the term from which the refused may expect to succeed
 	// elsewhere; zero when the same leadership is to take them again. It must
 	// not be below the term served.
@@ -62,11 +73,14 @@ func (p *Plan) validate() error {
 		d    time.Duration
 	}{
 		{"Announce", p.Announce}, {"Units", p.Units}, {"All", p.All},
-		{"Cancel", p.Cancel}, {"RetryAfter", p.RetryAfter}, {"Expire", p.Expire},
+		{"Cancel", p.Cancel}, {"Spread", p.Spread}, {"Hooks", p.Hooks}, {"RetryAfter", p.RetryAfter}, {"Expire", p.Expire},
 	} {
 		if f.d < 0 {
 			return &PlanError{Field: f.name, Reason: "is negative"}
 		}
+	}
+	if p.Spread > 0 && p.Spread >= sum(p.Announce, p.Units, p.All) {
+		return &PlanError{Field: "Spread", Reason: "is not below Announce + Units + All"}
 	}
 	if !p.Until.IsZero() {
 		if err := p.Until.Validate(); err != nil {
@@ -81,16 +95,18 @@ func (p *Plan) validate() error {
 	return nil
 }
 
-// total is the sum of the caps, saturated.
-func (p *Plan) total() time.Duration {
-	var sum time.Duration
-	for _, d := range []time.Duration{p.Announce, p.Units, p.All, p.Cancel} {
-		if d > math.MaxInt64-sum {
+// total is the sum of the caps.
+func (p *Plan) total() time.Duration { return sum(p.Announce, p.Units, p.All, p.Cancel, p.Hooks) }
+
+// sum saturates.
+func sum(ds ...time.Duration) (s time.Duration) {
+	for _, d := range ds {
+		if d > math.MaxInt64-s {
 			return math.MaxInt64
 		}
-		sum += d
+		s += d
 	}
-	return sum
+	return s
 }
 
 // check is everything that can be said against a drain before it is begun.

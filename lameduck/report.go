@@ -41,6 +41,8 @@ type Report struct {
 	// Survivors names those that still ran and came in as units or through
 	// EnterInfo, at most Plan.Survivors of them.
 	Survivors []Info
+	// Abandoned are the units whose Options.EndUnit had not returned in time.
+	Abandoned []Info
 }
 
 func (r *Report) spent(p Phase, d time.Duration, any bool) {
@@ -83,17 +85,22 @@ func (r Report) String() string {
 	fmt.Fprintf(&b, "\n  before: %d requests, %d units, %d streams", r.Before.Active, r.Before.Units, r.Before.Streams)
 	fmt.Fprintf(&b, "\n  finished %d requests and %d units, ended %d units, refused %d, cancelled %d, %d survive, %d streams open",
 		r.Finished, r.FinishedUnits, r.EndedUnits, r.Refused, r.Cancelled, r.Surviving, r.Streams)
-	for _, s := range r.Survivors {
+	list(&b, "survivor", r.Survivors)
+	list(&b, "abandoned", r.Abandoned)
+	return b.String()
+}
+
+func list(b *strings.Builder, what string, of []Info) {
+	for _, s := range of {
 		label := s.Label
 		if label == "" {
 			label = "(no label)"
 		}
-		fmt.Fprintf(&b, "\n  survivor: %s %s", s.Kind, label)
+		fmt.Fprintf(b, "\n  %s: %s %s", what, s.Kind, label)
 		if !s.Since.IsZero() {
-			fmt.Fprintf(&b, " since %s", s.Since.Format(time.RFC3339))
+			fmt.Fprintf(b, " since %s", s.Since.Format(time.RFC3339))
 		}
 	}
-	return b.String()
 }
 
 // totals are the counters of a gate that only rise.

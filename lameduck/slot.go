@@ -26,6 +26,7 @@ type slot struct {
 	next  atomic.Uint32 // index+1 of the next free slot, 0 at the end
 	kind  atomic.Uint32
 	index uint32
+	cell  *Cell // never changes
 }
 
 const chunkLen = 64
@@ -46,11 +47,12 @@ func (b *slab) at(i uint32) *slot {
 	return &(*b.chunks.Load())[i/chunkLen][i%chunkLen]
 }
 
-func (b *slab) get() *slot {
+// get takes a free slot of the slab of c.
+func (b *slab) get(c *Cell) *slot {
 	for {
 		h := b.head.Load()
 		if uint32(h) == 0 {
-			b.grow()
+			b.grow(c)
 			continue
 		}
 		s := b.at(uint32(h) - 1)
@@ -71,7 +73,7 @@ func (b *slab) put(s *slot) {
 	}
 }
 
-func (b *slab) grow() {
+func (b *slab) grow(owner *Cell) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if uint32(b.head.Load()) != 0 {
@@ -83,7 +85,7 @@ func (b *slab) grow() {
 	}
 	c := new(chunk)
 	for i := range c {
-		c[i].index = uint32(len(old)*chunkLen + i)
+		c[i].index, c[i].cell = uint32(len(old)*chunkLen+i), owner
 	}
 	all := append(old[:len(old):len(old)], c)
 	b.chunks.Store(&all)

@@ -128,6 +128,7 @@ func TestAHijackedConnectionThatStaysIsClosedAtTheEnd(t *testing.T) {
 	w := s.dial()
 	w.send(websocket)
 	require.Equal(t, http.StatusSwitchingProtocols, w.response().StatusCode)
+	s.calm(lameduck.Counts{Streams: 1}) // the client sees 101 before the request has exited
 	s.stop <- struct{}{}
 	w.line("", "bye\n")
 	w.closed()

@@ -1,6 +1,7 @@
 package lameduck
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -77,7 +78,7 @@ func (g *Gate) Seal(term leadership.Term) error {
 		err = &TermOrderError{Asked: term, Served: served, Sealed: g.own.sealed}
 	default:
 		g.own.sealed = term
-		g.own.expire = time.Time{}
+		g.own.disarm()
 		g.own.refusals = g.own.refusals.until(term)
 		done = g.apply()
 	}
@@ -90,7 +91,7 @@ func (g *Gate) Seal(term leadership.Term) error {
 func (g *Gate) reopen() (after func()) {
 	g.own.phase = Serving
 	g.own.sealed = leadership.Term{}
-	g.own.expire = time.Time{}
+	g.own.disarm()
 	r := g.running.Load()
 	if r != nil {
 		r.undone = true
@@ -105,22 +106,51 @@ func (g *Gate) reopen() (after func()) {
 	}
 }
 
+// expiry is when an ended drain undoes itself.
+type expiry struct {
+	at time.Time
+	// close is set when at is less than expiryMargin away: until then a
+	// refusal need not read the clock, which would cost more than all the rest
+	// of it. A runtime timer sets it, which is all that it does.
+	close atomic.Bool
+	timer *time.Timer // nil for none
+}
+
+// expiryMargin is by how much that timer may be late.
+const expiryMargin = 20 * time.Millisecond
+
+func (e *expiry) near() bool { return e != nil && e.close.Load() }
+
+func (e *expiry) passed() bool { return e != nil && time.Until(e.at) <= 0 }
+
 // arm starts the time after which an ended drain undoes itself.
 func (g *Gate) arm(p *Plan) {
-	if p.Expire > 0 {
-		g.own.expire = time.Now().Add(p.Expire)
+	if p.Expire <= 0 {
+		return
 	}
+	e := &expiry{at: time.Now().Add(p.Expire)}
+	if early := p.Expire - expiryMargin; early > 0 {
+		e.timer = time.AfterFunc(early, func() { e.close.Store(true) })
+	} else {
+		e.close.Store(true)
+	}
+	g.own.expire = e
 }
 
-func (s *standing) expired() bool {
-	return s.phase != Serving && !s.expire.IsZero() && time.Until(s.expire) <= 0
+func (s *standing) disarm() {
+	if s.expire != nil && s.expire.timer != nil {
+		s.expire.timer.Stop()
+	}
+	s.expire = nil
 }
+
+func (s *standing) expired() bool { return s.phase != Serving && s.expire.passed() }
 
 // expire opens g and the gates above it whose drain has outlived its expiry
-// and was not sealed. It reports whether it opened any. There is no timer: the
-// first entry or question after the expiry finds it.
+// and was not sealed. It reports whether it opened any. No timer opens a gate:
+// the first entry or question after the expiry does.
 func (g *Gate) expire() bool {
-	if v := g.view.Load(); v == nil || !v.expired() {
+	if v := g.view.Load(); v == nil || !v.expire.passed() {
 		return false
 	}
 	unlock := g.lock()

@@ -17,14 +17,28 @@ import "time"
 // continuations are tokens of their own and may run concurrently.
 type Token struct {
 	// Four words, so that the compiler keeps a token in registers.
-	c     *Cell
-	s     *slot
-	watch *watch
-	ref   ref
+	fast *Cell // of a single without slot and context, nil for all others
+	s    *slot
+	ctx  *tokenContext // the latest, nil for none
+	ref  ref
+}
+
+// cell is where the token is counted, nil for the zero Token.
+func (t *Token) cell() *Cell {
+	switch {
+	case t.fast != nil:
+		return t.fast
+	case t.s != nil:
+		return t.s.cell
+	case t.ctx != nil:
+		return t.ctx.cell
+	}
+	return nil
 }
 
 // ref is what a token knows of its slot: the generation in bits 0..31, the
-// epoch of its admission in bits 32..61, the kind in bits 62..63.
+// epoch of its admission in bits 32..61 (for a stream, how often its gate had
+// been announced), the kind in bits 62..63.
 type ref uint64
 
 const epochMask = 1<<30 - 1
@@ -46,13 +60,16 @@ func (c *Cell) enterSlot(k Kind, info *Info) (Token, error) {
 	// as one of the ended leadership and is told to restart. The other order
 	// would let it live on in the next one.
 	epoch := c.epoch.Load()
+	if k == Stream {
+		epoch = c.gate.announced.Load()
+	}
 	if err := c.admit(k); err != nil {
 		return Token{}, err
 	}
 	if c.step != nil {
 		c.step("open", 0)
 	}
-	s := c.slots.get()
+	s := c.slots.get(c)
 	if info != nil {
 		in := *info
 		in.Kind, in.Since = k, time.Now()
@@ -63,7 +80,7 @@ func (c *Cell) enterSlot(k Kind, info *Info) (Token, error) {
 	s.kind.Store(uint32(k))
 	gen := uint32(s.state.Load() >> slotGen)
 	s.state.Store(uint64(gen)<<slotGen | slotOpen)
-	return Token{c: c, s: s, ref: newRef(gen, epoch, k)}, nil
+	return Token{s: s, ref: newRef(gen, epoch, k)}, nil
 }
 
 // Continue admits the next request of the unit that t belongs to (t is the
@@ -77,7 +94,7 @@ func (t *Token) Continue() (Token, error) {
 	if t.s == nil || t.ref.kind() != Unit && t.ref.kind() != continuation {
 		return Token{}, ErrNotUnit
 	}
-	c, s := t.c, t.s
+	c, s := t.s.cell, t.s
 	if st := s.state.Load(); uint32(st>>slotGen) != t.ref.gen() || st&slotExited != 0 {
 		return Token{}, ErrExited
 	}
@@ -100,7 +117,7 @@ func (t *Token) Continue() (Token, error) {
 			return Token{}, t.stop()
 		}
 		if s.state.CompareAndSwap(st, st+1) {
-			return Token{c: c, s: s, ref: newRef(t.ref.gen(), t.ref.epoch(), continuation)}, nil
+			return Token{s: s, ref: newRef(t.ref.gen(), t.ref.epoch(), continuation)}, nil
 		}
 	}
 }
@@ -108,11 +125,11 @@ func (t *Token) Continue() (Token, error) {
 // stop ends the unit, if nobody has, and says how it ended.
 func (t *Token) stop() error {
 	if ended, cut := t.s.end(t.ref.gen()); ended || cut {
-		t.c.dropUnit()
-		t.c.gate.signal()
+		t.s.cell.dropUnit()
+		t.s.cell.gate.signal()
 	}
 	st := t.s.state.Load()
-	switch r := t.c.gate.lastRefusal(); {
+	switch r := t.s.cell.gate.lastRefusal(); {
 	case uint32(st>>slotGen) != t.ref.gen():
 		return ErrExited
 	case st&slotCut != 0:
@@ -128,9 +145,12 @@ func (t *Token) stop() error {
 // that commits or rolls back is exited right after: RestartUnitError is a
 // proof only of units that had not committed. Exit never blocks.
 func (t *Token) Exit() {
-	if c := t.c; c != nil && t.s == nil && t.watch == nil {
-		t.c = nil
-		c.exitActive()
+	// Forgotten first: the second Exit of this variable finds nothing.
+	if c := t.fast; c != nil {
+		t.fast = nil
+		if w := c.word.Add(^(activeOne - 1)); w&exitSlow != 0 {
+			c.exitedActive(w)
+		}
 		return
 	}
 	t.exit()
@@ -140,20 +160,19 @@ func (t *Token) Exit() {
 func (t *Token) exit() {
 	old := *t
 	*t = Token{}
-	if old.watch != nil {
-		old.watch.release()
+	if old.ctx != nil {
+		old.ctx.release()
 	}
 	switch {
-	case old.c == nil:
-	case old.s == nil:
-		old.c.exitActive()
-	default:
+	case old.s != nil:
 		old.exitSlot()
+	case old.ctx != nil:
+		old.ctx.cell.exitActive()
 	}
 }
 
 func (t *Token) exitSlot() {
-	c, s := t.c, t.s
+	c, s := t.s.cell, t.s
 	for {
 		st := s.state.Load()
 		if uint32(st>>slotGen) != t.ref.gen() {
@@ -193,11 +212,17 @@ func (t *Token) exitSlot() {
 }
 
 // Draining returns a channel that is closed once the gate is announced to
-// drain: what a stream waits for to say goodbye. After an undo a new call
-// returns a new channel. For the zero Token it is nil.
+// drain: what a stream waits for to say goodbye. A plan's Spread tells the
+// streams one after the other: a stream that was open at the announcement is
+// told at its share of it, whatever entered later at once. After an undo a new
+// call returns a new channel. For the zero Token it is nil.
 func (t *Token) Draining() <-chan struct{} {
-	if t.c == nil {
+	c := t.cell()
+	if c == nil {
 		return nil
 	}
-	return t.c.gate.Draining()
+	if t.s == nil || t.ref.kind() != Stream {
+		return c.gate.Draining()
+	}
+	return c.gate.streamNotice(t.s.share(t.ref.gen()), t.ref.epoch())
 }

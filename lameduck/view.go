@@ -1,8 +1,6 @@
 package lameduck
 
 import (
-	"time"
-
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -49,7 +47,7 @@ func (r *refusals) until(t leadership.Term) *refusals {
 type view struct {
 	phase    Phase
 	refusals *refusals
-	expire   time.Time // the earliest expiry of any ended drain that counts
+	expire   *expiry // the earliest of any ended drain that counts, nil for none
 }
 
 // refusal returns why k is refused, nil when the phase admits it.
@@ -62,8 +60,6 @@ func (v *view) refusal(k Kind) *leadership.Refusal {
 	}
 	return nil
 }
-
-func (v *view) expired() bool { return !v.expire.IsZero() && time.Until(v.expire) <= 0 }
 
 // flags are those that a phase puts into every cell. In DrainAll the seal is
 // set cell by cell, by the drain.
@@ -107,11 +103,7 @@ func (g *Gate) apply() (after func()) {
 		inherited = g.parent.view.Load()
 	}
 	g.applyUnder(inherited, &closing)
-	return func() {
-		for _, ch := range closing {
-			close(ch)
-		}
-	}
+	return func() { closeAll(closing) }
 }
 
 func (g *Gate) applyUnder(inherited *view, closing *[]chan struct{}) {
@@ -129,9 +121,12 @@ func (g *Gate) applyUnder(inherited *view, closing *[]chan struct{}) {
 	}
 	for _, c := range g.cells {
 		c.setFlags(phase.flags(), keep)
-		if phase < Cancelled {
-			c.clearCause()
-		}
+	}
+	if e := g.era.Load(); phase < Cancelled && e != nil && e.cause.Load() != nil {
+		g.era.Store(new(era))
+	}
+	if before == Serving && phase != Serving {
+		g.announced.Add(1)
 	}
 	if phase < before {
 		g.view.Store(v)
@@ -140,13 +135,7 @@ func (g *Gate) applyUnder(inherited *view, closing *[]chan struct{}) {
 		*closing = append(*closing, g.changed)
 		g.changed = nil
 	}
-	switch {
-	case phase == Serving && g.noticed:
-		g.notice, g.noticed = nil, false
-	case phase != Serving && !g.noticed && g.notice != nil:
-		*closing = append(*closing, g.notice)
-		g.noticed = true
-	}
+	g.tell(closing)
 	for _, ch := range g.children {
 		ch.applyUnder(v, closing)
 	}
@@ -154,17 +143,20 @@ func (g *Gate) applyUnder(inherited *view, closing *[]chan struct{}) {
 
 func (g *Gate) effective(inherited *view) *view {
 	own := g.own
-	if own.phase == Serving {
+	switch {
+	case own.phase == Serving:
 		return inherited
+	case inherited == nil:
+		return &view{phase: own.phase, refusals: own.refusals, expire: own.expire}
 	}
-	if inherited != nil && inherited.phase > own.phase {
-		return inherited
+	v := *inherited
+	if own.phase >= v.phase {
+		v.phase, v.refusals = own.phase, own.refusals
 	}
-	v := &view{phase: own.phase, refusals: own.refusals, expire: own.expire}
-	if inherited != nil && !inherited.expire.IsZero() && (v.expire.IsZero() || inherited.expire.Before(v.expire)) {
-		v.expire = inherited.expire
+	if v.expire == nil || own.expire != nil && own.expire.at.Before(v.expire.at) {
+		v.expire = own.expire
 	}
-	return v
+	return &v
 }
 
 func phaseOf(v *view) Phase {

@@ -36,7 +36,7 @@
 // # Guarantees
 //
 // The safety logic is functions over plain values: no goroutine, clock, IO or
-// map order outside the registry implementations. A Revocation, a Proposal and an
+// map order outside the implementations of Registry and Barrier. A Revocation, a Proposal and an
 // Installed can be made only by the step before; their zero values are refused
 // by everything that takes one. Records change only by transitions, which are
 // pure; fence, active and routed never fall.
@@ -47,10 +47,15 @@
 // durably, breaks every proof built on it; package acceptor keeps the rules of
 // the node side.
 //
+// A Barrier spares requests an error when a leader that cannot refuse is stepped
+// down. Nothing safe depends on it, nor on the clocks that its leases count by.
+//
 // # Assumptions
 //
 // Terms are unique to an attempt. Storage that was lost, rolled back or restored
-// is another incarnation. No Byzantine nodes. Nothing here depends on time.
+// is another incarnation. No Byzantine nodes. Nothing here depends on time, but
+// for Barrier: the rates of the clocks of a router and of whoever waits for it
+// differ by less than the margin of RouterLease allows.
 //
 // # State model
 //
@@ -59,6 +64,12 @@
 //	  |  testimony               both tests          to one                marker durable
 //	  |                          pass                candidate             under every ruleset
 //	  +--> superseded: a node has promised a higher term; nothing passes any more
+//
+// A router at a Barrier, for a change of term t:
+//
+//	Join ------> joined --- load ---> sends --- t is held, last request over ---> Ack(t)
+//	  ^                                 |                                           |
+//	  +------ Usable has passed --------+<------------ t is over in the record -----+
 //
 // Record.Intent goes Cleared -> Preparing -> Holding -> Cleared; Record.Decide
 // tells a router at each of them to send, hold or probe.

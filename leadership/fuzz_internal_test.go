@@ -35,7 +35,8 @@ func FuzzRecordFile(f *testing.F) {
 		f.Add(bytes.Replace(body, []byte("{"), []byte(`{"new": 1,`), 1))
 	}
 	f.Add([]byte(fileMagic))
-	reg := &FileRegistry{path: "record"}
+	reg := &FileRegistry{}
+	reg.path = "record"
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, in := range [][]byte{b, durable.Frame(fileMagic, b)} {
 			r, err := reg.decode(in)

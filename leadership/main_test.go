@@ -12,10 +12,13 @@ import (
 func rootFS() fs.FS { return os.DirFS(".") }
 
 // TestMain lets the test binary stand in for other processes; see
-// registry_file_test.go.
+// registry_file_test.go and barrier_file_test.go.
 func TestMain(m *testing.M) {
 	if path := os.Getenv("LEADERSHIP_TEST_WRITER"); path != "" {
 		os.Exit(writer(path))
+	}
+	if path := os.Getenv("LEADERSHIP_TEST_ROUTER"); path != "" {
+		os.Exit(routerProcess(path))
 	}
 	os.Exit(m.Run())
 }

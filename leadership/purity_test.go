@@ -15,9 +15,11 @@ import (
 )
 
 // edge reports whether a file is part of the edge of the package, where the
-// outside world is: the registries and their locks. All others are the core.
+// outside world is: the registries, the barriers and their locks. All others are
+// the core.
 func edge(name string) bool {
-	return name == "registry.go" || strings.HasPrefix(name, "registry_") || strings.HasPrefix(name, "lock_")
+	what, _, _ := strings.Cut(strings.TrimSuffix(name, ".go"), "_")
+	return what == "registry" || what == "barrier" || what == "lock"
 }
 
 // pureImports is everything the core may import. sync is on it for the one

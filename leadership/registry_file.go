@@ -3,16 +3,10 @@ package leadership
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
-	"sync/atomic"
 	"time"
-
-	"github.com/tenure-go/tenure/internal/durable"
 )
 
 // FileRegistry is a Registry in one file, shared by the processes of one
@@ -22,14 +16,7 @@ import (
 // old record or the new one, and a crash leaves one of the two.
 //
 // It is safe for concurrent use.
-type FileRegistry struct {
-	path   string
-	closed atomic.Bool
-}
-
-// filePoll is how often Wait looks at the file, and a writer at a lock that
-// another process holds.
-const filePoll = 2 * time.Millisecond
+type FileRegistry struct{ sharedFile }
 
 // fileMagic begins the file; the checksum of the rest follows it.
 const fileMagic = "tenure-registry-1 "
@@ -38,18 +25,11 @@ const fileMagic = "tenure-registry-1 "
 // must exist; the file need not. It returns a *CorruptError when the file is
 // there and cannot be trusted.
 func OpenFileRegistry(path string) (*FileRegistry, error) {
-	abs, err := filepath.Abs(path)
-	if err != nil {
+	f := &FileRegistry{}
+	if err := f.locate(path); err != nil {
 		return nil, err
 	}
-	if st, err := os.Stat(filepath.Dir(abs)); err != nil {
-		return nil, err
-	} else if !st.IsDir() {
-		return nil, &fs.PathError{Op: "open", Path: filepath.Dir(abs), Err: errors.New("not a directory")}
-	}
-	f := &FileRegistry{path: abs}
-	_, err = f.read()
-	if err != nil {
+	if _, err := f.read(); err != nil {
 		return nil, err
 	}
 	return f, nil
@@ -132,42 +112,6 @@ func (f *FileRegistry) Close() error {
 	return nil
 }
 
-func (f *FileRegistry) usable(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	if f.closed.Load() {
-		return ErrClosed
-	}
-	return nil
-}
-
-func (f *FileRegistry) lock(ctx context.Context) (unlock func(), err error) {
-	file, err := os.OpenFile(f.path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	tick := time.NewTicker(filePoll)
-	defer tick.Stop()
-	for {
-		ok, err := tryLock(file)
-		if err != nil {
-			file.Close()
-			return nil, err
-		}
-		if ok {
-			// Closing the file gives the lock back, also when we die.
-			return func() { file.Close() }, nil
-		}
-		select {
-		case <-ctx.Done():
-			file.Close()
-			return nil, context.Cause(ctx)
-		case <-tick.C:
-		}
-	}
-}
-
 func (f *FileRegistry) read() (Record, error) {
 	b, err := os.ReadFile(f.path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -182,7 +126,7 @@ func (f *FileRegistry) read() (Record, error) {
 func (f *FileRegistry) decode(b []byte) (Record, error) {
 	r, err := decodeRecord(b)
 	if err != nil {
-		return Record{}, &CorruptError{Path: f.path, Reason: err.Error()}
+		return Record{}, f.corrupt(err)
 	}
 	return r, nil
 }
@@ -190,7 +134,7 @@ func (f *FileRegistry) decode(b []byte) (Record, error) {
 // encodeRecord refuses what would not be read back as it is: it must not take
 // the place of a record that is.
 func encodeRecord(r Record) ([]byte, error) {
-	b, err := recordText(r)
+	b, err := encodeFile(fileMagic, r)
 	if err != nil {
 		return nil, err
 	}
@@ -202,24 +146,11 @@ func encodeRecord(r Record) ([]byte, error) {
 	return b, nil
 }
 
-func recordText(r Record) ([]byte, error) {
-	body, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return nil, err
-	}
-	body = append(body, '\n')
-	return durable.Frame(fileMagic, body), nil
-}
-
 // decodeRecord takes only the exact bytes that encodeRecord makes of the Record
 // it returns.
 func decodeRecord(b []byte) (Record, error) {
-	body, err := durable.Unframe(fileMagic, b)
-	if err != nil {
-		return Record{}, err
-	}
 	var r Record
-	if err := json.Unmarshal(body, &r); err != nil {
+	if err := decodeFile(fileMagic, b, &r); err != nil {
 		return Record{}, err
 	}
 	if r.Version == 0 {
@@ -227,9 +158,6 @@ func decodeRecord(b []byte) (Record, error) {
 	}
 	if err := r.Validate(); err != nil {
 		return Record{}, err
-	}
-	if again, err := recordText(r); err != nil || !bytes.Equal(again, b) {
-		return Record{}, errors.New("it is not in canonical form")
 	}
 	return r, nil
 }
@@ -239,10 +167,5 @@ func (f *FileRegistry) write(r Record) error {
 	if err != nil {
 		return err
 	}
-	// We hold the lock, as Replace asks.
-	maybe, err := durable.Replace(f.path, b)
-	if maybe {
-		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
-	}
-	return err
+	return f.replace(b)
 }

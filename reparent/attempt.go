@@ -33,6 +33,7 @@ type attempt struct {
 	begun   bool            // the intent may be in the record
 	touched bool            // nodes may have been asked
 	granted bool
+	holding time.Time // no router began to hold for this change before
 
 	mu     sync.Mutex // guards round, asked, and what of rep the reports write
 	round  *leadership.Round
@@ -100,6 +101,7 @@ func (a *attempt) run(ctx context.Context) error {
 		{StepBegin, a.begin},
 		{StepPrepare, a.prepare},
 		{StepHold, a.hold},
+		{StepQuiet, a.quiet},
 	} {
 		if a.skips(s.step) {
 			continue
@@ -118,6 +120,8 @@ func (a *attempt) skips(s Step) bool {
 		return a.change.Kind != leadership.KindPlanned || a.change.To == a.from
 	case StepHold: // announced as holding already
 		return !a.change.orderly()
+	case StepQuiet:
+		return a.g.cfg.Barrier == nil || !a.stepsDown()
 	}
 	return false
 }
@@ -135,6 +139,7 @@ func (a *attempt) replace(ctx context.Context) error {
 		rev, choice, err = a.revoke(ctx, mctx)
 		return err
 	})
+	a.claim()
 	if err != nil {
 		return err
 	}

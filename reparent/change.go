@@ -27,6 +27,11 @@ type Change struct {
 	Establish establish.Establisher
 	// Waiver is a person's statement that nodes are gone for good.
 	Waiver *leadership.Waiver
+	// GoOnIfLate goes on although routers are late at Config.Barrier when
+	// Limits.Quiet is over, or the barrier does not answer; the Report then says
+	// that requests may fail. Without it an orderly change ends NotStarted: no
+	// node was asked for anything yet.
+	GoOnIfLate bool
 	// Force begins although another change is under way, or although the
 	// pre-flight check says that it cannot succeed.
 	Force bool

@@ -14,7 +14,7 @@ import (
 
 // killed runs one change whose coordinator dies at its k-th message, on the
 // quiet schedule, and reports whether the change got that far.
-func killed(kind traits, change func() reparent.Change, k int, emergency bool) (reached bool, err error) {
+func killed(kind traits, change func() reparent.Change, k int, emergency, routers bool) (reached bool, err error) {
 	s := newSim(1, faults{})
 	defer s.close()
 	c := newCluster(s, repeat(kind, 3), leadership.Majority())
@@ -31,6 +31,13 @@ func killed(kind traits, change func() reparent.Change, k int, emergency bool) (
 	}
 	if emergency {
 		c.nodes["n1"].p.crash()
+	}
+	if routers {
+		c.barrier = &leadership.MemoryBarrier{}
+		c.router("r1")
+		slow := c.router("r2") // the coordinator does wait
+		slow.inFlight.Store(1)
+		time.AfterFunc(50*time.Millisecond, func() { slow.inFlight.Store(0) })
 	}
 	p := s.proc("c1")
 	p.dieAt = k
@@ -128,9 +135,11 @@ func wait(d time.Duration) {
 
 func TestG5_ACoordinatorKilledBeforeOrAfterAnyCallDoesNoHarmAndAnotherFinishes(t *testing.T) {
 	changes := map[string]func() reparent.Change{
-		"planned":   func() reparent.Change { return reparent.Planned("n2") },
-		"refresh":   reparent.Refresh,
-		"emergency": reparent.Emergency,
+		"planned": func() reparent.Change { return reparent.Planned("n2") },
+		"refresh": reparent.Refresh,
+		// Dead while it waits for routers, or just before or after.
+		"with routers": func() reparent.Change { return reparent.Planned("n2") },
+		"emergency":    reparent.Emergency,
 		"ruleset": func() reparent.Change {
 			return reparent.SetRuleset(leadership.Ruleset{Policy: "all", Members: []leadership.Node{{ID: "n1"}, {ID: "n2"}, {ID: "n3"}}})
 		},
@@ -144,7 +153,7 @@ func TestG5_ACoordinatorKilledBeforeOrAfterAnyCallDoesNoHarmAndAnotherFinishes(t
 					var reached bool
 					synctest.Test(t, func(t *testing.T) {
 						var err error
-						if reached, err = killed(kind, change, k, cname == "emergency"); err != nil {
+						if reached, err = killed(kind, change, k, cname == "emergency", cname == "with routers"); err != nil {
 							t.Fatal(err)
 						}
 					})

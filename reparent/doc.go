@@ -16,6 +16,10 @@
 //	G5  a coordinator that is paused, killed or resumed anywhere does no harm;
 //	    another one finishes or restores with Resume or Emergency
 //	G6  any mechanism may follow any other, in any order of rounds
+//	G7  with a Config.Barrier, a leader that serves is stepped down when no
+//	    router has a request in flight, or Report.Quiet names who was late
+//	    and claims nothing; without one, leaders have to refuse by themselves
+//	    what they do not execute
 //	G8  every call ends with its context, plus the stated budgets to finish
 //	    or undo (see Guard.Run); nothing keeps running after it
 //	G10 bad input is a typed error before anything is touched
@@ -36,14 +40,16 @@
 // Nodes keep the contracts of packages revoke and establish. The registry is
 // linearizable; in Full mode it may be down during an emergency. Clocks are used
 // for bounds and reports only, except where a node says that it gave a lease.
+// What Report.Quiet claims assumes that routers keep the rules of
+// leadership.Barrier, and count HoldFor at the coordinator's rate.
 //
 // # State model
 //
 //	             planned, refresh, ruleset, adopt
-//	check - load - survey - plan - begin - prepare - hold --+
-//	             emergency, resume, undo, bootstrap         |   record: intent
-//	check - load - survey - plan - begin -------------------+   nodes:  nothing yet
-//	                                                        v
+//	check - load - survey - plan - begin - prepare - hold - quiet --+
+//	             emergency, resume, undo, bootstrap                 |   record: intent
+//	check - load - survey - plan - begin ---------------------------+   nodes:  nothing yet
+//	                                                                v
 //	                    revoke     drain, step down, promises; until proven
 //	                    propose    one candidate, one log, one marker per term
 //	                    install    catch up, marker, followers; until durable
@@ -55,7 +61,8 @@
 //
 // # Failure handling
 //
-// A failure before revoke clears the intent: NotStarted. A failure between
+// A failure before revoke clears the intent: NotStarted. A router that is late is
+// one, unless the change says GoOnIfLate. A failure between
 // revoke and grant is undone under a new term, the old leader preferred:
 // Restored, or Incomplete with the reason. After the grant nothing is undone.
 // There is no journal: the record and the nodes are the only state.

@@ -43,6 +43,13 @@ type Limits struct {
 	Linger time.Duration
 	// HoldFor is how long routers may hold for this change. Default 10 s.
 	HoldFor time.Duration
+	// Quiet bounds how long an orderly change waits, with routers holding, for
+	// Config.Barrier to report them all quiet. It must be below HoldFor, when they
+	// stop holding; what is left of HoldFor must do for the drain and the
+	// step-down, or nothing is claimed of requests. A router that died is late
+	// unless its lease lapses sooner. Default 3 s, or half of HoldFor when that
+	// is less.
+	Quiet time.Duration
 	// Retry is the pause before a node that failed is asked again. Default
 	// 20 ms.
 	Retry time.Duration
@@ -69,6 +76,14 @@ func (l *Limits) defaults() error {
 			*f.d = f.def
 		}
 	}
+	switch {
+	case l.Quiet < 0:
+		return &ConfigError{Field: "Limits.Quiet", Reason: "it is negative"}
+	case l.Quiet == 0:
+		l.Quiet = min(3*time.Second, l.HoldFor/2)
+	case l.Quiet >= l.HoldFor:
+		return &ConfigError{Field: "Limits.Quiet", Reason: "it must be below Limits.HoldFor, for which routers hold at most"}
+	}
 	if l.Drain >= l.Revoke {
 		return &ConfigError{Field: "Limits.Drain", Reason: "it must be below Limits.Revoke, of which it is a part"}
 	}
@@ -89,6 +104,11 @@ type Config struct {
 	Ruleset leadership.Ruleset
 	// Catalog reads policies; nil: the built-in ones.
 	Catalog *leadership.Catalog
+	// Barrier, when given, is waited at before a leader that serves is stepped
+	// down, until no request of any router is in flight. It is for leaders that
+	// cannot refuse what they do not execute: see leadership.Barrier. Nil: a
+	// change does not wait, and its Report claims nothing about requests.
+	Barrier leadership.Barrier
 	// Isolate is what Sweep releases converted nodes with. Nil: none.
 	Isolate *revoke.Isolate
 	// ClockRate bounds the rate error of the nodes' clocks, for leases.

@@ -21,6 +21,7 @@ const (
 	StepBegin    Step = "begin"
 	StepPrepare  Step = "prepare"
 	StepHold     Step = "hold"
+	StepQuiet    Step = "quiet"
 	StepRevoke   Step = "revoke"
 	StepPropose  Step = "propose"
 	StepInstall  Step = "install"
@@ -34,7 +35,7 @@ const (
 // vetoable are the steps before which a hook may still say no.
 func (s Step) vetoable() bool {
 	switch s {
-	case StepBegin, StepPrepare, StepHold, StepRevoke, StepPropose, StepInstall:
+	case StepBegin, StepPrepare, StepHold, StepQuiet, StepRevoke, StepPropose, StepInstall:
 		return true
 	}
 	return false

@@ -73,6 +73,12 @@ func chaos(seed uint64, kind traits, b bugs, reached *sometimes) (s *sim, err er
 		return s, fmt.Errorf("bootstrap: %w", err)
 	}
 	c.regP.canDie = seed%2 == 0
+	if seed%5 == 0 {
+		c.barrier = &leadership.MemoryBarrier{}
+		for k := range 2 {
+			c.router(fmt.Sprintf("router%d", k)).p.canDie = true
+		}
+	}
 	var wg sync.WaitGroup
 	changes := 2 + rng.IntN(2)
 	for k := range 2 {
@@ -113,6 +119,9 @@ func chaos(seed uint64, kind traits, b bugs, reached *sometimes) (s *sim, err er
 				}
 				if rep.Kind == leadership.KindRuleset && rep.Outcome == reparent.Done {
 					reached.add("ruleset changed", 1)
+				}
+				if q := rep.Quiet; q != nil {
+					reached.add(fmt.Sprintf("waited for routers, claimed %v", q.Claimed), 1)
 				}
 				s.mu.Lock()
 				c.reports = append(c.reports, rep)
@@ -186,6 +195,7 @@ func TestG1_G2_G3_RivalCoordinatorsUnderFaultsNeverMakeTwoLeadersOrLoseARequest(
 	everySeed(t, 1, reached)
 	if *seed == 0 {
 		reached.need(t, "changes", "acknowledged", "refused", "unknown", "coordinator killed", "ruleset changed", "without the registry",
+			"waited for routers, claimed true", "waited for routers, claimed false",
 			string(reparent.Done), string(reparent.Restored), string(reparent.Superseded), string(reparent.NotStarted), string(reparent.Incomplete))
 	}
 }

@@ -71,6 +71,9 @@ type Report struct {
 	Gap  time.Duration `json:"gap,omitempty"`
 
 	Steps []StepReport `json:"steps"`
+	// Quiet says which routers had nothing in flight when the leader was stepped
+	// down; nil when that was not asked.
+	Quiet *Quiet `json:"quiet,omitempty"`
 	// Drained says how the leader's drain ended; nil when there was none.
 	Drained   *revoke.Drained     `json:"drained,omitempty"`
 	Testimony []Heard             `json:"testimony,omitempty"`
@@ -131,6 +134,9 @@ func (r *Report) write(b *strings.Builder, indent string) {
 		} else {
 			line(string(s.Step), "%s at +%s", short(s.Took), short(s.At))
 		}
+	}
+	if r.Quiet != nil {
+		line("routers", "%s", r.Quiet)
 	}
 	if r.Drained != nil {
 		line("drained", "%s: %d finished, %d cut off", r.From, r.Drained.Finished, r.Drained.Survivors)

@@ -38,6 +38,7 @@ func (g *Guard) attempt(c Change) *attempt {
 //	*leadership.NotReadyError, *establish.NoCandidateError,
 //	*leadership.NotDurableError                who was reached did not suffice
 //	*leadership.DivergedError                  logs disagree; decide by hand
+//	*leadership.NotQuietError                  routers were late; nothing was touched
 //	*VetoError                                 a hook said no
 //	*UnsavedError                              it leads, the record does not show it
 func (g *Guard) Run(ctx context.Context, c Change) (*Report, error) {

@@ -21,6 +21,8 @@ type cluster struct {
 	reg   *leadership.MemoryRegistry
 	regP  *proc
 
+	barrier *leadership.MemoryBarrier // beside the registry; nil: no change waits
+
 	// Guarded by s.mu.
 	done     []done
 	grants   []leadership.Leadership
@@ -277,6 +279,9 @@ func (c *cluster) guard(p *proc, edit func(*reparent.Config)) *reparent.Guard {
 	cfg := reparent.Config{
 		By: p.name, Limits: simLimits(), Ruleset: c.rs,
 		Nonce: func() string { k++; return fmt.Sprint(k) },
+	}
+	if c.barrier != nil {
+		cfg.Barrier = remoteBarrier{p, c}
 	}
 	if edit != nil {
 		edit(&cfg)

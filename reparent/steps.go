@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tenure-go/tenure/establish"
 	"github.com/tenure-go/tenure/leadership"
@@ -59,6 +60,7 @@ func (a *attempt) announce(ctx context.Context) error {
 		// Nobody serves, or is about to: let routers hold from here on.
 		i.Phase = leadership.Holding
 	}
+	a.holding = time.Now()
 	force := a.change.Force || a.change.unplanned() || a.change.Kind == leadership.KindResume
 	planned := a.rec.Active
 	a.begun = true
@@ -159,6 +161,7 @@ func (a *attempt) prepare(ctx context.Context) error {
 
 // hold tells routers to hold, just before the leader drains.
 func (a *attempt) hold(ctx context.Context) error {
+	a.holding = time.Now()
 	return a.write(ctx, func(r leadership.Record) (leadership.Record, error) { return r.Advance(a.term) })
 }
 

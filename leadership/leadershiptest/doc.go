@@ -1,6 +1,6 @@
 // Package leadershiptest checks what others implement for package leadership:
-// durability policies, registries, the store of an acceptor, and the node's side
-// of a change of leader where it is done without package acceptor.
+// durability policies, registries, barriers, the store of an acceptor, and the
+// node's side of a change of leader where it is done without package acceptor.
 //
 //	func TestMyPolicy(t *testing.T) {
 //		leadershiptest.Policy(t, MyPolicy(), myCatalog(), myNodes()...)
@@ -10,6 +10,10 @@
 //		leadershiptest.Registry(t, func(t *testing.T) leadership.Registry {
 //			return openEmptyRegistry(t)
 //		})
+//	}
+//
+//	func TestMyBarrier(t *testing.T) {
+//		leadershiptest.Barrier(t, openEmptyBarrier, openTheSameBarrierAgain)
 //	}
 //
 //	func TestMyStore(t *testing.T) {
@@ -38,16 +42,19 @@
 // for durability: kill the process or cut the power in a test of your own. Of
 // stores and nodes only what the given hooks allow is checked; what is skipped
 // says which hook it would need. That fsync reaches the disk shows only to a hook
-// that cuts the power.
+// that cuts the power. Barriers are checked for leases that end too early by the
+// clock of this process alone.
 //
 // # Assumptions
 //
-// Each call of the open function returns an empty registry that nobody else
-// uses. A registry answers within seconds.
+// Each call of the open function returns an empty registry or barrier that nobody
+// else uses. Either answers within seconds.
 //
 // # State model
 //
 //	open -> empty (version 0) -> Swap(0) -> record -> Swap(v) -> record ... -> Close
+//
+//	open -> nobody -> Join -> late -> Ack(t) -> quiet for t -> Leave, or the lease lapses
 //
 // # Failure handling
 //

@@ -26,6 +26,29 @@ func TestTheBuiltInRegistriesConform(t *testing.T) {
 	})
 }
 
+func TestTheBuiltInBarriersConform(t *testing.T) {
+	t.Parallel()
+	t.Run("memory", func(t *testing.T) {
+		t.Parallel()
+		leadershiptest.Barrier(t, func(*testing.T) leadership.Barrier { return &leadership.MemoryBarrier{} }, nil)
+	})
+	t.Run("file", func(t *testing.T) {
+		t.Parallel()
+		paths := map[leadership.Barrier]string{}
+		open := func(t *testing.T, path string) leadership.Barrier {
+			b, err := leadership.OpenFileBarrier(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			paths[b] = path
+			return b
+		}
+		leadershiptest.Barrier(t,
+			func(t *testing.T) leadership.Barrier { return open(t, filepath.Join(t.TempDir(), "barrier")) },
+			func(t *testing.T, b leadership.Barrier) leadership.Barrier { return open(t, paths[b]) })
+	})
+}
+
 func TestTheBuiltInPoliciesConform(t *testing.T) {
 	t.Parallel()
 	for _, p := range []leadership.Policy{
