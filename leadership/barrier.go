@@ -115,7 +115,7 @@ const (
 type RouterLease struct {
 	Router RouterID
 	// Session tells this run of the router from an earlier one of the same
-	// name, whose acks must not count for it: 1 to 64 characters, another one
+	// name, whose acks must not count for it: 1 to 64 bytes of UTF-8, another one
 	// for each start of the process.
 	Session string
 	// TTL is how long after its last renewal the router is counted as alive,
