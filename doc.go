@@ -60,7 +60,7 @@
 //
 //	leadership           terms, policies, rounds, proofs, the registry's record: pure logic
 //	  acceptor           the durable rules of a member, to embed in a store
-//	  leadershiptest     conformance kits for policies, registries, barriers
+//	  leadershiptest     conformance kits for whatever you implement yourself
 //	revoke               what takes leadership away: step down, push, lease, isolation
 //	establish            what makes it: candidate, log, marker, grant
 //	reparent             both, in the one order that is safe, planned or not
