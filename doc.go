@@ -60,14 +60,18 @@
 //
 //	leadership           terms, policies, rounds, proofs, the registry's record: pure logic
 //	  acceptor           the durable rules of a member, to embed in a store
-//	  leadershiptest     conformance kits for policies and registries
+//	  leadershiptest     conformance kits for whatever you implement yourself
 //	revoke               what takes leadership away: step down, push, lease, isolation
 //	establish            what makes it: candidate, log, marker, grant
 //	reparent             both, in the one order that is safe, planned or not
 //	lameduck             a gate that drains a role without losing its requests
 //	buffer               holds requests while a leader changes, flushes them in order
+//	  sqlbuffer          a *sql.DB that follows the leader
+//	  httpbuffer         a transport and a reverse proxy that follow the leader
+//	  grpcbuffer         the same for gRPC, in a module of its own
 //	examples/kv          a replicated store to start from
 //	examples/quickstart  every kind of change, under load, and the proof
+//	examples/httpserver  rolling restarts under load
 //
 // Imports point one way: acceptor, revoke and establish import leadership, and
 // reparent imports these two. lameduck and buffer import leadership only, and

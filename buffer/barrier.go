@@ -53,7 +53,7 @@ type Router struct {
 //
 //   - context.Cause(ctx) when ctx ends, and a *ClosedError when the buffer is closed;
 //   - a *ConfigError when barrier or reg is nil, no lane is given, or one is of
-//     another buffer, does not count, or has joined already;
+//     another buffer, does not count, runs dry, or has joined already;
 //   - a *leadership.RouterLeaseError for an ID or a TTL that no router can
 //     have;
 //   - an error wrapping leadership.ErrClosed when the barrier or the registry is
@@ -94,6 +94,8 @@ func (b *Buffer) joinable(m *member) error {
 		return &ConfigError{"registry", "is nil"}
 	case !b.cfg.Counted:
 		return &ConfigError{"Counted", "is not set: the lanes do not know what is in flight"}
+	case b.cfg.DryRun:
+		return &ConfigError{"DryRun", "is set: the lanes hold nothing, so they cannot be quiet"}
 	}
 	if err := b.ours(m.lanes); err != nil {
 		return err

@@ -476,6 +476,7 @@ func TestG10_JoinRefusesWhatCannotWork(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newClub(t)
 		uncounted := newWorld(t, buffer.Config{})
+		dry := newWorld(t, buffer.Config{Counted: true, DryRun: true})
 		other := newClub(t)
 		r := buffer.Router{ID: "r1"}
 		c.join()
@@ -483,6 +484,7 @@ func TestG10_JoinRefusesWhatCannotWork(t *testing.T) {
 			"barrier":  c.b.Join(bg, nil, c.reg, r, c.lane),
 			"registry": c.b.Join(bg, c.barrier, nil, r, c.lane),
 			"Counted":  uncounted.b.Join(bg, c.barrier, c.reg, r, uncounted.lane),
+			"DryRun":   dry.b.Join(bg, c.barrier, c.reg, r, dry.lane),
 			"lanes":    c.b.Join(bg, c.barrier, c.reg, r),
 			"lanes ":   c.b.Join(bg, c.barrier, c.reg, r, nil),
 			"lanes  ":  c.b.Join(bg, c.barrier, c.reg, r, other.lane),

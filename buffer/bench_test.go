@@ -253,6 +253,15 @@ func idleRows(b *testing.B) []row {
 		}),
 		shared("counted-Enter+Done", "gate", enter(counted)),
 		shared("counted-Do", "gate", do(counted)),
+		shared("counted-TryEnter+Leave", "gate", func(n int) {
+			for range n {
+				e, ok := counted.TryEnter()
+				if !ok {
+					b.Error("not ready")
+				}
+				e.Leave()
+			}
+		}),
 		shared("floor=sync.Map", "", func(n int) {
 			for range n {
 				if v, ok := byKey.Load("k"); ok {

@@ -2,7 +2,6 @@ package buffer
 
 import (
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -19,11 +18,11 @@ type Buffer struct {
 	// mu guards closed and the making of lanes; taken by Lane, Close.
 	mu     sync.Mutex
 	closed bool
+	made   int // lanes
+
+	pool pool
 
 	step func(at string, what uint64) // see gate.step
-
-	held  atomic.Int64
-	bytes atomic.Int64
 }
 
 // New returns a buffer, or a *ConfigError when cfg contradicts itself.
@@ -33,7 +32,9 @@ func New(cfg Config) (*Buffer, error) {
 		return nil, err
 	}
 	// A second ago, so that no instant of the lanes is the zero of its field.
-	return &Buffer{cfg: cfg, epoch: time.Now().Add(-time.Second)}, nil
+	b := &Buffer{cfg: cfg, epoch: time.Now().Add(-time.Second)}
+	b.pool.init(&cfg)
+	return b, nil
 }
 
 func (b *Buffer) now() time.Duration { return time.Since(b.epoch) }
@@ -52,6 +53,9 @@ func (b *Buffer) Lane(key string) *Lane {
 		return l.(*Lane)
 	}
 	l := newLane(b, key, b.closed)
+	if b.made++; b.made <= b.cfg.Share.Lanes {
+		l.share = b.cfg.Share
+	}
 	b.lanes.Store(key, l)
 	return l
 }
@@ -81,6 +85,12 @@ type Request struct {
 	// Idempotent allows the request to be sent again when it is not known
 	// whether it was executed.
 	Idempotent bool
+	// Priority orders held requests; see Priority. 0 is ordinary.
+	Priority Priority
+	// Key, when it is not empty, orders held requests strictly: those of one
+	// key are released in the order they arrived, each when the one before it
+	// was answered, whatever their priorities; other keys do not wait for it.
+	Key string
 
 	_ struct{}
 }
@@ -118,8 +128,14 @@ type view struct {
 	lead  leadership.Leadership
 	addr  string
 	mode  State
+	ready bool   // everything may be sent
 	epoch uint64 // counts views of the lane
 	gate  *gate  // counts the turns given by this view; nil unless Counted
+
+	// What comes of a request is returned, see PassThrough. Then these are the
+	// highest announced and refused terms when it was let through.
+	final      bool
+	seen, knew leadership.Term
 }
 
 func (v *view) passes(unit bool) bool {

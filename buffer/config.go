@@ -3,49 +3,35 @@ package buffer
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
 )
 
-// Overflow says what gives way when a request must be held and a cap is
-// reached.
-type Overflow uint8
+// AtOutage says what becomes of requests when a lane has held for MaxOutage.
+type AtOutage uint8
 
 const (
-	// RejectNew refuses the request that arrives. The default: those who
-	// waited longest keep their places.
-	RejectNew Overflow = iota
-	// EvictOldest fails the request that has waited longest in the same lane,
-	// and admits the one that arrives. When the lane has nothing queued, or
-	// not enough, the arrival is rejected: lanes never evict from each other.
-	EvictOldest
+	// Fail fails every held request with an *OutageError. From then on one
+	// request at a time is let through as a probe, and the others fail at
+	// once. The default.
+	Fail AtOutage = iota
+	// PassThrough lets every held request and every arrival through, all at
+	// once, to the last leadership the lane knew, and returns what comes of it
+	// as it is, refusals included; nothing is tried again. It ends when one of
+	// them is answered, or when a newer leadership is learned. A lane that
+	// never knew a leader fails its requests as with Fail. It is for leaders
+	// that check terms: New refuses it together with Counted or Probe.
+	PassThrough
 )
 
-// String returns "reject-new" or "evict-oldest".
-func (o Overflow) String() string {
-	if o == EvictOldest {
-		return "evict-oldest"
+// String returns "fail" or "pass-through".
+func (a AtOutage) String() string {
+	if a == PassThrough {
+		return "pass-through"
 	}
-	return "reject-new"
-}
-
-// Flush paces the release of held requests. A new leader starts with cold
-// caches and empty pools; a queue released at once is the first thing that
-// can take it down.
-type Flush struct {
-	// Start is how many released requests may run at once when a flush
-	// begins. 0 means 4, or Max when that is less.
-	Start int
-	// Max is how many may run at once at most. 0 means 64, or Start when that
-	// is more. A request keeps its slot until its function returns.
-	Max int
-	// Every is how long a flush stays at one width when its requests neither
-	// finish nor are refused; then the width doubles, as it does after each
-	// full width of requests that the leader answered. 0 means 10ms.
-	Every time.Duration
-
-	_ struct{}
+	return "fail"
 }
 
 // Hooks are called synchronously in the goroutine of some caller, with no lock
@@ -79,15 +65,21 @@ type Config struct {
 	// other cap than MaxHeld and MaxBytes.
 	LaneHeld  int
 	LaneBytes int64
+	// Share sets room aside for each lane.
+	Share Share
 	// MaxAge caps how long one request is held, in every state, flushing
 	// included. 0 means 10s, or MaxOutage when that is less.
 	MaxAge time.Duration
 	// MaxOutage caps how long a lane holds, counted from its first hold and
 	// not reset by a new term but only by a request that a leader answered.
-	// When it is reached every held request fails with an *OutageError, and
-	// from then on one request at a time is let through as a probe and the
-	// others fail at once. 0 means 20s, or MaxAge when that is more.
+	// AtOutage says what happens then. 0 means 20s, or MaxAge when that is
+	// more.
 	MaxOutage time.Duration
+	// AtOutage ends an outage that has reached MaxOutage.
+	AtOutage AtOutage
+	// Ageing is for how long a request must be held to rise by one Priority.
+	// 0 means 1s, or MaxAge when that is less.
+	Ageing time.Duration
 	// MinService is the least time a request is worth starting with: one
 	// whose context ends sooner is refused, on arrival and at its turn. 0
 	// refuses only those whose deadline has passed.
@@ -124,6 +116,15 @@ type Config struct {
 	Classify func(err error) Class
 	// Hooks observe the buffer.
 	Hooks Hooks
+	// DryRun holds nothing: every request function runs once, at once, to the
+	// leadership the lane knows (the zero Leadership when it knows none), and
+	// what it returns is returned; Pass and Ready say yes, and Close stops
+	// nobody. States, counters and hooks tell what would have been: who would
+	// have been held, for how long, how that would have ended, and in
+	// Counters.Hidden how many errors callers would not have seen. The pace of
+	// a flush is not counted in, and since no caller waits, ages are noticed
+	// when a request or an observation comes next.
+	DryRun bool
 
 	_ struct{}
 }
@@ -136,17 +137,23 @@ func (c Config) withDefaults() (Config, error) {
 	}{
 		{"MaxHeld", int64(c.MaxHeld)}, {"MaxBytes", c.MaxBytes},
 		{"LaneHeld", int64(c.LaneHeld)}, {"LaneBytes", c.LaneBytes},
+		{"Share.Held", int64(c.Share.Held)}, {"Share.Bytes", c.Share.Bytes}, {"Share.Lanes", int64(c.Share.Lanes)},
+		{"Ageing", int64(c.Ageing)},
 		{"MaxAge", int64(c.MaxAge)}, {"MaxOutage", int64(c.MaxOutage)},
 		{"MinService", int64(c.MinService)}, {"ExpectedOutage", int64(c.ExpectedOutage)},
 		{"ProbeTimeout", int64(c.ProbeTimeout)},
 		{"Flush.Start", int64(c.Flush.Start)}, {"Flush.Max", int64(c.Flush.Max)}, {"Flush.Every", int64(c.Flush.Every)},
+		{"Flush.Jitter", int64(c.Flush.Jitter)},
 	} {
 		if f.v < 0 {
 			return c, &ConfigError{Field: f.name, Reason: "is negative"}
 		}
 	}
-	if c.Overflow > EvictOldest {
+	if c.Overflow > EvictNearestDeadline {
 		return c, &ConfigError{Field: "Overflow", Reason: fmt.Sprintf("unknown value %d", c.Overflow)}
+	}
+	if c.AtOutage > PassThrough {
+		return c, &ConfigError{Field: "AtOutage", Reason: fmt.Sprintf("unknown value %d", c.AtOutage)}
 	}
 	def(&c.MaxHeld, 10_000)
 	def(&c.MaxBytes, 64<<20)
@@ -169,7 +176,11 @@ func (c Config) withDefaults() (Config, error) {
 		c.Flush.Max = max(64, c.Flush.Start)
 	}
 	def(&c.Flush.Every, 10*time.Millisecond)
+	if c.Flush.Seed == 0 {
+		c.Flush.Seed = rand.Uint64()
+	}
 	def(&c.ProbeTimeout, time.Second)
+	def(&c.Ageing, min(time.Second, c.MaxAge))
 	switch {
 	case c.LaneHeld > c.MaxHeld:
 		return c, &ConfigError{"LaneHeld", fmt.Sprintf("%d is above MaxHeld %d: no lane could reach it", c.LaneHeld, c.MaxHeld)}
@@ -177,12 +188,23 @@ func (c Config) withDefaults() (Config, error) {
 		return c, &ConfigError{"LaneBytes", fmt.Sprintf("%d is above MaxBytes %d: no lane could reach it", c.LaneBytes, c.MaxBytes)}
 	case c.MaxAge > c.MaxOutage:
 		return c, &ConfigError{"MaxAge", fmt.Sprintf("%s is above MaxOutage %s: no request could wait that long", c.MaxAge, c.MaxOutage)}
+	case c.Ageing > c.MaxAge:
+		return c, &ConfigError{"Ageing", fmt.Sprintf("%s is above MaxAge %s: no request is held that long", c.Ageing, c.MaxAge)}
 	case c.MinService >= c.MaxAge:
 		return c, &ConfigError{"MinService", fmt.Sprintf("%s is not below MaxAge %s", c.MinService, c.MaxAge)}
 	case c.ExpectedOutage > c.MaxOutage:
 		return c, &ConfigError{"ExpectedOutage", fmt.Sprintf("%s is above MaxOutage %s: every hold would be hopeless", c.ExpectedOutage, c.MaxOutage)}
 	case c.Flush.Start > c.Flush.Max:
 		return c, &ConfigError{"Flush.Start", fmt.Sprintf("%d is above Flush.Max %d", c.Flush.Start, c.Flush.Max)}
+	}
+	if c.AtOutage == PassThrough && (c.Counted || c.Probe != nil) {
+		return c, &ConfigError{"AtOutage", "is pass-through, and Counted or Probe is set: a leader that cannot refuse must not be sent what may be another's"}
+	}
+	if c.Flush.Jitter >= c.MaxAge {
+		return c, &ConfigError{"Flush.Jitter", fmt.Sprintf("%s is not below MaxAge %s", c.Flush.Jitter, c.MaxAge)}
+	}
+	if err := c.Share.check(&c); err != nil {
+		return c, err
 	}
 	return c, nil
 }

@@ -19,6 +19,11 @@ func TestG10_ContradictoryConfigsAreRefused(t *testing.T) {
 	}{
 		{"MaxHeld", buffer.Config{MaxHeld: -1}},
 		{"MaxBytes", buffer.Config{MaxBytes: -1}},
+		{"Flush.Jitter", buffer.Config{Flush: buffer.Flush{Jitter: -1}}},
+		{"Flush.Jitter", buffer.Config{MaxAge: time.Second, Flush: buffer.Flush{Jitter: time.Second}}},
+		{"AtOutage", buffer.Config{AtOutage: 2}},
+		{"AtOutage", buffer.Config{AtOutage: buffer.PassThrough, Counted: true}},
+		{"AtOutage", buffer.Config{AtOutage: buffer.PassThrough, Probe: func(context.Context, leadership.Leadership, string) error { return nil }}},
 		{"Flush.Every", buffer.Config{Flush: buffer.Flush{Every: -1}}},
 		{"Overflow", buffer.Config{Overflow: 9}},
 		{"LaneHeld", buffer.Config{MaxHeld: 5, LaneHeld: 6}},
@@ -49,7 +54,13 @@ func TestG10_BadRequestsAreRefusedBeforeAnythingRuns(t *testing.T) {
 	require.ErrorAs(t, l.Do(bg, buffer.Request{}, nil), &bad)
 	ran := false
 	require.ErrorAs(t, l.Do(bg, buffer.Request{Bytes: -1}, func(context.Context, leadership.Leadership, string) error { ran = true; return nil }), &bad)
+	for _, p := range []buffer.Priority{buffer.MinPriority - 1, buffer.MaxPriority + 1, -128, 127} {
+		require.ErrorAs(t, l.Do(bg, buffer.Request{Priority: p}, func(context.Context, leadership.Leadership, string) error { ran = true; return nil }), &bad)
+		require.True(t, leadership.NotExecuted(bad))
+	}
 	require.False(t, ran)
+	require.NoError(t, l.Do(bg, buffer.Request{Priority: buffer.MaxPriority}, nop))
+	require.NoError(t, l.Do(bg, buffer.Request{Priority: buffer.MinPriority}, nop))
 	l.Learn(leadership.Leadership{}, "x")
 	l.Learn(leadership.Leadership{Term: term(9)}, "x") // a term without a leader names nobody
 	r, ok := l.Pass()
@@ -62,4 +73,31 @@ func TestG10_BadRequestsAreRefusedBeforeAnythingRuns(t *testing.T) {
 	require.ErrorAs(t, b.Follow(bg, &leadership.MemoryRegistry{}, nil), &cfg)
 	other, _ := buffer.New(buffer.Config{})
 	require.ErrorAs(t, other.Follow(bg, &leadership.MemoryRegistry{}, l), &cfg)
+}
+
+func TestG10_WhatComesAfterCloseDoesNothing(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, buffer.Config{Share: buffer.Share{Held: 1, Lanes: 1}})
+		w.refuse(2)
+		w.start(bg, "held", buffer.Request{Key: "a", Priority: 1})
+		w.b.Close()
+		w.lane.Observe(routed(9, lead("n9", 9)))
+		w.lane.Observe(intent(10, lead("n9", 9), 10, leadership.Holding, time.Second))
+		w.lane.Learn(lead("n11", 11), "x")
+		w.b.Close()
+		late := w.b.Lane("late")
+		late.Observe(routed(1, lead("n1", 1)))
+		late.Learn(lead("n2", 2), "x")
+		var closed *buffer.ClosedError
+		for _, l := range []*buffer.Lane{w.lane, late} {
+			require.ErrorAs(t, l.Do(bg, buffer.Request{Key: "a"}, nop), &closed)
+			require.Equal(t, buffer.Closed, l.Snapshot().State)
+			require.False(t, l.Ready())
+			require.Zero(t, l.Snapshot().Held)
+			require.Zero(t, l.Snapshot().Bytes)
+		}
+		w.wg.Wait()
+		require.ErrorAs(t, w.err("held"), &closed)
+		require.Zero(t, w.b.Stats().Held)
+	})
 }

@@ -203,3 +203,47 @@ func TestTurnThatIsGivenBackIsNotInFlight(t *testing.T) {
 		}
 	})
 }
+
+func TestAnEntryIsInFlightUntilItLeavesAndNoneIsGivenWhileTheLaneHolds(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, buffer.Config{Counted: true})
+		e, ok := w.lane.TryEnter()
+		require.True(t, ok)
+		require.Equal(t, lead("n1", 1), e.To())
+		w.lane.Observe(holding(2, lead("n1", 1), 2))
+		_, ok = w.lane.TryEnter()
+		require.False(t, ok)
+		quiet := quiesce(bg, w.lane, 2)
+		require.Empty(t, quiet)
+		e.Leave()
+		e.Leave()
+		synctest.Wait()
+		require.NoError(t, <-quiet)
+		require.Zero(t, w.lane.Snapshot().Counters.Held)
+
+		w.lane.Observe(routed(3, lead("n2", 2)))
+		other, ok := w.lane.TryEnter()
+		require.True(t, ok)
+		e.Leave()
+		w.lane.Observe(holding(4, lead("n2", 2), 3))
+		quiet = quiesce(bg, w.lane, 3)
+		require.Empty(t, quiet, "a second Leave must not stand for another entry's")
+		other.Leave()
+		synctest.Wait()
+		require.NoError(t, <-quiet)
+	})
+}
+
+func TestAnEntryOfALaneThatDoesNotCountIsAPass(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, buffer.Config{})
+	e, ok := w.lane.TryEnter()
+	require.True(t, ok)
+	require.Equal(t, "n1:1", e.Addr())
+	e.Leave()
+	var nobodys buffer.Entry
+	nobodys.Leave()
+	w.b.Close()
+	_, ok = w.lane.TryEnter()
+	require.False(t, ok)
+}

@@ -15,7 +15,7 @@ type ConfigError struct{ Field, Reason string }
 func (e *ConfigError) Error() string { return "buffer: config: " + e.Field + " " + e.Reason }
 
 // RequestError is returned by Lane.Do for a request that cannot be run: its
-// function is nil or its size is negative. Nothing was run.
+// function is nil, its size is negative or its priority is not known. Nothing was run.
 type RequestError struct{ Lane, Reason string }
 
 func (e *RequestError) Error() string { return fmt.Sprintf("buffer: lane %q: %s", e.Lane, e.Reason) }
@@ -73,7 +73,7 @@ func (w *Wait) unwrap(errs ...error) []error {
 }
 
 // OverflowError is returned for a request that found no room, or that made
-// room for a later one under EvictOldest.
+// room for a later one as Config.Overflow says.
 type OverflowError struct {
 	Wait
 	// Evicted says that the request was held and gave way.
@@ -84,11 +84,11 @@ type OverflowError struct {
 }
 
 func (e *OverflowError) Error() string {
-	what := "full"
+	what := "the buffer is full"
 	if e.Evicted {
-		what = "evicted by a later request"
+		what = "the buffer is full and a later request took its place"
 	}
-	return e.text(fmt.Sprintf("%s (%d requests, %d bytes in this lane)", what, e.Held, e.Bytes))
+	return e.text(fmt.Sprintf("%s (%d requests, %d bytes in this lane; see MaxHeld, MaxBytes and Share)", what, e.Held, e.Bytes))
 }
 
 // Unwrap returns leadership.ErrUnknownOutcome when Unknown is set.
@@ -103,7 +103,7 @@ type OutageError struct {
 }
 
 func (e *OutageError) Error() string {
-	return e.text(fmt.Sprintf("no leader has answered for %s", e.Outage.Round(time.Microsecond)))
+	return e.text(fmt.Sprintf("no leader has answered for %s, longer than MaxOutage", e.Outage.Round(time.Microsecond)))
 }
 
 // Unwrap returns leadership.ErrUnknownOutcome when Unknown is set.
@@ -115,7 +115,7 @@ type AgeError struct {
 	Max time.Duration
 }
 
-func (e *AgeError) Error() string { return e.text("held longer than " + e.Max.String()) }
+func (e *AgeError) Error() string { return e.text("held longer than MaxAge " + e.Max.String()) }
 
 // Unwrap returns leadership.ErrUnknownOutcome when Unknown is set.
 func (e *AgeError) Unwrap() []error { return e.unwrap() }
@@ -133,7 +133,7 @@ type CanceledError struct {
 
 func (e *CanceledError) Error() string {
 	if e.Cause == nil {
-		return e.text("refused early, its deadline is too near")
+		return e.text("refused early, its own deadline comes before it could be served")
 	}
 	return e.text(e.Cause.Error())
 }

@@ -136,29 +136,43 @@ func (l *Lane) ask(now time.Duration) {
 // probe through, goes on with a flush, and ends the hold when the queue is
 // empty. Everything that changes the lane ends here, and so does its timer.
 func (l *Lane) step(now time.Duration, fx *effects) {
+	l.sweep()
 	if l.mode == Serving || l.mode == Closed {
 		l.disarm()
 		return
 	}
 	cfg := &l.b.cfg
-	for h := l.q.head; h != nil && now-h.arrived >= cfg.MaxAge; h = l.q.head {
-		l.settle(h, failAge, fx) // arrival order is age order
+	if cfg.DryRun {
+		l.stepDry(now, fx)
+		return
+	}
+	for h := l.q.oldest(); h != nil && now-h.arrived >= cfg.MaxAge; h = l.q.oldest() {
+		l.settle(h, failAge, fx)
 	}
 	if l.outageOn && now-l.outageAt >= cfg.MaxOutage {
 		l.open = true
 	}
 	next := time.Duration(math.MaxInt64)
 	verdict, again := l.decide(now)
-	switch {
-	case verdict == leadership.Hold:
+	stuck := verdict == leadership.Hold || verdict == leadership.Probe || l.paused
+	if stuck {
 		l.flushing = false
+	}
+	through := l.open && cfg.AtOutage == PassThrough && l.cur.Leader != "" && !l.suspended
+	l.passing = through && stuck // else a flush, to another leader, is in order
+	switch {
+	case l.passing:
+		for w, v := l.pick(now, fx), l.through(); w != nil; w = l.pick(now, fx) {
+			l.n.Passed++
+			l.release(w, v, roleNone, fx)
+		}
+	case verdict == leadership.Hold:
 		next = again
 	case verdict == leadership.Probe || l.paused:
-		l.flushing = false
 		next = l.tryProbe(now, fx)
 	default:
-		l.flush(now, fx)
-		if l.q.head == nil {
+		next = l.flush(now, fx)
+		if l.q.n == 0 {
 			// In the same critical section as the last release: who arrives
 			// from here on finds nobody to queue behind.
 			l.flushing, l.open = false, false
@@ -169,12 +183,13 @@ func (l *Lane) step(now time.Duration, fx *effects) {
 			l.disarm()
 			return
 		}
-		next = l.rampAt
 	}
-	if l.open {
-		for l.q.head != nil {
-			l.q.head.outage = now - l.outageAt
-			l.settle(l.q.head, failOutage, fx)
+	if l.open && !through {
+		for l.q.n > 0 {
+			h := l.q.oldest()
+			if l.settle(h, failOutage, fx) {
+				h.deadline = now - l.outageAt
+			}
 		}
 	}
 	l.arm(now, next, fx)
@@ -210,89 +225,94 @@ func (l *Lane) tryProbe(now time.Duration, fx *effects) time.Duration {
 	return now + l.b.cfg.ProbeTimeout
 }
 
-// flush releases from the head as far as the width allows.
-func (l *Lane) flush(now time.Duration, fx *effects) {
-	f := &l.b.cfg.Flush
-	if !l.flushing {
-		l.flushing = true
-		l.width, l.answered, l.rampAt = f.Start, 0, now+f.Every
-		l.publish(fx)
-		l.resumed = l.view.Load().epoch
-	}
-	for now >= l.rampAt {
-		l.widen(now)
-	}
-	for l.running < l.width {
-		w := l.pick(now, fx)
-		if w == nil {
-			return
-		}
-		l.running++
-		l.peak = max(l.peak, l.running)
-		l.n.Flushed++
-		l.release(w, l.view.Load(), roleFlush, fx)
-	}
-}
-
-func (l *Lane) widen(now time.Duration) {
-	l.width = min(2*l.width, l.b.cfg.Flush.Max)
-	l.answered, l.rampAt = 0, now+l.b.cfg.Flush.Every
-}
-
-// pick returns the head of the queue, failing those whose deadline is too near
-// for them to be worth a turn.
+// pick claims whose turn is next, failing those whose deadline is too near for
+// them to be worth a turn.
 func (l *Lane) pick(now time.Duration, fx *effects) *waiter {
-	for w := l.q.head; w != nil; w = l.q.head {
-		if w.deadline == 0 || w.deadline > now+l.b.cfg.MinService {
+	for w := l.q.next(); w != nil; w = l.q.next() {
+		switch {
+		case w.deadline != 0 && w.deadline <= now+l.b.cfg.MinService:
+			l.settle(w, failDeadline, fx)
+		case w.claim():
 			return w
+		default:
+			l.unlist(w) // its context has ended
 		}
-		l.settle(w, failDeadline, fx)
 	}
 	return nil
 }
 
-// release lets w run. It keeps its part of the caps, so that there is always
-// room to put it back.
+// release lets w, which is claimed, run. It keeps its part of the caps, so that
+// there is always room to put it back.
 func (l *Lane) release(w *waiter, v *view, r role, fx *effects) {
 	w.v, w.role = v, r
 	if r != roleProbe || l.b.cfg.Probe == nil { // else it is not sent
 		v.count()
 	}
-	l.settle(w, run, fx)
+	if w.key != nil {
+		w.key.serving = w
+	}
+	l.unlist(w)
+	fx.decide(w, run)
 }
 
-// settle takes w out of its list and tells its goroutine why.
-func (l *Lane) settle(w *waiter, v verdict, fx *effects) {
-	w.list.remove(w)
-	if l.driver == w {
-		l.driver = nil
-		w.driving.Store(false)
+// settle takes w out of its list and tells its goroutine why, unless that has
+// gone by itself.
+func (l *Lane) settle(w *waiter, v verdict, fx *effects) bool {
+	l.unlist(w)
+	if !w.claim() {
+		return false
 	}
 	if v > reroute {
 		l.forget(w)
 		l.tally(v)
 	}
 	fx.decide(w, v)
+	return true
 }
 
-// forget gives back w's part of the caps.
+// unlist takes w out of its list.
+func (l *Lane) unlist(w *waiter) {
+	switch w.in {
+	case inNone:
+	case inRetry:
+		l.retry.remove(w)
+	default:
+		l.q.remove(w)
+	}
+	w.in = inNone
+	l.undrive(w)
+}
+
+// undrive ends w's watch over the timer. arm finds another.
+func (l *Lane) undrive(w *waiter) {
+	if l.driver.Load() == w {
+		l.driver.Store(nil)
+	}
+}
+
+// forget gives back w's part of the caps and of its key.
 func (l *Lane) forget(w *waiter) {
-	l.count--
-	l.bytes -= w.bytes
-	l.b.held.Add(-1)
-	l.b.bytes.Add(-w.bytes)
+	l.adjust(-1, -w.bytes)
+	l.drop(w)
+}
+
+// drop ends w's part in its key.
+func (l *Lane) drop(w *waiter) {
+	if w.key != nil {
+		l.q.detach(w)
+	}
 }
 
 // arm sets the timer for the next thing to do, and finds somebody who is
 // waiting anyway to watch it. The last in the queue is chosen: it is the one
 // that will stay longest.
 func (l *Lane) arm(now, next time.Duration, fx *effects) {
-	if l.q.head == nil {
+	if l.q.n == 0 {
 		l.disarm()
 		return
 	}
-	next = min(next, l.q.head.arrived+l.b.cfg.MaxAge)
-	if l.outageOn {
+	next = min(next, l.q.oldest().arrived+l.b.cfg.MaxAge)
+	if l.outageOn && !l.open {
 		next = min(next, l.outageAt+l.b.cfg.MaxOutage)
 	}
 	if l.armed != next {
@@ -303,10 +323,9 @@ func (l *Lane) arm(now, next time.Duration, fx *effects) {
 			l.timer.Reset(max(next-now, 0))
 		}
 	}
-	if l.driver == nil {
-		l.driver = l.q.tail
-		l.driver.driving.Store(true)
-		fx.driver = l.driver
+	if l.driver.Load() == nil {
+		fx.driver = l.q.last()
+		l.driver.Store(fx.driver)
 	}
 }
 
@@ -320,9 +339,16 @@ func (l *Lane) disarm() {
 // tick is called by whoever took a tick of the timer.
 func (l *Lane) tick() {
 	var fx effects
-	l.mu.Lock()
+	l.lock()
 	l.armed = 0
 	l.step(l.b.now(), &fx)
 	l.mu.Unlock()
 	fx.apply(l)
+}
+
+// through is the view of requests that are let through.
+func (l *Lane) through() *view {
+	v := *l.view.Load()
+	v.final, v.seen, v.knew = true, l.announced, l.refused
+	return &v
 }

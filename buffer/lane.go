@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -43,6 +44,7 @@ type Lane struct {
 	outageOn  bool
 	outageAt  time.Duration // first hold since a leader last answered
 	open      bool          // the outage cap was reached
+	passing   bool          // and requests are let through for it
 
 	// What Record.Decide said, see decide.
 	decided   bool
@@ -61,17 +63,17 @@ type Lane struct {
 	tries     uint32
 	hintTurn  bool
 	flushing  bool
-	width     int
+	ramp      ramp
 	running   int // released by flush at the current term, not answered
-	answered  int // of the current width
-	rampAt    time.Duration
 	peak      int
 	seq       uint64
-	q         list // waits for its turn
-	retry     list // backs off after a failed dial
-	driver    *waiter
+	q         line                   // wait for their turn
+	retry     list                   // back off after a failed dial
+	driver    atomic.Pointer[waiter] // of q; its goroutine also watches timer
+	gone      atomic.Pointer[waiter] // chain of those whose context ended, see depart
 	timer     *time.Timer
 	armed     time.Duration // what timer is set to, 0 for not
+	share     Share         // of the caps, none if it was made too late
 	count     int           // held, by the caps' measure
 	bytes     int64
 	n         Counters
@@ -87,6 +89,7 @@ type Lane struct {
 
 func newLane(b *Buffer, key string, closed bool) *Lane {
 	l := &Lane{b: b, key: key, mode: HoldAll}
+	l.q.init(&b.cfg)
 	if closed {
 		l.mode = Closed
 	}
@@ -101,14 +104,14 @@ func (l *Lane) Key() string { return l.key }
 
 // Pass returns whom to send to, and whether everything may be sent at once. It
 // costs one atomic load. A caller that gets false, or whose request is then
-// refused, goes through Do. What passes so is not counted (Config.Counted).
+// refused, goes through Do. What passes so is not counted: see TryEnter.
 func (l *Lane) Pass() (Route, bool) {
 	v := l.view.Load()
-	return Route{v}, v.mode == Serving
+	return Route{v}, v.ready
 }
 
 // Ready is the second result of Pass alone: one atomic load.
-func (l *Lane) Ready() bool { return l.view.Load().mode == Serving }
+func (l *Lane) Ready() bool { return l.view.Load().ready }
 
 // Do runs fn against the current leadership to at addr, and returns its error.
 // addr may be empty when only the leader's name is known. fn runs in the
@@ -128,7 +131,7 @@ func (l *Lane) Ready() bool { return l.view.Load().mode == Serving }
 // tried and lost. When ctx ends while the request is held, it returns at once
 // and the request is forgotten; while fn runs, that is fn's to notice.
 func (l *Lane) Do(ctx context.Context, req Request, fn func(ctx context.Context, to leadership.Leadership, addr string) error) error {
-	if fn == nil || req.Bytes < 0 {
+	if fn == nil || req.Bytes < 0 || !req.Priority.known() {
 		return l.badRequest(req)
 	}
 	v := l.view.Load()
@@ -136,18 +139,21 @@ func (l *Lane) Do(ctx context.Context, req Request, fn func(ctx context.Context,
 		return l.doCounted(ctx, req, fn, v)
 	}
 	if !v.passes(req.Unit) {
-		return l.slow(ctx, req, fn, nil, nil)
+		return l.slow(ctx, &req, fn, nil, nil)
 	}
 	err := fn(ctx, v.lead, v.addr)
 	if err == nil {
 		return nil
 	}
-	return l.slow(ctx, req, fn, v, err)
+	return l.slow(ctx, &req, fn, v, err)
 }
 
 func (l *Lane) badRequest(req Request) error {
-	if req.Bytes < 0 {
+	switch {
+	case req.Bytes < 0:
 		return &RequestError{l.key, "Bytes is negative"}
+	case !req.Priority.known():
+		return &RequestError{l.key, fmt.Sprintf("Priority %d is not one of %d to %d", req.Priority, MinPriority, MaxPriority)}
 	}
 	return &RequestError{l.key, "the request function is nil"}
 }
@@ -157,7 +163,7 @@ func (l *Lane) badRequest(req Request) error {
 // is not newer than the last is ignored, as is the zero Record.
 func (l *Lane) Observe(rec leadership.Record) {
 	var fx effects
-	l.mu.Lock()
+	l.lock()
 	if rec.Version > l.rec.Version {
 		rec.Held, rec.Barred, rec.Ruleset = nil, nil, leadership.Ruleset{}
 		l.rec = rec
@@ -178,7 +184,7 @@ func (l *Lane) Learn(lead leadership.Leadership, addr string) {
 		return
 	}
 	var fx effects
-	l.mu.Lock()
+	l.lock()
 	l.learn(lead, addr)
 	l.evaluate(l.b.now(), &fx)
 	l.mu.Unlock()
@@ -195,13 +201,27 @@ func (l *Lane) learn(lead leadership.Leadership, addr string) {
 	}
 }
 
+const spins = 100
+
+// lock takes mu. What mu guards is short, and a goroutine that parks for it
+// costs many times that, above all when thousands come at once: a Mutex does not
+// spin while other goroutines are ready to run.
+func (l *Lane) lock() {
+	for range spins {
+		if l.mu.TryLock() {
+			return
+		}
+	}
+	l.mu.Lock()
+}
+
 func (l *Lane) close() {
 	var fx effects
-	l.mu.Lock()
+	l.lock()
 	if l.mode != Closed {
 		l.setMode(Closed, &fx)
-		for l.q.head != nil {
-			l.settle(l.q.head, failClosed, &fx)
+		for l.q.n > 0 {
+			l.settle(l.q.oldest(), failClosed, &fx)
 		}
 		for l.retry.head != nil {
 			l.settle(l.retry.head, failClosed, &fx)
@@ -216,7 +236,7 @@ func (l *Lane) close() {
 // publish replaces the view by one of the current mode and leadership.
 func (l *Lane) publish(fx *effects) {
 	old := l.view.Load()
-	v := &view{lane: l, lead: l.cur, addr: l.addr, mode: l.mode}
+	v := &view{lane: l, lead: l.cur, addr: l.addr, mode: l.mode, ready: l.mode == Serving || l.b.cfg.DryRun}
 	if l.b.cfg.Counted {
 		l.swing(v)
 	}

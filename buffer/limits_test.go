@@ -103,7 +103,10 @@ func TestTurnOfARequestWithoutTimeLeftGoesToTheNext(t *testing.T) {
 
 func TestCancelStormLeavesNothingBehind(t *testing.T) {
 	bubble(t, func(t *testing.T) {
-		const n = 10_000
+		n := 100_000
+		if testing.Short() {
+			n = 10_000
+		}
 		w := newWorld(t, buffer.Config{MaxHeld: n + 1})
 		w.refuse(2)
 		ctx, cancel := context.WithCancel(bg)

@@ -161,7 +161,9 @@ func TestLaneAgreesWithASequentialQueue(t *testing.T) {
 func runMachine(t *rapid.T) {
 	b, err := buffer.New(buffer.Config{
 		MaxHeld: machineHeld, MaxAge: machineAge, MaxOutage: machineOutage,
-		Flush: buffer.Flush{Start: 1, Max: machineFlush}, ProbeTimeout: time.Hour,
+		Overflow: rapid.SampledFrom([]buffer.Overflow{buffer.RejectNew, buffer.EvictOldest}).Draw(t, "overflow"),
+		Share:    buffer.Share{Held: machineHeld / 2, Lanes: 1},
+		Flush:    buffer.Flush{Start: 1, Max: machineFlush}, ProbeTimeout: time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)

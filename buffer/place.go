@@ -10,24 +10,28 @@ import (
 // the call a place: a view to run by at once, a place in a list, or why not.
 func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effects) (*view, verdict, time.Duration) {
 	if fresh {
-		w.unit, w.bytes, w.tries, w.role, w.deadline = c.req.Unit, c.req.Bytes, 0, roleNone, 0
+		w.bytes, w.role, w.deadline, w.level = c.req.Bytes, roleNone, c.deadline, c.req.Priority.level()
 		w.arrived = now
-		if d, ok := c.ctx.Deadline(); ok {
-			w.deadline = d.Sub(l.b.epoch)
-		}
 	}
+	l.sweep()
 	w.verdict = undecided
 	w.state.Store(stateWaiting)
 	old, tried := w.role, c.v
 	var pause time.Duration
 	if tried != nil && l.mode != Closed {
-		pause = l.failure(now, c, w, fx)
+		pause = l.failed(now, c, w, fx)
 	}
-	if l.mode != Closed && pause == 0 && (fresh || c.ctx.Err() == nil) && l.view.Load().passes(w.unit) {
+	if l.mode != Closed && pause == 0 && (fresh || !c.ended) && l.view.Load().passes(c.req.Unit) {
 		v := l.view.Load()
 		v.count()
 		l.freeSlot(w, tried)
 		l.settled(old, now, fx)
+		return v, undecided, 0
+	}
+	if l.mode != Closed && fresh && !c.ended && l.passing {
+		l.n.Passed++
+		v := l.through()
+		v.count()
 		return v, undecided, 0
 	}
 	if why := l.admit(now, c, w, fresh, fx); why != undecided {
@@ -47,7 +51,8 @@ func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 	if pause > 0 {
 		// The cap on its age ends a back-off, too.
 		pause = min(pause, max(1, w.arrived+l.b.cfg.MaxAge-now))
-		l.retry.insert(w)
+		w.in = inRetry
+		l.retry.append(w)
 		l.freeSlot(w, tried)
 		l.settled(old, now, fx)
 		return nil, undecided, pause
@@ -57,6 +62,7 @@ func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 	}
 	// Back in its place before its slot is free: the next to go is the first
 	// in order, which may be w.
+	l.q.attach(w, c.req.Key)
 	l.q.insert(w)
 	l.freeSlot(w, tried)
 	l.step(now, fx)
@@ -66,14 +72,14 @@ func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 // settled goes on with the lane when a slot was freed, or when whoever watched
 // the timer was evicted.
 func (l *Lane) settled(old role, now time.Duration, fx *effects) {
-	if old != roleNone || l.driver == nil && l.q.head != nil {
+	if old != roleNone || l.driver.Load() == nil && l.q.n > 0 {
 		l.step(now, fx)
 	}
 }
 
-// failure takes in that a try came back with proof of no effect, or lost. It
+// failed takes in that a try came back with proof of no effect, or lost. It
 // returns how long the request itself backs off, 0 for not.
-func (l *Lane) failure(now time.Duration, c *call, w *waiter, fx *effects) time.Duration {
+func (l *Lane) failed(now time.Duration, c *call, w *waiter, fx *effects) time.Duration {
 	if c.v.lead.Term.Less(l.cur.Term) {
 		return 0 // of an older leadership: it says nothing about this one
 	}
@@ -81,7 +87,7 @@ func (l *Lane) failure(now time.Duration, c *call, w *waiter, fx *effects) time.
 		l.n.Refused++
 		if c.v.epoch >= l.resumed { // else it is from before the lane resumed
 			r, _ := refusalIn(c.err)
-			l.refuse(now, w, r, fx)
+			l.refuse(now, c, w, r, fx)
 		}
 		return 0
 	}
@@ -91,25 +97,22 @@ func (l *Lane) failure(now time.Duration, c *call, w *waiter, fx *effects) time.
 		l.nextProbe = now + l.backoff()
 		return 0
 	case w.role == roleFlush && l.mode != Serving:
-		if l.flushing {
-			l.paused, l.flushing = true, false
-			l.nextProbe = now + l.backoff()
-		}
+		l.notSent(now, c, fx)
 		return 0
-	case l.view.Load().passes(w.unit):
-		w.tries++
-		return backoff(w.tries - 1)
+	case l.view.Load().passes(c.req.Unit):
+		c.dials++
+		return backoff(c.dials - 1)
 	}
 	return 0
 }
 
 // refuse takes in a refusal by the leader of now, or by one that was hinted.
-func (l *Lane) refuse(now time.Duration, w *waiter, r leadership.Refusal, fx *effects) {
+func (l *Lane) refuse(now time.Duration, c *call, w *waiter, r leadership.Refusal, fx *effects) {
 	mode := HoldAll
 	if r.Scope == leadership.ScopeUnits {
 		// A request that is refused as a unit is one, whatever its caller
 		// says; else it would pass HoldUnits for ever.
-		mode, w.unit = HoldUnits, true
+		mode, c.req.Unit = HoldUnits, true
 	}
 	until := leadership.MaxTerm(r.Until, r.Term)
 	starts := l.mode == Serving || l.flushing
@@ -154,7 +157,7 @@ func (l *Lane) admit(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 	switch {
 	case l.mode == Closed:
 		return failClosed
-	case c.ctx.Err() != nil:
+	case c.ended:
 		return failCanceled
 	case !fresh:
 		if now-w.arrived >= cfg.MaxAge {
@@ -171,27 +174,4 @@ func (l *Lane) admit(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 		}
 	}
 	return l.reserve(w, fx)
-}
-
-// reserve takes w's part of the caps, making room as Overflow says.
-func (l *Lane) reserve(w *waiter, fx *effects) verdict {
-	cfg := &l.b.cfg
-	if w.bytes > cfg.LaneBytes {
-		return failFull
-	}
-	for {
-		held, bytes := l.b.held.Add(1), l.b.bytes.Add(w.bytes)
-		if held <= int64(cfg.MaxHeld) && bytes <= cfg.MaxBytes &&
-			l.count < cfg.LaneHeld && l.bytes+w.bytes <= cfg.LaneBytes {
-			l.count++
-			l.bytes += w.bytes
-			return undecided
-		}
-		l.b.held.Add(-1)
-		l.b.bytes.Add(-w.bytes)
-		if cfg.Overflow != EvictOldest || l.q.head == nil || l.b.bytes.Load()-l.bytes+w.bytes > cfg.MaxBytes {
-			return failFull
-		}
-		l.settle(l.q.head, failEvicted, fx)
-	}
 }

@@ -26,19 +26,19 @@ func (l *Lane) inquire(c *call) verdict {
 		class = l.b.classify(err)
 	}
 	var fx effects
-	l.mu.Lock()
+	l.lock()
 	now = l.b.now()
 	switch {
 	case l.probe != w || l.mode == Closed:
 		// It took too long, or asked an older leader.
 	case err == nil:
-		l.success(now, w, v)
+		l.success(now, &call{w: w, v: v}, &fx)
 	case class == Refused:
 		l.n.Refused++
 		r, _ := refusalIn(err)
-		unit := w.unit
-		l.refuse(now, w, r, &fx)
-		w.unit = unit // it was not this request that was refused
+		unit := c.req.Unit
+		l.refuse(now, c, w, r, &fx)
+		c.req.Unit = unit // it was not this request that was refused
 	case c.ctx.Err() != nil:
 		l.nextProbe = now // its own end says nothing about the leader
 	default:

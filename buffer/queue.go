@@ -12,6 +12,7 @@ const (
 	roleNone  role = iota
 	roleProbe      // the one request that tries the leader
 	roleFlush      // one of a flush, it has a slot
+	roleGhost      // none: of a dry run
 )
 
 // verdict is the fate of a waiter, set under Lane.mu, carried out by its own
@@ -29,95 +30,56 @@ const (
 	failClosed
 	failDeadline
 	failCanceled
+	failGone // failCanceled, and the waiter is the lane's
 )
 
 // waiter is one request from its first hold or failure to its end. It belongs
-// to the goroutine that called Do; the fields of the second group are guarded
-// by Lane.mu while it is queued.
+// to the goroutine that called Do; what is below state is guarded by Lane.mu
+// while it waits. Its size is part of what a held request costs.
 type waiter struct {
-	// state tells its goroutine that the fields below are settled. It is
-	// stored after Lane.mu is released, by whoever decided; only then does
-	// the waiter leave the decider's chain and may be used again.
-	state atomic.Uint32
-	// driving says that its goroutine also watches the lane's timer.
-	driving atomic.Bool
+	// state is moved from waiting by whoever decides first: to claimed, under
+	// Lane.mu, by the lane, which stores decided once it has released it; or
+	// to gone by its own goroutine when its context ends, with no lock held.
+	// After either the other side does not touch it: a gone waiter is
+	// recycled by Lane.sweep, any other by its goroutine.
+	state   atomic.Uint32
+	role    role
+	verdict verdict
+	level   uint8 // of its Priority
+	in      placement
+	back    int32         // index in a heap, when it is in one
+	victim  int32         // index in line.victims
+	gen     atomic.Uint32 // counts its uses; a copy of an ended Turn has an older one
 	// ch holds at most one token: "look again". A stale token costs one look.
-	ch    chan struct{}
-	gen   atomic.Uint32 // counts its uses; a copy of an ended Turn has an older one
-	timer *time.Timer   // for back-off; made when first needed
+	ch chan struct{}
 
 	prev, next *waiter // list
-	link       *waiter // chain of those to wake
-	list       *list
+	link       *waiter // chain of those to wake, or of those gone
+	key        *keyed
 	v          *view
 	seq        uint64        // place in the lane's order, kept for ever
 	arrived    time.Duration // on the buffer's clock
-	deadline   time.Duration // of its context, 0 for none
-	bytes      int64
-	outage     time.Duration // for failOutage
-	tries      uint32        // for back-off
-	role       role
-	verdict    verdict
-	unit       bool
+	// deadline is that of its context, 0 for none; with failOutage, how long
+	// the outage was.
+	deadline time.Duration
+	bytes    int64
 }
 
 const (
 	stateWaiting = iota
+	stateClaimed
 	stateDecided
+	stateGone
 )
+
+// claim takes the decision from w's goroutine, unless that has gone.
+func (w *waiter) claim() bool { return w.state.CompareAndSwap(stateWaiting, stateClaimed) }
 
 func (w *waiter) wake() {
 	select {
 	case w.ch <- struct{}{}:
 	default: // a token is there already
 	}
-}
-
-// list is an intrusive list ordered by waiter.seq.
-type list struct {
-	head, tail *waiter
-	n          int
-}
-
-// insert puts w at the place its seq says. Newcomers go to the tail in O(1); a
-// request put back passes only those put back before it.
-func (l *list) insert(w *waiter) {
-	w.list = l
-	l.n++
-	at := l.tail // insert after at
-	if at != nil && at.seq > w.seq {
-		at = nil
-		for c := l.head; c.seq < w.seq; c = c.next {
-			at = c
-		}
-	}
-	w.prev = at
-	if at == nil {
-		w.next, l.head = l.head, w
-	} else {
-		w.next, at.next = at.next, w
-	}
-	if w.next == nil {
-		l.tail = w
-	} else {
-		w.next.prev = w
-	}
-}
-
-// remove takes w out in O(1).
-func (l *list) remove(w *waiter) {
-	if w.prev == nil {
-		l.head = w.next
-	} else {
-		w.prev.next = w.next
-	}
-	if w.next == nil {
-		l.tail = w.prev
-	} else {
-		w.next.prev = w.prev
-	}
-	w.prev, w.next, w.list = nil, nil, nil
-	l.n--
 }
 
 // effects are what a step under Lane.mu leaves to be done after it is
@@ -146,6 +108,11 @@ func (fx *effects) decide(w *waiter, v verdict) {
 func (fx *effects) apply(l *Lane) {
 	for w := fx.first; w != nil; {
 		next := w.link // before the store: after it w is its goroutine's
+		if w.role == roleGhost {
+			l.bury(w)
+			w = next
+			continue
+		}
 		w.state.Store(stateDecided)
 		w.wake()
 		w = next

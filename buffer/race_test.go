@@ -6,6 +6,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -88,4 +89,94 @@ func TestNothingIsHeldOnceCloseHasReturned(t *testing.T) {
 			require.Zero(t, l.Snapshot().Bytes)
 		}
 	})
+}
+
+// TestCancelsRacingWithEverythingLeaveExactAccounts cancels requests while they
+// are held, evicted, released and refused, and then fills the buffer to its last
+// place: not one was lost, nor given back twice.
+func TestCancelsRacingWithEverythingLeaveExactAccounts(t *testing.T) {
+	for _, o := range []buffer.Overflow{buffer.RejectNew, buffer.EvictOldest, buffer.EvictLowestPriority, buffer.EvictNearestDeadline} {
+		t.Run(o.String(), func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				const size, workers, each, changes = 40, 16, 150, 150
+				b, err := buffer.New(buffer.Config{MaxHeld: size, MaxBytes: 1000, Overflow: o, Share: buffer.Share{Held: 10, Bytes: 100, Lanes: 2}})
+				require.NoError(t, err)
+				lanes := []*buffer.Lane{b.Lane("a"), b.Lane("b")}
+				var served atomic.Uint64
+				served.Store(1)
+				var wg, changing sync.WaitGroup
+				observe := func(r leadership.Record) {
+					for _, l := range lanes {
+						l.Observe(r)
+					}
+				}
+				observe(routed(1, lead("n1", 1)))
+				changing.Go(func() {
+					for n := uint64(2); n < 2+changes; n++ {
+						observe(intent(2*n, lead("n1", n-1), n, leadership.Holding, time.Second))
+						served.Store(n)
+						time.Sleep(time.Microsecond)
+						observe(routed(2*n+1, lead("n1", n)))
+						time.Sleep(time.Microsecond)
+					}
+				})
+				for i := range workers {
+					wg.Go(func() {
+						var calls sync.WaitGroup
+						for j := range each {
+							lane, key := (i+j)%2, (i*j)%3
+							ctx, cancel := context.WithDeadline(bg, time.Now().Add(time.Duration(j+1)*time.Second))
+							calls.Go(func() {
+								err := lanes[lane].Do(ctx, buffer.Request{Unit: true, Bytes: int64(j % 20), Key: []string{"", "x", "y"}[key], Priority: buffer.Priority(j % 3)},
+									func(_ context.Context, to leadership.Leadership, _ string) error {
+										if now := served.Load(); now != to.Term.Num {
+											return &leadership.Refusal{Term: to.Term, Until: term(now)}
+										}
+										return nil
+									})
+								if err != nil && !leadership.NotExecuted(err) {
+									t.Error(err)
+								}
+							})
+							if j%3 == 0 {
+								calls.Go(cancel)
+							} else {
+								defer cancel()
+							}
+							if j%10 == 0 {
+								time.Sleep(time.Microsecond)
+							}
+						}
+						calls.Wait()
+					})
+				}
+				wg.Wait()
+				changing.Wait()
+				for _, l := range lanes {
+					s := l.Snapshot()
+					require.Zero(t, s.Held)
+					require.Zero(t, s.Retrying)
+					require.Zero(t, s.Bytes)
+				}
+				observe(intent(1e6, lead("n1", 1e5), 1e6, leadership.Holding, time.Hour))
+				observe(intent(1e6+1, lead("n1", 1e5), 1e6+1, leadership.Holding, time.Hour))
+				ctx, cancel := context.WithCancel(bg)
+				for range 3 * size {
+					wg.Go(func() { _ = lanes[0].Do(ctx, buffer.Request{Unit: true, Bytes: 1}, nop) })
+				}
+				synctest.Wait()
+				require.Equal(t, size-10, lanes[0].Snapshot().Held)
+				for range 3 * size {
+					wg.Go(func() { _ = lanes[1].Do(ctx, buffer.Request{Unit: true, Bytes: 10}, nop) })
+				}
+				synctest.Wait()
+				require.Equal(t, 10, lanes[1].Snapshot().Held)
+				require.Equal(t, size, b.Stats().Held)
+				cancel()
+				wg.Wait()
+				require.Zero(t, b.Stats().Held)
+				require.Zero(t, b.Stats().Bytes)
+			})
+		})
+	}
 }

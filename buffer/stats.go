@@ -17,6 +17,11 @@ type Counters struct {
 	// Overflow, Evicted, Expired, Outage, Canceled and Closed count requests
 	// by the error that ended them; Canceled includes those refused early.
 	Overflow, Evicted, Expired, Outage, Canceled, Closed uint64
+	// Passed is how many requests PassThrough let through.
+	Passed uint64
+	// Hidden is how many errors that prove non-execution callers got in a dry
+	// run, and would not have got without it.
+	Hidden uint64
 	// Leaked is how many errors of unknown outcome callers got while the
 	// leadership was changing: what a change cost that holding could not hide.
 	Leaked uint64
@@ -35,6 +40,8 @@ func (c *Counters) add(o Counters) {
 	c.Outage += o.Outage
 	c.Canceled += o.Canceled
 	c.Closed += o.Closed
+	c.Passed += o.Passed
+	c.Hidden += o.Hidden
 	c.Leaked += o.Leaked
 	c.Stale += o.Stale
 }
@@ -71,7 +78,7 @@ type Snapshot struct {
 	Held, Retrying, Running, Peak int
 	// Bytes is the sum of Request.Bytes of all of them.
 	Bytes int64
-	// HeadAge is how long the first in the queue has been held, OutageAge how
+	// HeadAge is how long the oldest in the queue has been held, OutageAge how
 	// long the lane has been holding since a leader last answered; 0 for none.
 	HeadAge, OutageAge time.Duration
 	// Refused is the highest term a refusal told to wait for, zero for none.
@@ -81,16 +88,17 @@ type Snapshot struct {
 
 // Snapshot returns the state of the lane.
 func (l *Lane) Snapshot() Snapshot {
-	l.mu.Lock()
+	l.lock()
 	defer l.mu.Unlock()
+	l.sweep()
 	now := l.b.now()
 	s := Snapshot{
 		Lane: l.key, State: l.mode, Flushing: l.flushing, Leadership: l.cur, Addr: l.addr,
 		Held: l.q.n, Retrying: l.retry.n, Running: l.running, Peak: l.peak,
 		Bytes: l.bytes, Refused: l.refused, Counters: l.n,
 	}
-	if l.q.head != nil {
-		s.HeadAge = now - l.q.head.arrived
+	if h := l.q.oldest(); h != nil {
+		s.HeadAge = now - h.arrived
 	}
 	if l.outageOn {
 		s.OutageAge = now - l.outageAt

@@ -6,7 +6,7 @@ import "math"
 // says, until resume: it may not send as a member of a barrier.
 func (l *Lane) suspend() {
 	var fx effects
-	l.mu.Lock()
+	l.lock()
 	if !l.suspended && l.mode != Closed {
 		l.suspended = true
 		now := l.b.now()
@@ -20,7 +20,7 @@ func (l *Lane) suspend() {
 // resume ends a suspension. What was held goes out as after any other hold.
 func (l *Lane) resume() {
 	var fx effects
-	l.mu.Lock()
+	l.lock()
 	if l.suspended {
 		l.suspended, l.decided = false, false
 		l.step(l.b.now(), &fx)

@@ -2,6 +2,7 @@ package buffer
 
 import (
 	"context"
+	"time"
 
 	"github.com/tenure-go/tenure/leadership"
 )
@@ -59,7 +60,9 @@ type Turn struct {
 	// is somebody else's by now.
 	gen      uint32
 	retries  uint32
-	unknown  bool // some try may have been executed
+	dials    uint32        // failed ones in a row
+	began    time.Duration // when it was released, if it was held
+	unknown  bool          // some try may have been executed
 	answered bool
 	over     bool
 	kept     bool // the lane keeps something of it: it was held, or is counted
@@ -76,7 +79,7 @@ func (l *Lane) Enter(ctx context.Context, req Request) (t Turn, err error) {
 
 func (t *Turn) start(ctx context.Context, l *Lane) error {
 	v := l.view.Load()
-	if t.req.Bytes < 0 || !v.passes(t.req.Unit) {
+	if t.req.Bytes < 0 || !v.passes(t.req.Unit) || !t.req.Priority.known() {
 		return t.wait(ctx, l)
 	}
 	t.v = v
@@ -93,21 +96,27 @@ func (t *Turn) start(ctx context.Context, l *Lane) error {
 func (t *Turn) wait(ctx context.Context, l *Lane) error {
 	c := call{ctx: ctx, req: t.req}
 	*t = Turn{}
-	if c.req.Bytes < 0 {
+	if c.req.Bytes < 0 || !c.req.Priority.known() {
 		return l.badRequest(c.req)
 	}
-	v, err := l.next(&c)
-	if err != nil {
+	if l.b.cfg.DryRun {
+		l.haunt(&c)
+		t.v, t.req, t.kept = c.v, c.req, true
+		return nil
+	}
+	if err := l.next(&c); err != nil {
 		return err
 	}
-	t.v, t.req = v, c.req
-	t.take(c.w)
+	t.take(&c)
 	return nil
 }
 
-func (t *Turn) take(w *waiter) {
+// take takes over what a wait has left.
+func (t *Turn) take(c *call) {
+	w := c.w
+	t.v, t.req, t.dials, t.began = c.v, c.req, c.dials, c.began
 	t.w = w
-	t.kept = w != nil || t.v.gate != nil
+	t.kept = w != nil || t.v.gate != nil || t.v.final
 	if w != nil {
 		t.gen = w.gen.Load()
 	}
@@ -150,24 +159,28 @@ func (t *Turn) Retry(ctx context.Context, err error) error {
 		return t.misused(err)
 	}
 	l := t.v.lane
-	c := call{ctx: ctx, req: t.req, w: t.w, v: t.v, err: err, class: l.b.classify(err), tries: int(t.retries) + 1, unknown: t.unknown}
+	if l.b.cfg.DryRun {
+		t.done(err)
+		return err
+	}
+	c := call{ctx: ctx, req: t.req, w: t.w, v: t.v, err: err, class: l.b.classify(err),
+		tries: int(t.retries) + 1, dials: t.dials, began: t.began, unknown: t.unknown}
 	again := c.class == NotSentYet || c.class == Refused
 	if c.class == MaybeExecuted && c.req.Idempotent && ctx.Err() == nil {
 		c.unknown, again = true, true
 	}
-	if !again {
+	if !again || c.v.final { // see PassThrough
 		t.over = true
 		l.finish(&c, c.class)
 		l.uncount(c.v)
 		return err
 	}
-	v, werr := l.next(&c)
-	if werr != nil {
+	if werr := l.next(&c); werr != nil {
 		t.over = true
 		return werr
 	}
-	t.v, t.retries, t.unknown, t.answered = v, uint32(c.tries), c.unknown, false
-	t.take(c.w)
+	t.retries, t.unknown, t.answered = uint32(c.tries), c.unknown, false
+	t.take(&c)
 	return nil
 }
 
@@ -193,7 +206,7 @@ func (t *Turn) Answered() {
 	}
 	t.answered = true
 	if t.w != nil {
-		c := call{req: t.req, w: t.w, v: t.v}
+		c := call{req: t.req, w: t.w, v: t.v, began: t.began}
 		t.w = nil
 		t.v.lane.finish(&c, Answered)
 	}
@@ -212,7 +225,7 @@ func (t *Turn) Done(err error) {
 }
 
 func (t *Turn) done(err error) {
-	if err == nil && t.w == nil && !t.over && t.v != nil {
+	if err == nil && t.w == nil && !t.over && t.v != nil && !t.v.final {
 		t.over = true
 		t.v.lane.uncount(t.v)
 		return
@@ -221,12 +234,16 @@ func (t *Turn) done(err error) {
 		return
 	}
 	t.over = true
-	if t.w != nil || err != nil {
-		c := call{req: t.req, w: t.w, v: t.v, err: err, class: Answered}
+	if t.w != nil || err != nil || t.v.final {
+		c := call{req: t.req, w: t.w, v: t.v, began: t.began, err: err, class: Answered}
 		if err != nil {
 			c.class = t.v.lane.b.classify(err)
 		}
-		t.v.lane.finish(&c, c.class)
+		if t.v.lane.b.cfg.DryRun {
+			t.v.lane.seen(&c)
+		} else {
+			t.v.lane.finish(&c, c.class)
+		}
 	}
 	t.v.lane.uncount(t.v)
 }
@@ -243,7 +260,7 @@ func (l *Lane) Leader() (leadership.Leadership, string) {
 // level, not an event: take the channel, look, then wait. Several changes may
 // be one close.
 func (l *Lane) Changed() <-chan struct{} {
-	l.mu.Lock()
+	l.lock()
 	defer l.mu.Unlock()
 	if l.changed == nil {
 		l.changed = make(chan struct{})
@@ -254,7 +271,7 @@ func (l *Lane) Changed() <-chan struct{} {
 // Announced returns the term of the announced change that the lane holds for,
 // zero for none.
 func (l *Lane) Announced() leadership.Term {
-	l.mu.Lock()
+	l.lock()
 	defer l.mu.Unlock()
 	return l.told
 }

@@ -16,13 +16,20 @@ type call struct {
 	err     error   // of the last try
 	class   Class
 	tries   int
-	unknown bool // some try may have been executed
+	dials   uint32        // failed ones in a row, for back-off
+	arrived time.Duration // first hold, on the buffer's clock
+	began   time.Duration // last try that was released
+
+	// What ctx said before the lane's lock was taken for this place.
+	ended    bool
+	deadline time.Duration // 0 for none
+	unknown  bool          // some try may have been executed
 }
 
 // slow is Do from the first failure, or the first need to hold or count, to
 // its end.
-func (l *Lane) slow(ctx context.Context, req Request, fn func(context.Context, leadership.Leadership, string) error, v *view, err error) error {
-	t := Turn{v: v, req: req, kept: true}
+func (l *Lane) slow(ctx context.Context, req *Request, fn func(context.Context, leadership.Leadership, string) error, v *view, err error) error {
+	t := Turn{v: v, req: *req, kept: true}
 	if v == nil {
 		if werr := t.wait(ctx, l); werr != nil {
 			return werr
@@ -30,16 +37,25 @@ func (l *Lane) slow(ctx context.Context, req Request, fn func(context.Context, l
 	}
 	defer t.abandon()
 	if v == nil {
-		err = fn(ctx, t.v.lead, t.v.addr)
+		err = try(ctx, &t, fn)
 	}
 	for err != nil {
 		if err = t.Retry(ctx, err); err != nil {
 			return err
 		}
-		err = fn(ctx, t.v.lead, t.v.addr)
+		err = try(ctx, &t, fn)
 	}
 	t.Done(nil)
 	return nil
+}
+
+// try runs fn. It is out of line so that what it needs is off the stack while
+// the call waits: a goroutine that only waits should not have to grow its stack
+// for it.
+//
+//go:noinline
+func try(ctx context.Context, t *Turn, fn func(context.Context, leadership.Leadership, string) error) error {
+	return fn(ctx, t.v.lead, t.v.addr)
 }
 
 // abandon ends a turn whose request function panicked.
@@ -57,24 +73,29 @@ func (l *Lane) finish(c *call, class Class) {
 		}
 	}
 	held := c.w != nil
-	if !held {
-		if class != Refused {
-			return
-		}
+	switch {
+	case held || c.v.final:
+	case class == Refused:
 		c.w = l.pool.Get().(*waiter) // only to say what was refused
-		c.w.unit, c.w.role = c.req.Unit, roleNone
+		c.w.role = roleNone
+	default:
+		return
 	}
 	w := c.w
 	var fx effects
-	l.mu.Lock()
+	l.lock()
 	now := l.b.now()
 	switch {
 	case l.mode == Closed:
+	case c.v.final:
+		if class == Answered && c.v.lead.Term == l.cur.Term {
+			l.answered(c.v.seen, c.v.knew)
+		}
 	case class == Refused:
-		l.failure(now, c, w, &fx)
+		l.failed(now, c, w, &fx)
 	case w.role == roleNone:
 	case class == Answered:
-		l.success(now, w, c.v)
+		l.success(now, c, &fx)
 	case w.role == roleProbe:
 		l.nextProbe = now + l.backoff()
 	}
@@ -90,11 +111,14 @@ func (l *Lane) finish(c *call, class Class) {
 	l.news(&fx)
 	l.mu.Unlock()
 	fx.apply(l)
-	l.recycle(c)
+	if w != nil {
+		l.recycle(c)
+	}
 }
 
 // success takes in that a released request was answered under v.
-func (l *Lane) success(now time.Duration, w *waiter, v *view) {
+func (l *Lane) success(now time.Duration, c *call, fx *effects) {
+	w, v := c.w, c.v
 	if l.cur.Term.Less(v.lead.Term) {
 		l.learn(v.lead, v.addr)
 	} else if v.lead.Term.Less(l.cur.Term) {
@@ -104,18 +128,24 @@ func (l *Lane) success(now time.Duration, w *waiter, v *view) {
 		if l.flushing || l.mode == Serving {
 			l.outageOn, l.open = false, false
 		}
-		if l.answered++; l.flushing && l.answered >= l.width {
-			l.widen(now)
+		if l.flushing && v.epoch >= l.ramp.cut {
+			l.answeredIn(now, now-c.began, fx)
 		}
 		return
 	}
+	l.answered(l.probeSeen, l.probeKnew)
+}
+
+// answered ends what held the lane when a request was sent that the leader of
+// now answered: an announcement seen and a refusal known then. What came after
+// it was sent is not answered by it.
+func (l *Lane) answered(seen, knew leadership.Term) {
 	l.decided = false
-	l.paused, l.tries, l.outageOn, l.open = false, 0, false, false
-	// What came after the probe was sent is not answered by it.
-	if l.refused.Compare(l.probeKnew) <= 0 {
+	l.paused, l.tries, l.outageOn, l.open, l.passing = false, 0, false, false, false
+	if l.refused.Compare(knew) <= 0 {
 		l.refused, l.hint = leadership.Term{}, leadership.Leadership{}
 	}
-	l.cleared = leadership.MaxTerm(l.cleared, l.probeSeen)
+	l.cleared = leadership.MaxTerm(l.cleared, seen)
 }
 
 // freeSlot ends what w was released for.
@@ -147,75 +177,115 @@ func (l *Lane) recycle(c *call) {
 	l.pool.Put(w)
 }
 
-// next blocks until the call may run, and returns the view to run it by, or
-// the error that ends it.
-func (l *Lane) next(c *call) (*view, error) {
-	tried := c.v
+// next blocks until the call may run by c.v, or returns the error that ends it.
+func (l *Lane) next(c *call) error {
 	for {
-		var fx effects
-		fresh := c.w == nil
-		if fresh {
-			c.w = l.pool.Get().(*waiter)
-		}
-		w := c.w
-		l.mu.Lock()
-		now := l.b.now()
-		v, why, pause := l.place(now, c, w, fresh, &fx)
-		l.mu.Unlock()
-		fx.apply(l)
-		if tried != nil {
-			l.uncount(tried)
-			tried = nil
-		}
-		switch {
-		case why != undecided:
-			return nil, l.fail(c, why)
-		case v != nil:
-			if fresh {
-				l.recycle(c)
+		why, pause := l.enqueue(c)
+		if why == undecided {
+			if pause > 0 || l.driver.Load() == c.w {
+				why = l.watch(c, pause)
+			} else {
+				why = l.wait(c)
 			}
-			return v, nil
-		}
-		why = l.wait(c, w, pause)
-		if why == run && w.role == roleProbe && l.b.cfg.Probe != nil && c.ctx.Err() == nil {
-			why = l.inquire(c)
+			if why == run {
+				why = l.start(c)
+			}
 		}
 		switch why {
 		case run:
-			if c.ctx.Err() != nil {
-				l.giveBack(w) // the next one can use the turn
-				return nil, l.fail(c, failCanceled)
-			}
-			if h := l.b.cfg.Hooks.Waited; h != nil {
-				h(l.key, l.b.now()-w.arrived, nil)
-			}
-			return w.v, nil
+			return nil
 		case reroute:
 			// It left the list of those that back off, or has probed: its last
 			// failure has been dealt with.
 			c.v = nil
 		default:
-			return nil, l.fail(c, why)
+			return l.fail(c, why)
 		}
 	}
 }
 
-// wait blocks until somebody decides w's fate, its own back-off is over, or
-// its context ends.
-func (l *Lane) wait(c *call, w *waiter, pause time.Duration) verdict {
+// enqueue finds the call a place, see place.
+//
+//go:noinline
+func (l *Lane) enqueue(c *call) (why verdict, pause time.Duration) {
+	var fx effects
+	fresh, tried := c.w == nil, c.v
+	if fresh {
+		c.w = l.pool.Get().(*waiter)
+	}
+	c.ended = c.ctx.Err() != nil
+	if d, ok := c.ctx.Deadline(); ok {
+		c.deadline = d.Sub(l.b.epoch)
+	}
+	l.lock()
+	v, why, pause := l.place(l.b.now(), c, c.w, fresh, &fx)
+	l.mu.Unlock()
+	fx.apply(l)
+	if tried != nil {
+		l.uncount(tried)
+	}
+	c.arrived = c.w.arrived
+	if v != nil {
+		c.v, why = v, run
+		if fresh {
+			l.recycle(c)
+		}
+	}
+	return why, pause
+}
+
+// start takes the turn of a released request, or gives it back when its
+// context has ended.
+//
+//go:noinline
+func (l *Lane) start(c *call) verdict {
+	if c.ctx.Err() != nil {
+		l.giveBack(c.w) // the next one can use the turn
+		return failCanceled
+	}
+	if c.w.role == roleProbe && l.b.cfg.Probe != nil {
+		return l.inquire(c)
+	}
+	if h := l.b.cfg.Hooks.Waited; h != nil {
+		h(l.key, l.b.now()-c.arrived, nil)
+	}
+	c.v, c.began = c.w.v, l.b.now()
+	return run
+}
+
+// wait blocks until somebody decides the fate of the call's waiter, or its
+// context ends. After failGone the waiter is not the caller's any more.
+func (l *Lane) wait(c *call) verdict {
+	w := c.w
+	for w.state.Load() != stateDecided {
+		select {
+		case <-w.ch:
+			if l.driver.Load() == w {
+				return l.watch(c, 0)
+			}
+		case <-c.ctx.Done():
+			if l.abandon(c) {
+				return failGone
+			}
+			<-w.ch // decided, and about to be told
+		}
+	}
+	return w.verdict
+}
+
+// watch is wait for a call that watches the lane's timer as well, or that backs
+// off.
+func (l *Lane) watch(c *call, pause time.Duration) verdict {
 	var own <-chan time.Time
 	if pause > 0 {
-		if w.timer == nil {
-			w.timer = time.NewTimer(pause)
-		} else {
-			w.timer.Reset(pause)
-		}
-		defer w.timer.Stop()
-		own = w.timer.C
+		timer := time.NewTimer(pause)
+		defer timer.Stop()
+		own = timer.C
 	}
+	w := c.w
 	for w.state.Load() != stateDecided {
 		var tick <-chan time.Time
-		if w.driving.Load() {
+		if l.driver.Load() == w {
 			tick = l.timer.C
 		}
 		select {
@@ -224,50 +294,46 @@ func (l *Lane) wait(c *call, w *waiter, pause time.Duration) verdict {
 			l.tick()
 		case <-own:
 			own = nil
-			l.leave(w, reroute)
+			if l.rested(w) {
+				return reroute
+			}
 		case <-c.ctx.Done():
-			l.leave(w, failCanceled)
+			if l.abandon(c) {
+				return failGone
+			}
+			<-w.ch
 		}
 	}
 	return w.verdict
 }
 
-// leave takes w out of its list for a reason of its own, unless its fate was
-// decided before. Either way it is published when leave returns.
-func (l *Lane) leave(w *waiter, why verdict) {
-	var fx effects
-	l.mu.Lock()
-	if w.list == nil {
-		l.mu.Unlock()
-		for w.state.Load() != stateDecided {
-			<-w.ch
-		}
-		return
+// abandon gives the call's waiter up to the lane, unless it was decided before.
+//
+//go:noinline
+func (l *Lane) abandon(c *call) bool {
+	if !c.w.state.CompareAndSwap(stateWaiting, stateGone) {
+		return false
 	}
-	q := w.list == &l.q
-	w.list.remove(w)
-	w.verdict = why
-	w.state.Store(stateDecided)
-	if why > reroute {
-		l.forget(w)
-		l.tally(why)
+	l.depart(c.w)
+	c.w = nil
+	return true
+}
+
+// rested ends w's back-off, unless its fate was decided before.
+func (l *Lane) rested(w *waiter) bool {
+	l.lock()
+	defer l.mu.Unlock()
+	if w.in != inRetry {
+		return false
 	}
-	drove := l.driver == w
-	if drove {
-		l.driver = nil
-		w.driving.Store(false)
-	}
-	if q && (drove || l.q.head == nil) {
-		l.step(l.b.now(), &fx)
-	}
-	l.mu.Unlock()
-	fx.apply(l)
+	l.unlist(w)
+	return true
 }
 
 // giveBack returns the turn of a released request whose context has ended.
 func (l *Lane) giveBack(w *waiter) {
 	var fx effects
-	l.mu.Lock()
+	l.lock()
 	counted := w.role != roleProbe || l.b.cfg.Probe == nil
 	l.freeSlot(w, w.v)
 	l.forget(w)
@@ -285,30 +351,40 @@ func (l *Lane) giveBack(w *waiter) {
 // fail makes the error of a call that ends without being run (again), and
 // lets go of its waiter.
 func (l *Lane) fail(c *call, why verdict) error {
-	w := c.w
-	h := Wait{Lane: l.key, Waited: l.b.now() - w.arrived, Tries: c.tries, Unknown: c.unknown, Last: c.err}
-	outage := w.outage
-	l.recycle(c)
-	var err error
-	switch why {
-	case failAge:
-		err = &AgeError{h, l.b.cfg.MaxAge}
-	case failOutage:
-		err = &OutageError{h, outage}
-	case failEvicted, failFull:
-		s := l.Snapshot()
-		err = &OverflowError{Wait: h, Evicted: why == failEvicted, Held: s.Held, Bytes: s.Bytes}
-	case failClosed:
-		err = &ClosedError{h}
-	default:
-		e := &CanceledError{Wait: h, Err: c.ctx.Err(), Cause: context.Cause(c.ctx)}
-		if e.Err == nil {
-			e.Err = context.DeadlineExceeded
-		}
-		err = e
+	waited := l.b.now() - c.arrived
+	err := l.failure(c, why, waited)
+	if c.w != nil {
+		l.recycle(c)
 	}
 	if hook := l.b.cfg.Hooks.Waited; hook != nil {
-		hook(l.key, h.Waited, err)
+		hook(l.key, waited, err)
 	}
 	return err
+}
+
+// failure makes that error. Its frame is kept off the stacks of those that
+// wait.
+//
+//go:noinline
+func (l *Lane) failure(c *call, why verdict, waited time.Duration) error {
+	h := Wait{Lane: l.key, Waited: waited, Tries: c.tries, Unknown: c.unknown, Last: c.err}
+	switch why {
+	case failAge:
+		return &AgeError{h, l.b.cfg.MaxAge}
+	case failOutage:
+		return &OutageError{h, c.w.deadline}
+	case failEvicted, failFull:
+		e := &OverflowError{Wait: h, Evicted: why == failEvicted}
+		l.lock()
+		e.Held, e.Bytes = l.q.n, l.bytes
+		l.mu.Unlock()
+		return e
+	case failClosed:
+		return &ClosedError{h}
+	}
+	e := &CanceledError{Wait: h, Err: c.ctx.Err(), Cause: context.Cause(c.ctx)}
+	if e.Err == nil {
+		e.Err = context.DeadlineExceeded
+	}
+	return e
 }

@@ -73,6 +73,13 @@
 // flag then, and should it be later than that, so is the opening. Contexts that
 // were cancelled and units that were ended are not revived by an undo.
 //
+// # HTTP
+//
+// Handler and Middleware admit requests; HTTPServer ends a net/http server with
+// its gate: it announces while it accepts, drains, and then lets each connection
+// end by its own reader. OnSignal ties it to SIGTERM. RefusalOf turns a response
+// into the proof.
+//
 // # Cost
 //
 // An entry and its exit are two atomic operations on one word. Gate.Enter counts

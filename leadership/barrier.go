@@ -115,7 +115,7 @@ const (
 type RouterLease struct {
 	Router RouterID
 	// Session tells this run of the router from an earlier one of the same
-	// name, whose acks must not count for it: 1 to 64 characters, another one
+	// name, whose acks must not count for it: 1 to 64 bytes of UTF-8, another one
 	// for each start of the process.
 	Session string
 	// TTL is how long after its last renewal the router is counted as alive,
@@ -135,8 +135,8 @@ func (l RouterLease) Renew() time.Duration { return l.TTL / 4 }
 // Validate returns nil, or a *RouterLeaseError.
 func (l RouterLease) Validate() error {
 	switch {
-	case l.Session == "" || len(l.Session) > 64:
-		return &RouterLeaseError{"Session", "want 1 to 64 characters"}
+	case l.Session == "" || len(l.Session) > 64 || strings.ToValidUTF8(l.Session, "") != l.Session:
+		return &RouterLeaseError{"Session", "want 1 to 64 bytes of UTF-8"}
 	case l.TTL < MinRouterTTL || l.TTL > MaxRouterTTL:
 		return &RouterLeaseError{"TTL", fmt.Sprintf("%s: want %s to %s", l.TTL, MinRouterTTL, MaxRouterTTL)}
 	}

@@ -51,10 +51,14 @@ func checkName(what, name string, isNil bool) error {
 	if isNil {
 		return &TextError{What: what, Text: name, Reason: "the parse function is nil"}
 	}
-	if name == "" || strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+	if !validName(name) {
 		return &TextError{What: what, Text: clip(name), Reason: "the name must match [a-z0-9-]+"}
 	}
 	return nil
+}
+
+func validName(s string) bool {
+	return s != "" && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
 }
 
 func builtinPolicy(name string) bool {
@@ -179,10 +183,19 @@ func (c *Catalog) ParsePosition(s string) (Position, error) {
 	if err != nil {
 		return bad(err.Error())
 	}
+	if !validName(kind) || strings.ToValidUTF8(point, "") != point {
+		// Such a text does not survive JSON, so it would not come back.
+		return bad("the kind must match [a-z0-9-]+ and the point be UTF-8")
+	}
 	p := Position{Term: t}
 	switch {
 	case kind == (LogPoint{}).Kind():
-		p.Point, err = ParseLogPoint(point)
+		var at LogPoint
+		at, err = ParseLogPoint(point)
+		if n := len(at.Eras); n > 0 && at.Eras[n-1].Term != t {
+			return bad("its term is not that of the last era")
+		}
+		p.Point = at
 	case c != nil && c.points[kind] != nil:
 		p.Point, err = c.points[kind](point)
 	default:

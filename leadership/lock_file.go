@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -102,19 +101,18 @@ func encodeFile(magic string, v any) ([]byte, error) {
 	return durable.Frame(magic, append(body, '\n')), nil
 }
 
-// decodeFile is the inverse of encodeFile and refuses everything else.
+// decodeFile takes only the exact bytes that encodeFile makes of what it puts
+// into v.
 func decodeFile(magic string, b []byte, v any) error {
 	body, err := durable.Unframe(magic, b)
 	if err != nil {
 		return err
 	}
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
+	if err := json.Unmarshal(body, v); err != nil {
 		return err
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return errors.New("something follows the record")
+	if again, err := encodeFile(magic, v); err != nil || !bytes.Equal(again, b) {
+		return errors.New("it is not in canonical form")
 	}
 	return nil
 }

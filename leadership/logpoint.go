@@ -82,9 +82,9 @@ func ParseLogPoint(s string) (LogPoint, error) {
 		return LogPoint{}, &TextError{What: "log point", Text: clip(s), Reason: reason}
 	}
 	parts := strings.Split(s, "/")
-	index, err := strconv.ParseUint(parts[0], 10, 64)
-	if err != nil {
-		return bad("the index is not a number")
+	index, ok := parseNum(parts[0])
+	if !ok {
+		return bad("the index is not a canonical decimal number")
 	}
 	p := LogPoint{Index: index}
 	for _, part := range parts[1:] {
@@ -93,10 +93,14 @@ func ParseLogPoint(s string) (LogPoint, error) {
 			return bad(`an era is "TERM:INDEX"`)
 		}
 		e := Era{}
+		var err error
 		if e.Term, err = ParseTerm(text); err != nil {
 			return bad(err.Error())
 		}
-		if e.First, err = strconv.ParseUint(at, 10, 64); err != nil || e.First == 0 || e.First > index {
+		if e.First, ok = parseNum(at); !ok {
+			return bad("an era's first index is not a canonical decimal number")
+		}
+		if e.First == 0 || e.First > index {
 			return bad("an era begins outside the log")
 		}
 		if n := len(p.Eras); n > 0 && (e.First <= p.Eras[n-1].First || !p.Eras[n-1].Term.Less(e.Term)) {

@@ -1,6 +1,8 @@
 package leadership_test
 
 import (
+	"encoding/json"
+	"net/url"
 	"slices"
 	"testing"
 
@@ -104,7 +106,7 @@ func FuzzParseTerm(f *testing.F) {
 }
 
 func FuzzParsePosition(f *testing.F) {
-	for _, s := range []string{"empty", "7.c@log:12", "7.c@log:12/1.a:1/7.c:9", "7.c@", "7.c@gtid:a@", "0@log:0", "7.c@log:3/1.a:4"} {
+	for _, s := range []string{"empty", "7.c@log:12", "7.c@log:12/1.a:1/7.c:9", "7.c@", "7.c@gtid:a@", "0@log:0", "7.c@log:007", "7.c@GT ID:x", "7.c@gtid:\xff", "7.c@:x", "0@", "1.0@log:1/1.1:1", "7.c@log:3/1.a:4"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -115,9 +117,15 @@ func FuzzParsePosition(f *testing.F) {
 			}
 			return
 		}
-		q, err := (*Catalog)(nil).ParsePosition(p.String())
-		if err != nil || q.Rank(p) != Same || q.String() != p.String() {
-			t.Fatalf("%q is read as %q and that as %q, %v", s, p, q, err)
+		if p.String() != s {
+			t.Fatalf("%q is read as %q", s, p)
+		}
+		var q Position
+		if b, err := json.Marshal(p); err != nil || json.Unmarshal(b, &q) != nil || q.String() != s {
+			t.Fatalf("%q comes out of JSON as %q", s, q)
+		}
+		if p.Rank(q) != Same || p.Point != nil && !p.Extends(q) && !p.IsZero() {
+			t.Fatalf("%q is not itself", s)
 		}
 	})
 }
@@ -139,7 +147,7 @@ func FuzzParsePolicy(f *testing.F) {
 }
 
 func FuzzRefusal(f *testing.F) {
-	for _, s := range []string{"", "scope=all&term=0&until=0", "leader=n1&reason=a%26b&retry=1s&scope=units&term=3.c&until=4.c", "scope=all&term=0&until=0&retry=-1s"} {
+	for _, s := range []string{"", "scope=all&term=0&until=0", "leader=n1&reason=a%26b&retry=1s&scope=units&term=3.c&until=4.c", "scope=all&term=0&until=0&retry=-1s", "scope=all&scope=units&term=0&until=0", "scope=all&term=0&until=0&some=new", "scope=all&scope=all&term=0&until=0&some=new"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
@@ -149,6 +157,13 @@ func FuzzRefusal(f *testing.F) {
 				t.Fatal("what is no refusal left something behind, or passes for a proof")
 			}
 			return
+		}
+		// Each field once, and none that a later version may mean something by.
+		fields, err := url.ParseQuery(s)
+		for k, v := range fields {
+			if !slices.Contains([]string{"term", "until", "scope", "leader", "reason", "retry"}, k) || len(v) != 1 {
+				t.Fatalf("%q is taken for a refusal with %s=%q, %v", s, k, v, err)
+			}
 		}
 		text, err := r.MarshalText()
 		if err != nil || back.UnmarshalText(text) != nil || back != r {

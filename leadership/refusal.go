@@ -71,8 +71,13 @@ func (r *Refusal) Error() string {
 func (r *Refusal) NotExecuted() bool { return r != nil }
 
 // MarshalText encodes the refusal in one line of URL query form, safe in an
-// HTTP header or a gRPC status detail.
+// HTTP header or a gRPC status detail. It returns a *TextError for what
+// UnmarshalText would not read as the same: a nil Refusal, a Term, Until, Leader
+// or Scope that is not valid. A negative RetryAfter is left out.
 func (r *Refusal) MarshalText() ([]byte, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
 	v := url.Values{}
 	v.Set("term", r.Term.String())
 	v.Set("until", r.Until.String())
@@ -89,12 +94,45 @@ func (r *Refusal) MarshalText() ([]byte, error) {
 	return []byte(v.Encode()), nil
 }
 
-// UnmarshalText is the inverse of MarshalText. A text that is not a refusal
-// is an error and must not be taken as proof of anything.
+func (r *Refusal) check() error {
+	bad := func(reason string) error { return &TextError{What: "refusal", Text: clip(r.Error()), Reason: reason} }
+	if r == nil {
+		return bad("it is nil")
+	}
+	for _, t := range []Term{r.Term, r.Until} {
+		if err := t.Validate(); err != nil && !t.IsZero() {
+			return bad(err.Error())
+		}
+	}
+	if r.Scope > ScopeUnits {
+		return bad("the scope is unknown")
+	}
+	if r.Leader != "" {
+		if err := r.Leader.Validate(); err != nil {
+			return bad(err.Error())
+		}
+	}
+	return nil
+}
+
+// UnmarshalText is the inverse of MarshalText; the order of the fields is free.
+// A text that is not a refusal is a *TextError and must not be taken as proof of
+// anything, and neither must one with a field twice, or with one that is not
+// known here: that may be what takes the proof back.
 func (r *Refusal) UnmarshalText(b []byte) error {
 	v, err := url.ParseQuery(string(b))
 	if err != nil {
 		return &TextError{What: "refusal", Text: clip(string(b)), Reason: err.Error()}
+	}
+	known := 0
+	for _, k := range [...]string{"term", "until", "scope", "leader", "reason", "retry"} {
+		if len(v[k]) > 1 {
+			return &TextError{What: "refusal", Text: clip(string(b)), Reason: k + " is there twice"}
+		}
+		known += len(v[k])
+	}
+	if known != len(v) {
+		return &TextError{What: "refusal", Text: clip(string(b)), Reason: "it has a field that is not known"}
 	}
 	var out Refusal
 	if out.Term, err = ParseTerm(v.Get("term")); err != nil {

@@ -131,9 +131,23 @@ func (f *FileRegistry) decode(b []byte) (Record, error) {
 	return r, nil
 }
 
-func encodeRecord(r Record) ([]byte, error) { return encodeFile(fileMagic, r) }
+// encodeRecord refuses what would not be read back as it is: it must not take
+// the place of a record that is.
+func encodeRecord(r Record) ([]byte, error) {
+	b, err := encodeFile(fileMagic, r)
+	if err != nil {
+		return nil, err
+	}
+	// A term that is not valid has no readable text, and JSON replaces what is
+	// not UTF-8.
+	if _, err := decodeRecord(b); err != nil {
+		return nil, &TransitionError{Step: "store this record", Reason: "it would not be read back as it is: " + err.Error()}
+	}
+	return b, nil
+}
 
-// decodeRecord is the inverse of encodeRecord and refuses everything else.
+// decodeRecord takes only the exact bytes that encodeRecord makes of the Record
+// it returns.
 func decodeRecord(b []byte) (Record, error) {
 	var r Record
 	if err := decodeFile(fileMagic, b, &r); err != nil {

@@ -124,8 +124,8 @@ func ParseTerm(s string) (Term, error) {
 	if !ok {
 		return Term{}, &TermError{Text: clip(s), Reason: `want "NUM.PROPOSER"`}
 	}
-	n, err := strconv.ParseUint(num, 10, 64)
-	if err != nil || strconv.FormatUint(n, 10) != num {
+	n, ok := parseNum(num)
+	if !ok {
 		return Term{}, &TermError{Text: clip(s), Reason: "NUM is not a canonical decimal number"}
 	}
 	t := Term{Num: n, Proposer: proposer}
@@ -133,6 +133,13 @@ func ParseTerm(s string) (Term, error) {
 		return Term{}, err
 	}
 	return t, nil
+}
+
+// parseNum reads a decimal number, in canonical form only: one number has one
+// text, so that texts can be compared.
+func parseNum(s string) (uint64, bool) {
+	n, err := strconv.ParseUint(s, 10, 64)
+	return n, err == nil && strconv.FormatUint(n, 10) == s
 }
 
 // MarshalText implements encoding.TextMarshaler with the text of String.

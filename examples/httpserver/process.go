@@ -6,14 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"time"
 
+	"github.com/tenure-go/tenure/examples/internal/loadtest"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -48,32 +47,11 @@ func newDeployment(dir string, plain bool) (*deployment, error) {
 		if err := os.MkdirAll(filepath.Join(dir, string(id)), 0o700); err != nil {
 			return nil, err
 		}
-		if d.addrs[id], err = freeAddr(d.addrs); err != nil {
+		if d.addrs[id], err = loadtest.FreeAddr(d.addrs); err != nil {
 			return nil, err
 		}
 	}
 	return d, nil
-}
-
-// freeAddr picks a port below those that the system hands out to outgoing
-// connections: a backend that is started again must find its port again.
-func freeAddr(taken map[leadership.NodeID]string) (string, error) {
-	var err error
-	for range 200 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
-		used := false
-		for _, a := range taken {
-			used = used || a == addr
-		}
-		if used {
-			continue
-		}
-		var ln net.Listener
-		if ln, err = net.Listen("tcp", addr); err == nil {
-			return addr, ln.Close()
-		}
-	}
-	return "", fmt.Errorf("no free port was found: %w", err)
 }
 
 // start starts the next version of a backend and returns when it is up.

@@ -2,13 +2,13 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/tenure-go/tenure/examples/internal/loadtest"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -52,16 +52,8 @@ func sum(ops []op, belongs func(op) bool) (c costs) {
 		}
 	}
 	slices.Sort(took)
-	c.p50, c.p99, c.max = percentile(took, 50), percentile(took, 99), percentile(took, 100)
+	c.p50, c.p99, c.max = loadtest.Percentile(took, 50), loadtest.Percentile(took, 99), loadtest.Percentile(took, 100)
 	return c
-}
-
-// percentile is that of sorted durations, by the nearest rank; 0 for none.
-func percentile(sorted []time.Duration, p int) time.Duration {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[max(int(math.Ceil(float64(len(sorted)*p)/100)), 1)-1]
 }
 
 // gap is the longest time between two answers in a row that one client got, of
@@ -88,7 +80,7 @@ func table(steps []*step, ops []op) string {
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "step\tresult\tgap\tp50\tp99\tmax\trequests\terrors\tunknown")
 	row := func(name, result string, gap time.Duration, c costs) {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", name, result, ms(gap), ms(c.p50), ms(c.p99), ms(c.max), c.requests, c.errors, c.unknown)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", name, result, loadtest.Short(gap), loadtest.Short(c.p50), loadtest.Short(c.p99), loadtest.Short(c.max), c.requests, c.errors, c.unknown)
 	}
 	for _, s := range steps {
 		row(s.name, s.result, s.gap(ops), sum(ops, s.touches))
@@ -98,17 +90,6 @@ func table(steps []*step, ops []op) string {
 	}))
 	w.Flush()
 	return b.String()
-}
-
-// ms formats a duration for the table.
-func ms(d time.Duration) string {
-	switch {
-	case d == 0:
-		return "-"
-	case d < 10*time.Millisecond:
-		return fmt.Sprintf("%.1fms", float64(d)/1e6)
-	}
-	return fmt.Sprintf("%.0fms", float64(d)/1e6)
 }
 
 // verdict is what was checked at the end.

@@ -49,8 +49,11 @@ func decodeCommand(b []byte) (c command, err error) {
 	if err != nil {
 		return c, err
 	}
-	if c.value, _, err = replog.CutBytes(b); err != nil {
+	if c.value, b, err = replog.CutBytes(b); err != nil {
 		return c, err
+	}
+	if len(b) > 0 {
+		return c, errMessage
 	}
 	c.client, c.key = string(client), string(key)
 	return c, nil

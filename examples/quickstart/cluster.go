@@ -5,16 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"time"
 
+	"github.com/tenure-go/tenure/examples/internal/loadtest"
 	"github.com/tenure-go/tenure/examples/kv"
 	"github.com/tenure-go/tenure/leadership"
 )
@@ -62,7 +60,7 @@ func newCluster(o options) (c *cluster, err error) {
 		return nil, err
 	}
 	for _, id := range c.ids {
-		addr, err := freeAddr(c.peers)
+		addr, err := loadtest.FreeAddr(c.peers)
 		if err != nil {
 			return nil, err
 		}
@@ -93,27 +91,6 @@ func newCluster(o options) (c *cluster, err error) {
 	}
 	c.registry = filepath.Join(c.dir, "registry")
 	return c, nil
-}
-
-// freeAddr picks a port below those that the system hands out to outgoing
-// connections: a member that is killed must find its port again.
-func freeAddr(taken map[leadership.NodeID]string) (string, error) {
-	var err error
-	for range 200 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
-		used := false
-		for _, a := range taken {
-			used = used || a == addr
-		}
-		if used {
-			continue
-		}
-		var ln net.Listener
-		if ln, err = net.Listen("tcp", addr); err == nil {
-			return addr, ln.Close()
-		}
-	}
-	return "", fmt.Errorf("no free port was found: %w", err)
 }
 
 func (c *cluster) logFile(id leadership.NodeID) string {

@@ -45,16 +45,6 @@ func TestAChangeIsChargedForTheRequestsThatItMet(t *testing.T) {
 	require.Equal(t, 2, calm([]*change{ch}, ops).requests)
 }
 
-func TestPercentilesAreOfTheNearestRank(t *testing.T) {
-	t.Parallel()
-	require.Zero(t, percentile(nil, 99))
-	require.Equal(t, at(7), percentile([]time.Duration{at(7)}, 1))
-	ds := []time.Duration{at(1), at(2), at(3), at(4)}
-	require.Equal(t, at(2), percentile(ds, 50))
-	require.Equal(t, at(4), percentile(ds, 99))
-	require.Equal(t, at(1), percentile(ds, 0))
-}
-
 func TestTheGapIsTheLongestThatOneClientWaitedAroundTheChange(t *testing.T) {
 	t.Parallel()
 	ch := &change{begin: at(1000), end: at(1100)}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/tenure-go/tenure/examples/internal/loadtest"
 )
 
 // The picture: latency over time above, throughput below, and a list of the
@@ -156,9 +158,9 @@ func (p *picture) latencies(ops []op) {
 		}
 		slices.Sort(b)
 		x := p.x(time.Duration(i)*bin + bin/2)
-		m := fmt.Sprintf("%.1f,%.1f", x, p.y(percentile(b, 50)))
+		m := fmt.Sprintf("%.1f,%.1f", x, p.y(loadtest.Percentile(b, 50)))
 		mid, low = append(mid, m), append(low, m)
-		high = append(high, fmt.Sprintf("%.1f,%.1f", x, p.y(percentile(b, 99))))
+		high = append(high, fmt.Sprintf("%.1f,%.1f", x, p.y(loadtest.Percentile(b, 99))))
 		fmt.Fprintf(&p.b, `<circle cx="%.1f" cy="%.1f" r="1.6" fill="#7f7f7f"/>`+"\n", x, p.y(b[len(b)-1]))
 	}
 	slices.Reverse(low)
@@ -208,7 +210,7 @@ func (p *picture) list(changes []*change, ops []op) {
 	for i, ch := range changes {
 		c := sum(ops, ch.touches)
 		x := picLeft + float64(i/rows)*(picWidth-picLeft-picRight)/2
-		s := fmt.Sprintf("%d  %s: no leader for %s, slowest %s", i+1, ch.name, ms(ch.leaderless), ms(c.max))
+		s := fmt.Sprintf("%d  %s: no leader for %s, slowest %s", i+1, ch.name, loadtest.Short(ch.leaderless), loadtest.Short(c.max))
 		if c.lost > 0 {
 			s += fmt.Sprintf(", %d unknown", c.lost)
 		}

@@ -2,11 +2,12 @@ package main
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/tenure-go/tenure/examples/internal/loadtest"
 )
 
 // costs are what a change cost the clients.
@@ -64,17 +65,8 @@ func sum(ops []op, belongs func(op) bool) (c costs) {
 		}
 	}
 	slices.Sort(took)
-	c.p50, c.p99, c.max = percentile(took, 50), percentile(took, 99), percentile(took, 100)
+	c.p50, c.p99, c.max = loadtest.Percentile(took, 50), loadtest.Percentile(took, 99), loadtest.Percentile(took, 100)
 	return c
-}
-
-// percentile is that of sorted durations, by the nearest rank; 0 for none.
-func percentile(sorted []time.Duration, p int) time.Duration {
-	if len(sorted) == 0 {
-		return 0
-	}
-	rank := int(math.Ceil(float64(len(sorted)*p) / 100))
-	return sorted[max(rank, 1)-1]
 }
 
 // longestGap is the longest time between two answers in a row that one client
@@ -108,11 +100,11 @@ func table(changes []*change, ops []op, end time.Duration) string {
 	fmt.Fprintln(w, "#\tchange\tresult\tno leader\tclient gap\tp50\tp99\tmax\trequests\terrors\tunknown")
 	for i, ch := range changes {
 		c := measure(ch, ops, end)
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", i+1, ch.name, ch.result, ms(ch.leaderless),
-			ms(c.gap), ms(c.p50), ms(c.p99), ms(c.max), c.requests, c.errors, c.lost)
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", i+1, ch.name, ch.result, loadtest.Short(ch.leaderless),
+			loadtest.Short(c.gap), loadtest.Short(c.p50), loadtest.Short(c.p99), loadtest.Short(c.max), c.requests, c.errors, c.lost)
 	}
 	c := calm(changes, ops)
-	fmt.Fprintf(w, "\tno change\t\t\t\t%s\t%s\t%s\t%d\t%d\t%d\n", ms(c.p50), ms(c.p99), ms(c.max), c.requests, c.errors, c.lost)
+	fmt.Fprintf(w, "\tno change\t\t\t\t%s\t%s\t%s\t%d\t%d\t%d\n", loadtest.Short(c.p50), loadtest.Short(c.p99), loadtest.Short(c.max), c.requests, c.errors, c.lost)
 	w.Flush()
 	b.WriteString(`
 no leader   from when the leader began to be revoked, or was killed or paused, until the grant;
@@ -122,17 +114,4 @@ p50 to unknown  requests that were under way from ` + before.String() + ` before
             errors are proven not executed, unknown may be executed; reads are sent again
 `)
 	return b.String()
-}
-
-// ms formats a duration for the table.
-func ms(d time.Duration) string {
-	switch {
-	case d == 0:
-		return "-"
-	case d < 10*time.Millisecond:
-		return fmt.Sprintf("%.1fms", float64(d)/1e6)
-	case d < time.Second:
-		return fmt.Sprintf("%.0fms", float64(d)/1e6)
-	}
-	return fmt.Sprintf("%.2fs", d.Seconds())
 }

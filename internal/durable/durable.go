@@ -17,7 +17,9 @@ func Frame(magic string, body []byte) []byte {
 	return append([]byte(head), body...)
 }
 
-// Unframe is the inverse of Frame and refuses everything else.
+// Unframe is the inverse of Frame and refuses everything else. A CRC-32 may not
+// notice that zero bytes are missing at the end or were put there, so callers
+// check that the body ends as it should.
 func Unframe(magic string, b []byte) ([]byte, error) {
 	head, body, ok := bytes.Cut(b, []byte("\n"))
 	sum, is := bytes.CutPrefix(head, []byte(magic))

@@ -65,3 +65,21 @@ func TestUnframeTakesOnlyWhatFrameMade(t *testing.T) {
 		}
 	}
 }
+
+// FuzzUnframe: what is taken out of a frame are the very bytes that were put in.
+func FuzzUnframe(f *testing.F) {
+	f.Add([]byte("the body\n"))
+	f.Add(durable.Frame("magic-1 ", []byte("the body\n")))
+	f.Add([]byte("magic-1 00000000\n"))
+	f.Add([]byte("magic-1 FFFFFFFF\n"))
+	f.Add([]byte("\xff\xff\xff\xff\x00"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if body, err := durable.Unframe("magic-1 ", b); err == nil && !bytes.Equal(durable.Frame("magic-1 ", body), b) {
+			t.Fatalf("%q is taken for a frame of %q", b, body)
+		}
+		framed := durable.Frame("magic-1 ", b)
+		if body, err := durable.Unframe("magic-1 ", framed); err != nil || !bytes.Equal(body, b) {
+			t.Fatalf("%q comes back as %q, %v", b, body, err)
+		}
+	})
+}

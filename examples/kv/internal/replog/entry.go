@@ -92,10 +92,10 @@ func CutBytes(b []byte) (p, rest []byte, err error) {
 	return b[:n:n], b[n:], nil
 }
 
-// CutUvarint decodes the number that b begins with.
+// CutUvarint decodes the number that b begins with, in its shortest form only.
 func CutUvarint(b []byte) (uint64, []byte, error) {
 	v, n := binary.Uvarint(b)
-	if n <= 0 {
+	if n <= 0 || n > 1 && b[n-1] == 0 {
 		return 0, b, errEntry
 	}
 	return v, b[n:], nil

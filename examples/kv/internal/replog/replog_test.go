@@ -235,12 +235,17 @@ func TestCommonIsTheLongestSharedPrefix(t *testing.T) {
 
 func FuzzCutEntry(f *testing.F) {
 	f.Add(replog.AppendEntry(nil, entry(3, 2)))
+	f.Add([]byte("\x00\x83\x00\x02\x01c\x00")) // an index that is not in its shortest form
 	f.Fuzz(func(t *testing.T, b []byte) {
-		e, _, err := replog.CutEntry(b)
+		e, tail, err := replog.CutEntry(b)
 		if err != nil {
 			return
 		}
-		got, rest, err := replog.CutEntry(replog.AppendEntry(nil, e))
+		text := replog.AppendEntry(nil, e)
+		if !bytes.Equal(append(bytes.Clone(text), tail...), b) {
+			t.Fatalf("%q is taken for %q and %q", b, text, tail)
+		}
+		got, rest, err := replog.CutEntry(text)
 		if err != nil || len(rest) != 0 || got.Index != e.Index || got.Term != e.Term || !bytes.Equal(got.Data, e.Data) {
 			t.Fatalf("%+v is read back as %+v: %v", e, got, err)
 		}

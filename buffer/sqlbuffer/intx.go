@@ -1,0 +1,83 @@
+package sqlbuffer
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/tenure-go/tenure/buffer"
+)
+
+// InTx runs fn in a transaction of db, which was opened with a Connector, and
+// commits it. While the leader changes it waits in the lane, before it takes a
+// connection from the pool; units start in the order of their arrival, in the
+// lane and at the pool, also when all connections are taken.
+//
+// fn runs again, in a transaction of its own, each time a *RestartUnitError
+// proves that the one before was not committed, for as long as ctx and the
+// bounds of the buffer allow. Effects of fn outside the transaction are its
+// own to deal with. When fn returns an error the transaction is rolled back
+// and the error returned; when it panics, it is rolled back.
+//
+// Errors besides those of fn and of BeginTx: the errors of package buffer when
+// a unit cannot be held (any longer), none of which was committed; a
+// *OutcomeError when it is not known whether Commit took effect; a *ConfigError
+// when db has no Connector or fn is nil.
+func InTx(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(ctx context.Context, tx *sql.Tx) error) error {
+	if fn == nil {
+		return &ConfigError{"fn", "is nil"}
+	}
+	if db == nil {
+		return &ConfigError{"db", "is nil"}
+	}
+	d, ok := db.Driver().(connDriver)
+	if !ok {
+		return &ConfigError{"db", "was not opened with a Connector of this package"}
+	}
+	turn, err := d.c.lane.Enter(ctx, buffer.Request{Unit: true, Bytes: d.c.cfg.Bytes})
+	if err != nil {
+		return err
+	}
+	t := &ticket{Turn: turn, kept: true}
+	// Ends the turn also when fn panics. A second end is none.
+	defer t.Done(nil)
+	for {
+		err := d.c.unit(ctx, t, db, opts, fn)
+		var restart *RestartUnitError
+		if !errors.As(err, &restart) || restart.Session {
+			t.Done(err)
+			return err
+		}
+		if err := t.Retry(ctx, restart); err != nil {
+			return err
+		}
+	}
+}
+
+// unit is one try of InTx.
+func (c *Connector) unit(ctx context.Context, t *ticket, db *sql.DB, opts *sql.TxOptions, fn func(context.Context, *sql.Tx) error) error {
+	conn, err := c.take(ctx, t, db)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	tx, err := conn.BeginTx(context.WithValue(ctx, ticketKey{}, t), opts)
+	if err != nil {
+		return err
+	}
+	committed := false
+	defer func() {
+		if !committed {
+			_ = tx.Rollback()
+		}
+		// When ctx has ended it is database/sql that rolls back, in a
+		// goroutine of its own. conn.Close waits for that, too, but by a
+		// mutex: that stops the clock of a synctest bubble.
+		<-t.ended
+	}()
+	if err := fn(ctx, tx); err != nil {
+		return err
+	}
+	committed = true
+	return tx.Commit()
+}
