@@ -26,6 +26,7 @@ type shape struct {
 	clients []clientShape
 	routers int
 	mode    leadership.Mode
+	calm    bool // planned changes only, and no fault: clients of routers get no error
 	reforms bool
 	regDies bool
 	zombie  bool // the first leader is cut from all but clients
@@ -171,10 +172,19 @@ func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *
 			return sim, w, err
 		}
 		r.p.CanPause, r.p.CanCut = f.Pause, f.Partition
-		r.clients(&wg, sh.routers, 5)
+		ops := 5
+		if sh.calm {
+			ops = 30
+		}
+		r.clients(&wg, sh.routers, ops, sh.calm)
 	}
 	if err := sim.Do(maxSteps, wg.Wait); err != nil {
 		return sim, w, err
+	}
+	if sh.calm {
+		if err := w.painless(); err != nil {
+			return sim, w, err
+		}
 	}
 	leader, err := w.heal("healer")
 	if err == nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/tenure-go/tenure/buffer"
 	"github.com/tenure-go/tenure/internal/stepsim"
 	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
 )
 
 // router is a process of clients that send through a lane of the real buffer,
@@ -134,16 +135,37 @@ func (r *router) append(ctx context.Context, client, k int) error {
 }
 
 // clients runs n clients of one router, each at a pace of its own: requests
-// that came at the very same moment would have no order.
-func (r *router) clients(wg *sync.WaitGroup, n, ops int) {
+// that came at the very same moment would have no order. Those that are busy go on
+// as soon as they are answered.
+func (r *router) clients(wg *sync.WaitGroup, n, ops int, busy bool) {
 	for c := range n {
 		wg.Go(func() {
 			for k := range ops {
-				if sleep(r.p.Life(), r.p, time.Duration(1+3*c)*time.Millisecond+time.Duration(1001*(c+1)+17*k)*time.Nanosecond) != nil {
+				pause := time.Duration(1001*(c+1)+17*k) * time.Nanosecond
+				switch {
+				case !busy:
+					pause += time.Duration(1+3*c) * time.Millisecond
+				case k > 0:
+					pause = 0
+				}
+				if pause > 0 && sleep(r.p.Life(), r.p, pause) != nil {
 					return
 				}
 				_ = r.append(context.Background(), c, k+1)
 			}
 		})
 	}
+}
+
+// painless: G7, in a run in which nothing failed but plans were carried out.
+func (w *World) painless() error {
+	for _, rep := range w.reports {
+		if rep.Outcome != reparent.Done {
+			return violation("G7", "nothing failed, and a planned change did:\n%s", rep)
+		}
+	}
+	if len(w.routed) > 0 {
+		return violation("G7", "nothing failed, and %d clients were told of errors: %v", len(w.routed), w.routed[0])
+	}
+	return nil
 }

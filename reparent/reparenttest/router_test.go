@@ -1,0 +1,33 @@
+package reparenttest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/tenure-go/tenure/internal/stepsim"
+	"github.com/tenure-go/tenure/reparent"
+)
+
+func TestG7_PlannedChangesCostClientsOfRoutersNoError(t *testing.T) {
+	for name, h := range kinds() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h.reshape = func(seed uint64, s *shape) {
+				s.calm, s.clients, s.routers = true, nil, 3
+				s.faults, s.dieAt, s.zombie, s.sleeper, s.regDies = stepsim.Faults{Reorder: true}, []int{-1}, false, false, false
+				s.plans = [][]move{nil}
+				for k := range 3 {
+					m := move{change: reparent.Planned(nodeID((int(seed) + k) % s.size)), by: ownMechanism}
+					s.plans[0] = append(s.plans[0], m)
+				}
+				s.waits = []time.Duration{2*time.Microsecond + 7, 11, 0, 0}
+			}
+			tl := &tally{}
+			h.pass(t, Features{}, tl, 1, 25)
+			t.Log(tl)
+			if tl.n["held"] == 0 {
+				t.Error("no request was ever held")
+			}
+		})
+	}
+}
