@@ -59,11 +59,7 @@ var errUnrepeatable = errors.New("unrepeatable: one seed gave two different runs
 // unrepeatable explains it.
 const unrepeatable = "a run is a function of its seed. The harness uses something that is not its host's: time.Now, a random source, the order of a map, a variable shared with another cluster, two goroutines that race within one step, or two messages to one host with the same name. Nothing that this harness finds or does not find can be relied on until that is mended"
 
-// explain shrinks a failing run and says what there is to say.
-func (h Harness) explain(t *testing.T, seed uint64, got outcome, f Features, o Options) string {
-	return h.failure(t, seed, got, f, o).Error()
-}
-
+// failure shrinks a failing run and says what there is to say.
 func (h Harness) failure(t *testing.T, seed uint64, got outcome, f Features, o Options) *Failure {
 	tl := &tally{}
 	return failed(t, seed, got, o, func(p []int, show bool) outcome {

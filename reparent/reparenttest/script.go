@@ -184,12 +184,11 @@ func (s *script) coordinatorWith(name string, edit func(*reparent.Config)) *acto
 
 // deed is something that goes on beside the script.
 type deed struct {
-	s     *script
-	name  string
-	over  bool
-	err   error
-	rep   *reparent.Report
-	value uint64
+	s    *script
+	name string
+	over bool
+	err  error
+	rep  *reparent.Report
 }
 
 // begin runs a change beside the script.

@@ -31,7 +31,7 @@ type World struct {
 	routed  []error                       // what clients of routers were told; written under mu
 	breaker *breaker
 	lessor  *lessor
-	own     map[*reparent.Guard]mechanisms // of the harness; written while nothing runs
+	own     map[*reparent.Guard]mechanisms // of the harness; guarded by mu
 	oracle
 }
 
@@ -152,14 +152,18 @@ func (w *World) guard(p *stepsim.Proc, edit func(*reparent.Config)) (*reparent.G
 	}
 	g, err := reparent.New("sim", view.Registry, nodes, cfg)
 	if err == nil {
+		w.mu.Lock()
 		w.own[g] = own
+		w.mu.Unlock()
 	}
 	return g, err
 }
 
 // run runs one change and keeps its report for the checks.
 func (w *World) run(g *reparent.Guard, c reparent.Change) *reparent.Report {
+	w.mu.Lock()
 	own := w.own[g]
+	w.mu.Unlock()
 	if c.Revoke == nil && c.Kind != leadership.KindBootstrap && c.Kind != leadership.KindAdopt {
 		c.Revoke = own.revoke
 	}
