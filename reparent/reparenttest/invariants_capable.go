@@ -24,7 +24,7 @@ func (w *World) checkCapable() {
 	if leading < 2 {
 		return
 	}
-	w.counts["two nodes believed that they led"]++
+	w.count("two nodes believed that they led")
 	if len(w.capable()) < 2 {
 		return
 	}

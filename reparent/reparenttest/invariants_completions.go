@@ -66,7 +66,7 @@ func (w *World) checkLate(e Event) {
 		if !in.known || !e.Leadership.Term.Less(in.marker.Term) {
 			continue
 		}
-		w.counts["completed late, by a leader that was replaced"]++
+		w.count("completed late, by a leader that was replaced")
 		if i >= len(in.base) || !in.base[i].same(e.Entry) {
 			w.fail("I1b", "%s completes entry %d (%s) after %s was installed on a log without it", e.Leadership, e.Index, e.Entry, in.marker.Leadership())
 			return

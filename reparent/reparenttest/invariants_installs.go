@@ -173,7 +173,7 @@ func (w *World) checkSelection(in *install) {
 			read |= 1 << i
 			reported = reported || o == leadership.Same
 			if o == leadership.Behind && i == in.by.index {
-				w.counts["the candidate was not the most advanced"]++
+				w.count("the candidate was not the most advanced")
 			}
 		}
 	}

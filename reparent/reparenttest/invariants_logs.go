@@ -60,7 +60,7 @@ func (p placed) String() string {
 // checkDiscard: what a node drops from its log at once is a tail that was never
 // completed, unless it noted before that it is going back for a repair.
 func (w *World) checkDiscard(k *look, old Facts, same int) {
-	w.counts["a log lost its tail"]++
+	w.count("a log lost its tail")
 	if k.f.Floor {
 		return
 	}

@@ -247,7 +247,7 @@ func (w *World) digest() {
 }
 
 func (w *World) judge(e Event) {
-	w.counts[string(e.Kind)]++
+	w.count(string(e.Kind))
 	w.picturise(e)
 	k := w.look(e.Node)
 	if k == nil {

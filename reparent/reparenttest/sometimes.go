@@ -98,7 +98,7 @@ func (w *World) sawCrash(k *look) {
 			return
 		}
 	}
-	w.counts["crash between promise and grant"]++
+	w.count("crash between promise and grant")
 }
 
 // asked counts requests of clients to a leader that was replaced and does not
