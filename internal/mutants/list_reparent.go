@@ -4,7 +4,8 @@ package main
 // says when one failed.
 func reparentMutations() []mutation {
 	const pkg = "reparent"
-	all := in(pkg, "Test.*")
+	fast := in(pkg, "Test[^GT].*", "TestG([2-8]|10)_.*") // no simulation
+	kit := check{pkg: "reparent/reparenttest", run: "^TestG1_", env: []string{"TENURE_SEEDS=400"}}
 	failure := in(pkg, "TestAPlanned.*", "TestAGrantThatFailsIsUndoneUnderANewTerm")
 	kill := in(pkg, "TestG5_ACoordinatorKilledBeforeOrAfterAnyCallDoesNoHarmAndAnotherFinishes")
 	return []mutation{
@@ -12,19 +13,19 @@ func reparentMutations() []mutation {
 			name: "grant-before-activate", ids: "G1 G3", file: "reparent/attempt.go",
 			rule:   "The record names the leader before it takes clients.",
 			edits:  one("return a.activate(ctx, in) }); err != nil {", "_ = a.grant(ctx, in); return a.activate(ctx, in) }); err != nil {"),
-			checks: []check{all},
+			checks: []check{fast, kit},
 		},
 		{
 			name: "activate-before-durable", ids: "G2 G3", file: "leadership/proposal.go",
 			rule:   "The marker is durable before the record names the leader.",
 			edits:  one("		if !rules.Durable(l, have) {\n			return nil, &NotDurableError{", "		if !have.Has(l) {\n			return nil, &NotDurableError{"),
-			checks: []check{all},
+			checks: []check{fast, kit},
 		},
 		{
 			name: "lease-of-the-reached-ignored", ids: "G1", file: "reparent/attempt.go",
 			rule:   "A grant waits for the leases that the reached nodes honour.",
 			edits:  one("	if wait > 0 {\n", "	if wait < 0 {\n"),
-			checks: []check{all},
+			checks: []check{fast, kit},
 		},
 		{
 			name: "superseded-coordinator-goes-on", ids: "G1 G5", file: "reparent/attempt.go",
@@ -36,13 +37,13 @@ func reparentMutations() []mutation {
 			name: "superseding-term-forgotten", ids: "G5", file: "reparent/run.go",
 			rule:   "The next attempt of a guard is above the one that superseded it.",
 			edits:  one("		a.g.heed(super.By)\n", "		_ = super.By\n"),
-			checks: []check{all},
+			checks: []check{fast, kit},
 		},
 		{
 			name: "next-stage-when-superseded", ids: "G5 G7", file: "reparent/revoke.go",
 			rule:   "A coordinator that was superseded begins no other stage of its revocation.",
 			edits:  one("	return err == nil || errors.As(err, &super)\n", "	return err == nil || errors.As(err, &super) && super == nil\n"),
-			checks: []check{all},
+			checks: []check{fast, kit},
 		},
 		{
 			name: "undo-under-the-old-term", ids: "G1 G5", file: "reparent/steps.go",
@@ -55,19 +56,19 @@ func reparentMutations() []mutation {
 			name: "undo-after-a-grant", ids: "G5", file: "reparent/run.go",
 			rule:   "What was granted is not undone.",
 			edits:  one("	case a.granted:\n", "	case a.granted && a.rep.Failed == StepSettle:\n"),
-			checks: []check{all},
+			checks: []check{fast, kit},
 		},
 		{
 			name: "undo-when-superseded", ids: "G5", file: "reparent/run.go",
 			rule:   "A change that was superseded undoes nothing: another coordinator is at work.",
 			edits:  one("	case errors.As(err, &super):\n		r.Outcome = Superseded\n", "	case errors.As(err, &super) && super.By.IsZero():\n		r.Outcome = Superseded\n"),
-			checks: []check{all},
+			checks: []check{fast, kit},
 		},
 		{
 			name: "not-started-after-a-promise", ids: "G9", file: "reparent/attempt.go",
 			rule:   "A change that may have asked a node to promise is not reported as not started.",
 			edits:  one("	a.touched = true\n", "	a.touched = false\n"),
-			checks: []check{failure, all},
+			checks: []check{failure, fast, kit},
 		},
 		{
 			name: "undo-beside-the-mechanisms", ids: "G8", file: "reparent/attempt.go",
@@ -79,7 +80,7 @@ func reparentMutations() []mutation {
 			name: "leader-changed-meanwhile", ids: "G5", file: "reparent/steps.go",
 			rule:   "A change that was planned against another leader is planned again.",
 			edits:  one("		if r.Active != planned {", "		if false {"),
-			checks: []check{all},
+			checks: []check{fast, kit},
 		},
 		{
 			name: "late-router-ignored", ids: "G7", file: "reparent/quiet.go",
@@ -103,25 +104,25 @@ func reparentMutations() []mutation {
 			name: "shortcut-without-registry", ids: "G1 G6", file: "reparent/steps.go",
 			rule:   "In shortcut mode nobody is activated without the registry.",
 			edits:  one("if err == nil || isRule(err) || a.rec.Mode != leadership.Full || ctx.Err() != nil {", "if err == nil || isRule(err) || ctx.Err() != nil {"),
-			checks: []check{in(pkg, "TestInShortcutModeNothingChangesWithoutTheRegistry"), all},
+			checks: []check{in(pkg, "TestInShortcutModeNothingChangesWithoutTheRegistry"), fast, kit},
 		},
 		{
 			name: "stale-record-begins-blind", ids: "G1 G6", file: "reparent/plan.go",
 			rule:   "In shortcut mode nothing begins without the registry.",
 			edits:  one("!a.change.unplanned() || a.rec.Mode != leadership.Full || a.rec.Ruleset.IsZero()", "!a.change.unplanned() || a.rec.Ruleset.IsZero()"),
-			checks: []check{in(pkg, "TestInShortcutModeNothingChangesWithoutTheRegistry"), all},
+			checks: []check{in(pkg, "TestInShortcutModeNothingChangesWithoutTheRegistry"), fast, kit},
 		},
 		{
 			name: "rule-of-the-record-taken-for-an-outage", ids: "G1 G5", file: "reparent/steps.go",
 			rule:   "That the record refuses is no outage of the registry, without which an emergency goes on.",
 			edits:  one("	return errors.As(err, &super) || errors.As(err, &trans) ||", "	return errors.As(err, &trans) ||"),
-			checks: []check{all},
+			checks: []check{fast, kit},
 		},
 		{
 			name: "shortcut-in-full-mode", ids: "G1 G6", file: "reparent/plan.go",
 			rule:   "The record's leader is the only one to revoke in shortcut mode alone, where all keep the record.",
 			edits:  one("if a.rec.Mode == leadership.Shortcut && !a.rec.Active.IsZero() {", "if !a.rec.Active.IsZero() {"),
-			checks: []check{all},
+			checks: []check{fast, kit},
 		},
 		{
 			name: "bootstrap-on-data", ids: "G2", file: "reparent/plan.go",
@@ -139,19 +140,19 @@ func reparentMutations() []mutation {
 			name: "bars-not-read", ids: "G2", file: "reparent/plan.go",
 			rule:   "A round knows which nodes were declared gone.",
 			edits:  one(", Barred: a.rec.IsBarred}", "}"),
-			checks: []check{all},
+			checks: []check{fast, kit},
 		},
 		{
 			name: "step-down-failed-fence-anyway", ids: "G7", file: "reparent/revoke.go",
 			rule:   "A planned change whose leader did not step down ends, and fences nobody.",
 			edits:  one("		if mustFailed(failed) {", "		if false {"),
-			checks: []check{in(pkg, "TestAPlannedChangeDrainsTheLeaderOrFencesNobody", "TestAPlannedChangeThatFailsAtAnyStepLeavesWritesWorking"), all},
+			checks: []check{in(pkg, "TestAPlannedChangeDrainsTheLeaderOrFencesNobody", "TestAPlannedChangeThatFailsAtAnyStepLeavesWritesWorking"), fast, kit},
 		},
 		{
 			name: "unknown-grant-called-incomplete", ids: "G9", file: "reparent/run.go",
 			rule:   "A grant that failed and was not undone has an unknown outcome.",
 			edits:  one("	case a.rep.Failed == StepGrant:\n", "	case a.rep.Failed == StepCheck:\n"),
-			checks: []check{kill, all},
+			checks: []check{kill, fast, kit},
 		},
 		{
 			name: "gateless-node-in-shortcut", ids: "G1 G10", file: "reparent/guard.go",
@@ -169,19 +170,19 @@ func reparentMutations() []mutation {
 			name: "sweep-without-repair", ids: "G2", file: "reparent/sweep.go",
 			rule:   "A sweep repairs a log that the leader's may not contain before it follows.",
 			edits:  one("	if !behind || s.BelowFloor {", "	if s.BelowFloor {"),
-			checks: []check{all},
+			checks: []check{fast, kit},
 		},
 		{
 			name: "sweep-releases-unconverted", ids: "G1", file: "reparent/sweep.go",
 			rule:   "A sweep releases an isolated node only after it promised.",
 			edits:  one("	t, err := n.Promise.Promise(ctx, l.Term)\n	if err != nil {", "	t, err := n.Promise.Promise(ctx, l.Term)\n	if err != nil {\n		t, err = leadership.Testimony{Node: n.ID, Term: l.Term, Kind: leadership.Promised}, nil\n	}\n	if err != nil {"),
-			checks: []check{all},
+			checks: []check{fast, kit},
 		},
 		{
 			name: "unfit-nodes-counted", ids: "G5", file: "reparent/plan.go",
 			rule:   "A node that would need a repair which it does not offer is not counted on.",
 			edits:  one("			ids = append(ids, p.Node)\n		}\n	}\n	return ids", "			_ = ids\n		}\n	}\n	return ids"),
-			checks: []check{all},
+			checks: []check{fast, kit},
 		},
 	}
 }
