@@ -44,8 +44,11 @@ func bufferMutations() []mutation {
 		},
 		{
 			name: "age-not-enforced-while-flushing", ids: "G7 G8", file: "buffer/hold.go",
-			rule:   "A request is held no longer than MaxAge, also during a flush.",
-			edits:  one("h != nil && now-h.arrived >= cfg.MaxAge;", "h != nil && !l.flushing && now-h.arrived >= cfg.MaxAge;"),
+			rule: "A request is held no longer than MaxAge, also during a flush.",
+			edits: []edit{
+				{"h != nil && now-h.arrived >= cfg.MaxAge;", "h != nil && !l.flushing && now-h.arrived >= cfg.MaxAge;"},
+				{"	next = min(next, l.q.head.arrived+l.b.cfg.MaxAge)\n", "	if !l.flushing {\n		next = min(next, l.q.head.arrived+l.b.cfg.MaxAge)\n	}\n"},
+			},
 			checks: []check{in(pkg, "TestAgeIsEnforcedWhileFlushing")},
 		},
 		{
