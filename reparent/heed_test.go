@@ -107,3 +107,29 @@ func TestG5_NoFurtherStageBeginsOnceANewerAttemptIsHeardOf(t *testing.T) {
 		require.False(t, began, "the second stage began")
 	})
 }
+
+// What the survey and the pre-flight check said was of another leader: the one
+// of now has to be asked to step down, not the one that was.
+func TestG5_AChangeThatWasPlannedAgainstAnotherLeaderIsNotStarted(t *testing.T) {
+	inSim(t, logTraits, func(t *testing.T, c *cluster) {
+		other := c.guard(c.s.proc("c2"), nil)
+		var before int
+		rep, err := c.change("c1", reparent.Planned("n2"), func(cfg *reparent.Config) {
+			cfg.Hooks.Before = func(ctx context.Context, e reparent.Event) error {
+				if e.Step != reparent.StepBegin {
+					return nil
+				}
+				rep, err := other.Run(ctx, reparent.Planned("n3"))
+				before = len(c.grants)
+				require.NoError(t, err, "%s", rep)
+				return nil
+			}
+		})
+		var stale *reparent.ChangeError
+		require.ErrorAs(t, err, &stale)
+		require.Equal(t, reparent.NotStarted, rep.Outcome, "%s", rep)
+		require.Len(t, c.grants, before)
+		require.Equal(t, leadership.NodeID("n3"), c.leaderOf())
+		require.NoError(t, c.writes("n3"))
+	})
+}
