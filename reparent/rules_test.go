@@ -111,9 +111,9 @@ func TestG2_ANodeThatWasDeclaredGoneIsNoEvidenceUntilItHasFollowed(t *testing.T)
 // lostGrant loses the answer to every grant.
 type lostGrant struct{ establish.Establisher }
 
-func (lostGrant) Grant(context.Context, *leadership.Installed) error { return errLost }
+func (lostGrant) Grant(context.Context, *leadership.Installed) error { return errNoAnswer }
 
-var errLost = errors.New("the answer was lost")
+var errNoAnswer = errors.New("the answer was lost")
 
 // Who was asked to take clients and did not answer may have done so.
 func TestG9_AGrantThatWasNotUndoneIsOfUnknownOutcome(t *testing.T) {
@@ -135,7 +135,7 @@ func TestG9_AGrantThatWasNotUndoneIsOfUnknownOutcome(t *testing.T) {
 				return nil
 			}
 		})
-		require.ErrorIs(t, err, errLost)
+		require.ErrorIs(t, err, errNoAnswer)
 		require.Equal(t, reparent.Unknown, rep.Outcome, "%s", rep)
 	})
 }

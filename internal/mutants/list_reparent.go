@@ -176,11 +176,5 @@ func reparentMutations() []mutation {
 			edits:  one("	t, err := n.Promise.Promise(ctx, l.Term)\n	if err != nil {", "	t, err := n.Promise.Promise(ctx, l.Term)\n	if err != nil {\n		t, err = leadership.Testimony{Node: n.ID, Term: l.Term, Kind: leadership.Promised}, nil\n	}\n	if err != nil {"),
 			checks: []check{in(pkg, "TestG1_ASweepReleasesAnIsolatedNodeOnlyWhenItHasPromised")},
 		},
-		{
-			name: "unfit-nodes-counted", ids: "G5", file: "reparent/plan.go",
-			rule:   "A node that would need a repair which it does not offer is not counted on.",
-			edits:  one("			ids = append(ids, p.Node)\n		}\n	}\n	return ids", "			_ = ids\n		}\n	}\n	return ids"),
-			checks: []check{fast, kit},
-		},
 	}
 }
