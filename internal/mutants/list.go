@@ -7,7 +7,7 @@ import "slices"
 func mutations() []mutation {
 	return slices.Concat(roundMutations(), policyMutations(), proposalMutations(), recordMutations(),
 		acceptorMutations(), revokeMutations(), reparentMutations(),
-		lameduckMutations(), bufferMutations(), barrierMutations(), httpMutations())
+		lameduckMutations(), bufferMutations(), barrierMutations(), httpMutations(), sqlMutations())
 }
 
 // one is the edit of a mutation that needs only one.

@@ -46,7 +46,7 @@ func bufferMutations() []mutation {
 			rule: "A request is held no longer than MaxAge, also during a flush.",
 			edits: []edit{
 				{"h != nil && now-h.arrived >= cfg.MaxAge;", "h != nil && !l.flushing && now-h.arrived >= cfg.MaxAge;"},
-				{"	next = min(next, l.q.head.arrived+l.b.cfg.MaxAge)\n", "	if !l.flushing {\n		next = min(next, l.q.head.arrived+l.b.cfg.MaxAge)\n	}\n"},
+				{"	next = min(next, l.q.oldest().arrived+l.b.cfg.MaxAge)\n", "	if !l.flushing {\n		next = min(next, l.q.oldest().arrived+l.b.cfg.MaxAge)\n	}\n"},
 			},
 			checks: []check{in(pkg, "TestAgeIsEnforcedWhileFlushing")},
 		},
@@ -83,7 +83,7 @@ func bufferMutations() []mutation {
 		{
 			name: "hold-after-close", ids: "G8", file: "buffer/place.go",
 			rule:   "Nothing is held once Close has returned.",
-			edits:  one("	case l.mode == Closed:\n		return failClosed\n	case c.ctx", "	case c.ctx"),
+			edits:  one("	case l.mode == Closed:\n		return failClosed\n	case c.ended", "	case c.ended"),
 			checks: []check{in(pkg, "TestCloseFailsAllHeldInEveryState")},
 		},
 		{
@@ -117,15 +117,15 @@ func bufferMutations() []mutation {
 			checks: []check{in(pkg, "TestSuccessOfAnOlderLeaderEndsNoOutageOfTheOneOfNow")},
 		},
 		{
-			name: "caps-not-shared", ids: "G8", file: "buffer/place.go",
+			name: "caps-not-shared", ids: "G8", file: "buffer/share.go",
 			rule:   "What all lanes hold together is capped.",
-			edits:  one("if held <= int64(cfg.MaxHeld) && bytes <= cfg.MaxBytes &&", "if held > 0 && bytes >= 0 &&"),
-			checks: []check{in(pkg, "TestBytesAreCappedPerLaneAndOverall", "TestOverflow.*")},
+			edits:  one("		if old > limit-n {\n", "		if old > limit-n && n < 0 {\n"),
+			checks: []check{in(pkg, "TestBytesAreCappedPerLaneAndOverall", "TestOverflow.*", "TestG.*Shares.*", "TestGuaranteesHoldWhateverOtherLanesDo")},
 		},
 		{
 			name: "turn-of-the-cancelled-runs", ids: "G9", file: "buffer/wait.go",
 			rule:   "A request whose context has ended never runs: its turn goes to the next.",
-			edits:  one("			if c.ctx.Err() != nil {\n				l.giveBack(w)", "			if c.ctx == nil {\n				l.giveBack(w)"),
+			edits:  one("	if c.ctx.Err() != nil {\n		l.giveBack(c.w)", "	if c.ctx == nil {\n		l.giveBack(c.w)"),
 			checks: []check{in(pkg, "TestG9_TurnOfACancelledRequestIsGivenBackAndItNeverRuns")},
 		},
 		{

@@ -70,7 +70,7 @@ func recordMutations() []mutation {
 			name: "file-swap-without-lock", ids: "G5", file: "leadership/lock_unix.go",
 			rule:   "Processes that share a registry file write one after the other.",
 			edits:  one("return err == nil, err", "return true, nil"),
-			checks: []check{in(pkg, "TestFileRegistryLosesNothingBetweenProcesses")},
+			checks: []check{in(pkg, "TestAFileRegistryWaitsForTheProcessThatWrites")},
 		},
 		{
 			name: "file-not-synced", ids: "G4", file: "internal/durable/durable.go",

@@ -1,0 +1,32 @@
+package main
+
+// sqlMutations are of the virtual sessions of database/sql.
+func sqlMutations() []mutation {
+	const pkg = "buffer/sqlbuffer"
+	return []mutation{
+		{
+			name: "sql-statement-of-unknown-outcome-runs-again", ids: "G2 G9", file: "buffer/sqlbuffer/judge.go",
+			rule:   "A statement that may have been executed is not sent again.",
+			edits:  one("		if what == \"\" && ctx.Err() == nil {\n", "		if ctx.Err() == nil {\n"),
+			checks: []check{in(pkg, "TestErrorsOfStatementsOutsideATransaction")},
+		},
+		{
+			name: "sql-distrusted-driver-trusted", ids: "G9", file: "buffer/sqlbuffer/judge.go",
+			rule:   "A bad connection proves nothing of a driver that reports it after it sent something.",
+			edits:  one("		if b.node.DistrustBadConn {\n", "		if b.node.DistrustBadConn && err == nil {\n"),
+			checks: []check{in(pkg, "TestErrorsOfStatementsOutsideATransaction", "TestErrorsOfCommit", "TestG9_.*")},
+		},
+		{
+			name: "sql-commit-on-a-dead-term", ids: "G1 G9", file: "buffer/sqlbuffer/tx.go",
+			rule:   "A transaction of a superseded leadership is not committed.",
+			edits:  one("		if now, gone := x.c.c.superseded(x.b.to); gone {", "		if now, gone := x.c.c.superseded(x.b.to); gone && x.b == nil {"),
+			checks: []check{in(pkg, "TestACommitOnASupersededLeadershipIsNotSent")},
+		},
+		{
+			name: "sql-aborted-commit-acknowledged", ids: "G2 G9", file: "buffer/sqlbuffer/tx.go",
+			rule:   "An OK that came after the commit was aborted is none.",
+			edits:  one("	if err == nil && !aborted {\n", "	if err == nil {\n"),
+			checks: []check{in(pkg, "TestAnErrorOrOKOfACancelledCommitProvesNothing", "TestACancelledCommitIsUnknownWhetherItHappenedOrNot")},
+		},
+	}
+}
