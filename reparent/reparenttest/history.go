@@ -88,12 +88,12 @@ func checkHistory(ops []*op, log []uint64) *Violation {
 // behind i values has 2i+1, a read of n values 2n, -1 is none.
 type effect struct {
 	*op
-	place int
-	until int64
+	place       int
+	from, until int64
 }
 
 func effectOf(o *op, at map[uint64]int32, sums []uint64, log []uint64) (effect, *Violation) {
-	e := effect{op: o, place: -1, until: o.ended}
+	e := effect{op: o, place: -1, from: o.began, until: o.ended}
 	if o.value == 0 {
 		switch {
 		case o.class != acknowledged:
@@ -151,14 +151,14 @@ func unwritten(ops []*op, log []uint64) *Violation {
 // anything that was over before.
 func inOrder(effects []effect) *Violation {
 	begins := slices.Clone(effects)
-	slices.SortStableFunc(begins, func(a, b effect) int { return cmp.Compare(a.began, b.began) })
+	slices.SortStableFunc(begins, func(a, b effect) int { return cmp.Compare(a.from, b.from) })
 	slices.SortFunc(effects, func(a, b effect) int { return cmp.Compare(a.until, b.until) })
 	var last *effect // of those that were over, the one of the highest place
 	own := map[int]*effect{}
 	ended := 0
 	for i := range begins {
 		b := &begins[i]
-		for ; ended < len(effects) && effects[ended].until < b.began; ended++ {
+		for ; ended < len(effects) && effects[ended].until < b.from; ended++ {
 			if e := &effects[ended]; last == nil || last.place < e.place {
 				last = e
 			}
