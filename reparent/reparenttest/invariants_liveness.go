@@ -3,6 +3,7 @@ package reparenttest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -35,16 +36,26 @@ func (w *World) settled(g *reparent.Guard, leader leadership.NodeID) error {
 	return nil
 }
 
-var errNobody = errors.New("the sweep reports no node")
-
+// stragglers says which nodes do not follow, and could.
 func (w *World) stragglers(rep *reparent.SweepReport, err error) error {
-	if err != nil {
+	if rep == nil || len(rep.Nodes) == 0 {
 		return err
 	}
-	if rep == nil || len(rep.Nodes) == 0 {
-		return errNobody
+	var errs []error
+	for _, n := range rep.Nodes {
+		if n.Err != nil && w.mayFollow(n.Node) {
+			errs = append(errs, fmt.Errorf("%s: %w", n.Node, n.Err))
+		}
 	}
-	return nil
+	return errors.Join(errs...)
+}
+
+// mayFollow reports whether a node is able to come back: it has its storage,
+// and its adapter can bring it back.
+func (w *World) mayFollow(id leadership.NodeID) bool {
+	h, k := w.hosts[id], w.look(id)
+	able := h.node.Follow != nil && (h.node.Repair != nil || h.node.Truncates)
+	return able && h.Lost == 0 && !(k != nil && k.known && k.f.Out)
 }
 
 // named: L4. What a change lacked is in its error by name.

@@ -228,7 +228,7 @@ func (w *World) heal(name string) (leadership.NodeID, error) {
 	case werr != nil:
 		return "", &Violation{Name: "L1", Says: fmt.Sprintf("all faults are over, %s was established, and cannot be written to: %v", rep.To, werr)}
 	}
-	return rep.To, nil
+	return rep.To, w.settled(g, rep.To)
 }
 
 // append makes one client append to a node and classes the answer.
