@@ -50,6 +50,30 @@
 //     answers alone: the invariants From "messages" of Invariants.
 //   - Margins of leases that are a few percent wide are seldom hit at random.
 //
+// # What is checked
+//
+// Invariants lists every check with a sentence. They serve the guarantees of the
+// library as follows, and a failure names both:
+//
+//	G1  one capable leadership                I1 I1b I3 I7 I14 I19
+//	G2  nothing completed is lost or twice    I1b I2 I3 I4 I9 I10 I11 I12 I13 I14 I16 I18 I20 I21 I22 I23
+//	G3  revocation before establishment       I2 I5 I8 I11 I13 I15 I19
+//	G4  promises are durable and only rise    I6 I8 I16
+//	G5  coordinators can pause, die, come back  I7 I17 L1 L2 L3 L4
+//	G6  mechanisms mix in any order           I1 I5 I15 I22
+//	G7  planned changes cost no errors        I17
+//	G9  "not executed" and reports are true   I12 G9
+//
+// G8 and G10 are about single calls, which other tests make. Clients append
+// numbers of which each is used once and read them back, so that the final log
+// orders everything that happened: checking a history takes O(n log n). An error
+// counts as a refusal exactly when leadership.NotExecuted holds, or nobody
+// listened; any other leaves open what became of the request.
+//
+// Runs of this package's own stores also fail when none of 200 under all faults
+// reached some state that matters, such as a crash between a promise and its
+// grant; for other harnesses the log says which were not reached.
+//
 // # Assumptions
 //
 // A node and its mechanisms touch nothing but their Host or Process: no real

@@ -3,6 +3,10 @@ package reparenttest
 import (
 	"context"
 	"errors"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tenure-go/tenure/internal/stepsim"
@@ -623,6 +627,21 @@ func TestL4_AStallWithoutAReasonIsFound(t *testing.T) {
 func TestEveryInvariantServesAGuarantee(t *testing.T) {
 	t.Parallel()
 	seen := map[string]bool{}
+	table, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for g := range guarantees {
+		var by []string
+		for _, i := range Invariants() {
+			if slices.Contains(i.Serves, g) {
+				by = append(by, i.Name)
+			}
+		}
+		if row := strings.Join(by, " "); row != "" && !regexp.MustCompile(`(?m)^//\t`+g+` .* `+row+`$`).Match(table) {
+			t.Errorf("the table in doc.go should end the row of %s with %q", g, row)
+		}
+	}
 	for _, i := range Invariants() {
 		if seen[i.Name] {
 			t.Errorf("%s is there twice", i.Name)
