@@ -7,6 +7,7 @@ import (
 
 	"github.com/tenure-go/tenure/internal/stepsim"
 	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
 )
 
 // Host is the simulated machine of one node: its disk, its network, its clock
@@ -29,6 +30,9 @@ type Host struct {
 	w    *World
 	proc *stepsim.Proc
 	node Node // of the present life
+	// offers is what its first life offered, and every later one does. A
+	// coordinator looks at it at any time, which node is not for.
+	offers *reparent.Node
 }
 
 // Write carries out a durable write: f changes what the node will find after a

@@ -10,7 +10,8 @@ import (
 // Node is a node under test: what a guard sees of it, and what clients do.
 type Node struct {
 	// Node is what an adapter offers to reparent.New. ID and Addr may be left
-	// empty. Every call of a coordinator reaches it as a message.
+	// empty. Every call of a coordinator reaches it as a message. What is offered
+	// must be the same in every life of a host.
 	reparent.Node
 	// Client is how clients use the node. Required.
 	Client Client

@@ -21,7 +21,7 @@ type remote struct {
 // the given process. What the node does not offer stays nil.
 func (h *Host) bundle(from *stepsim.Proc) reparent.Node {
 	r := remote{from, h}
-	n := h.node.Node
+	n := *h.offers
 	out := n
 	out.ID = h.ID
 	if out.Addr == "" {

@@ -103,6 +103,9 @@ func (w *World) boot(h *Host) {
 		w.fail("boot", "%s has no Status, no Promise or no Client", h.ID)
 	default:
 		h.node = n
+		if h.offers == nil {
+			h.offers = &n.Node
+		}
 	}
 }
 
