@@ -69,6 +69,15 @@ func (s *suite) test(ctx context.Context, bin string, c check) (string, error) {
 		return "", err
 	}
 	env := append([]string{"TMPDIR=" + dir}, c.env...)
+	for _, name := range c.tests {
+		out, err := s.command(kill, dir, env, bin, "-test.list=^("+name+")$")
+		if err != nil {
+			return out, fmt.Errorf("list of the tests: %w", err)
+		}
+		if strings.TrimSpace(out) == "" {
+			return name, errNoTest
+		}
+	}
 	out, err := s.command(kill, filepath.Join(s.root, filepath.FromSlash(c.pkg)), env, bin,
 		"-test.run="+c.run, "-test.count=1", "-test.failfast", "-test.timeout="+s.limit.String())
 	switch {

@@ -165,12 +165,6 @@ func reparentMutations() []mutation {
 			checks: []check{in(pkg, "TestG10_.*")},
 		},
 		{
-			name: "sweep-without-repair", ids: "G2", file: "reparent/sweep.go",
-			rule:   "A sweep repairs a log that the leader's may not contain before it follows.",
-			edits:  one("	if !behind || s.BelowFloor {", "	if !behind && id == \"\" || s.BelowFloor {"),
-			checks: []check{fast, kit},
-		},
-		{
 			name: "sweep-releases-unconverted", ids: "G1", file: "reparent/sweep.go",
 			rule:   "A sweep releases an isolated node only after it promised.",
 			edits:  one("	t, err := n.Promise.Promise(ctx, l.Term)\n	if err != nil {", "	t, err := n.Promise.Promise(ctx, l.Term)\n	if err != nil {\n		t, err = leadership.Testimony{Node: n.ID, Term: l.Term, Kind: leadership.Promised}, nil\n	}\n	if err != nil {"),

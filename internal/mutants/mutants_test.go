@@ -29,10 +29,37 @@ func TestEveryMutationAppliesToTheTree(t *testing.T) {
 		if _, err := m.apply(root, t.TempDir()); err != nil {
 			t.Errorf("%s: %v", m.name, err)
 		}
+		for _, c := range m.checks {
+			for _, name := range c.tests {
+				if !declares(t, filepath.Join(root, filepath.FromSlash(c.pkg)), name) {
+					t.Errorf("%s: no test of %s matches %s", m.name, c.pkg, name)
+				}
+			}
+		}
 		if !regexp.MustCompile(`^G\d+( G\d+)*$`).MatchString(m.ids) {
 			t.Errorf("%s: guarantees %q", m.name, m.ids)
 		}
 	}
+}
+
+// declares reports whether a test of the package in dir matches the pattern.
+func declares(t *testing.T, dir, pattern string) bool {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	re := regexp.MustCompile(`(?m)^func (` + pattern + `)\(`)
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if re.Match(b) {
+			return true
+		}
+	}
+	return false
 }
 
 // tiny writes a module of one function and one test, and returns its directory.

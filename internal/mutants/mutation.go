@@ -35,11 +35,13 @@ type check struct {
 	pkg string   // relative to the root of the module
 	run string   // the pattern of -run
 	env []string // added to the environment
+
+	tests []string // patterns of which each must match a test that there is
 }
 
 // in names tests of a package.
 func in(pkg string, tests ...string) check {
-	return check{pkg: pkg, run: "^(" + strings.Join(tests, "|") + ")$"}
+	return check{pkg: pkg, run: "^(" + strings.Join(tests, "|") + ")$", tests: tests}
 }
 
 // apply writes the mutated file into dir, and beside it the overlay by which

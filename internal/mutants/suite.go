@@ -51,7 +51,6 @@ type suite struct {
 type baseline struct {
 	once sync.Once
 	err  error
-	out  string
 }
 
 // run tries the mutations, in order, a few at once, and tells of each as it
