@@ -49,6 +49,7 @@ type Traits struct {
 	Promises func(h *Host, disk *any) acceptor.Store
 
 	bugs bugs
+	lies lies
 }
 
 // LogStore is a replicated log with per-entry terms: the acceptor of this
@@ -59,7 +60,9 @@ func LogStore() Harness { return Store(Traits{}) }
 // semi-synchronous replication.
 func MariaDBLike() Harness { return Store(mariadbTraits()) }
 
-func mariadbTraits() Traits { return Traits{SlowRead: true, Blocking: true, Repairs: true} }
+func mariadbTraits() Traits {
+	return Traits{SlowRead: true, Blocking: true, Repairs: true, Relay: true}
+}
 
 // PostgreSQLLike is a store with the traits of a PostgreSQL server with
 // synchronous standbys.
@@ -91,9 +94,10 @@ type store struct {
 	commit    int
 	rulesets  []leadership.Ruleset
 	rules     []*leadership.Rules
-	history   []leadership.Term // promises and grants of this life, in order, for explorers
-	doing     atomic.Uint64     // digest of who waits for what in this node, for explorers
-	changed   chan struct{}     // closed and replaced whenever the log or commit moves
+	history   []leadership.Term     // promises and grants of this life, in order, for explorers
+	doing     atomic.Uint64         // digest of who waits for what in this node, for explorers
+	engine    leadership.Leadership // whom the engine replicates from, whatever was promised
+	changed   chan struct{}         // closed and replaced whenever the log or commit moves
 
 	holds    time.Duration                       // until when it may complete, on its own clock
 	renewing leadership.Term                     // for whom it asks for a lease

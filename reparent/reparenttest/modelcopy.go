@@ -116,6 +116,14 @@ func (n *store) Repair(ctx context.Context, t leadership.Term, from leadership.N
 	if err := n.bound(ctx, t, theirs); err != nil {
 		return err
 	}
+	required, err := n.required(ctx, from)
+	if err != nil {
+		return err
+	}
+	if !required {
+		n.disk.adrift = true
+		return nil
+	}
 	// A rewind goes back further than the fork, so the floor comes first.
 	ours := n.entries()
 	if len(ours) > 0 {
@@ -129,6 +137,10 @@ func (n *store) Repair(ctx context.Context, t leadership.Term, from leadership.N
 		return err
 	}
 	if err := n.write(ctx, "restore", at, theirs[at:]); err != nil {
+		return err
+	}
+	n.disk.adrift = false
+	if err := n.inside(ctx, from); err != nil {
 		return err
 	}
 	return n.acc.ClearFloor(ctx)

@@ -108,6 +108,7 @@ func openDisk(h *Host) *storeDisk {
 // comes up with an acceptor that refuses everything.
 func (n *store) open() error {
 	d := n.disk
+	n.starts()
 	if n.h.Lost > 0 && !n.bugs.amnesia {
 		n.shutOut()
 		return nil
@@ -155,7 +156,7 @@ func (n *store) write(ctx context.Context, what string, at int, es []Entry) erro
 		}
 		d.log = append(d.log[:at:at], es...)
 		d.applied = min(d.applied, at)
-		if !n.Relay {
+		if n.applies(what) {
 			d.applied = len(d.log)
 		}
 		n.wake()

@@ -75,7 +75,8 @@ func (n *store) send(life context.Context, l leadership.Leadership, to leadershi
 
 // accept is a follower's side of replication.
 func (n *store) accept(ctx context.Context, l leadership.Leadership, log []Entry, commit int) (int, error) {
-	if st := n.acc.Status(); st.Source != l && !n.bugs.noTermCheck {
+	blind := n.bugs.noTermCheck || n.replicates(l)
+	if st := n.acc.Status(); st.Source != l && !blind {
 		if l.Term.Less(st.Promised) || n.Repairs {
 			// A server with sources takes entries only from the one it was
 			// pointed at.
@@ -91,29 +92,30 @@ func (n *store) accept(ctx context.Context, l leadership.Leadership, log []Entry
 	}
 	defer give()
 	tok, err := n.acc.Admit(l)
-	if err != nil && !n.bugs.noTermCheck {
+	if err != nil && !blind {
 		return 0, err
 	}
 	ours := n.entries()
 	if at := common(ours, log); at < len(log) {
-		if at < len(ours) && n.Repairs {
-			return 0, errBroken
-		}
 		err, wrong := n.acceptWrong(ctx, l, at, log)
-		if !wrong {
+		switch {
+		case at < len(ours) && n.Repairs:
+			err = n.diverged(ctx, l, ours, log)
+		case !wrong:
 			err = n.write(ctx, "accept "+l.Term.String(), at, log[at:])
 		}
 		if err != nil {
 			return 0, err
 		}
 	}
-	if !n.bugs.noTermCheck {
+	if !blind {
 		if err := n.acc.Confirm(tok); err != nil {
 			return 0, err
 		}
 	}
 	n.h.Saw(Event{Kind: Accepted, Leadership: l, Index: len(log)})
 	n.gaveLease()
+	n.received()
 	n.mu.Lock()
 	if n.bugs.earlyCommit {
 		commit = len(log)
@@ -212,6 +214,9 @@ func (n *store) committed(ctx context.Context, l leadership.Leadership, at int, 
 	done := ours()
 	n.mu.Unlock()
 	if err == nil && done {
+		return nil
+	}
+	if n.lies.asyncFallback && err != nil || n.lies.killQuery && err == nil {
 		return nil
 	}
 	if n.bugs.lateRefusal {

@@ -12,7 +12,9 @@ import (
 func (n *store) Promise(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
 	got, err := n.promise(ctx, t)
 	if err == nil {
+		n.stopped()
 		n.close(ctx, t)
+		err = n.admin(ctx)
 	}
 	got.LeaseLeft = n.leaseLeft()
 	return got, err
