@@ -120,7 +120,7 @@ func reparentMutations() []mutation {
 			name: "shortcut-in-full-mode", ids: "G1 G6", file: "reparent/plan.go",
 			rule:   "The record's leader is the only one to revoke in shortcut mode alone, where all keep the record.",
 			edits:  one("if a.rec.Mode == leadership.Shortcut && !a.rec.Active.IsZero() {", "if !a.rec.Active.IsZero() {"),
-			checks: []check{fast, kit},
+			checks: []check{kit, fast},
 		},
 		{
 			name: "bootstrap-on-data", ids: "G2", file: "reparent/plan.go",
