@@ -191,24 +191,30 @@ func (h Harness) explore(t *testing.T, s Scope) Explored {
 
 // scoped is one run of a scope. heal is asked at its end whether to go on.
 func (h Harness) scoped(sim *stepsim.Sim, s Scope, heal func() bool, show bool) (w *World, err error) {
+	return h.scopedWith(sim, s, heal, show, func() { sim.Allow(s.faults()) })
+}
+
+// scopedWith is scoped with other faults than the scope's.
+func (h Harness) scopedWith(sim *stepsim.Sim, s Scope, heal func() bool, show bool, allow func()) (w *World, err error) {
 	w, err = newWorld(sim, h, s.Nodes, s.Policy)
 	if err != nil {
 		return w, err
 	}
 	w.show = show
-	if err := w.bootstrapIn(s.Mode); err != nil {
+	w.mode = s.Mode
+	if err := w.bootstrap(); err != nil {
 		return w, err
 	}
 	if s.Writes == 0 {
 		w.track()
 	}
 	for _, host := range w.hosts {
-		host.proc.CanCrash = s.Crash+s.Torn > 0
+		host.proc.CanCrash, host.proc.CanPause, host.proc.CanCut = s.Crash+s.Torn > 0, true, true
 	}
 	var wg sync.WaitGroup
 	for i, c := range s.Changes {
 		p := sim.Proc("c" + strconv.Itoa(i+1))
-		p.CanCrash, p.Final = s.Crash > 0, true
+		p.CanCrash, p.Final, p.CanPause = s.Crash > 0, true, true
 		g, err := w.guard(p, func(c *reparent.Config) { forgets(p, c) })
 		if err != nil {
 			return w, err
@@ -220,7 +226,7 @@ func (h Harness) scoped(sim *stepsim.Sim, s Scope, heal func() bool, show bool) 
 		p.Client = true
 		wg.Go(func() { _ = w.append(context.Background(), p, w.ids[0]) })
 	}
-	sim.Allow(s.faults())
+	allow()
 	if err := sim.Do(maxSteps, wg.Wait); err != nil {
 		return w, err
 	}
@@ -233,19 +239,4 @@ func (h Harness) scoped(sim *stepsim.Sim, s Scope, heal func() bool, show bool) 
 		err = w.verify(leader)
 	}
 	return w, err
-}
-
-// bootstrapIn makes n1 leader in a cluster of the given mode.
-func (w *World) bootstrapIn(mode leadership.Mode) error {
-	_, g, err := w.coordinator("boot", nil)
-	if err != nil {
-		return err
-	}
-	c := reparent.Bootstrap(w.ruleset, w.ids[0])
-	c.Mode = mode
-	var rep *reparent.Report
-	if err := w.sim.Do(maxSteps, func() { rep = w.run(g, c) }); err != nil {
-		return err
-	}
-	return rep.Err
 }

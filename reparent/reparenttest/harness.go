@@ -51,6 +51,9 @@ type Harness struct {
 	reshape      func(seed uint64, s *shape) // of a test's own
 	hastyRelease bool                        // isolated nodes are let go without a promise
 
+	// view changes what a coordinator's process sees, to break a rule there.
+	view func(p *Process)
+
 	_ struct{}
 }
 

@@ -84,7 +84,11 @@ func (w *World) process(p *stepsim.Proc) *Process {
 	for _, id := range w.ids {
 		nodes[id] = w.hosts[id].bundle(p)
 	}
-	return &Process{Name: p.Name, Nodes: nodes, Registry: remoteRegistry{p, w}, w: w, proc: p}
+	view := &Process{Name: p.Name, Nodes: nodes, Registry: remoteRegistry{p, w}, w: w, proc: p}
+	if w.h.view != nil {
+		w.h.view(view)
+	}
+	return view
 }
 
 // mechanisms are those of the harness in one coordinator's process; what is
