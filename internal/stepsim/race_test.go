@@ -1,0 +1,5 @@
+//go:build race
+
+package stepsim_test
+
+const raceEnabled = true
