@@ -2,288 +2,214 @@ package reparenttest
 
 import (
 	"context"
-	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
-	"github.com/tenure-go/tenure/establish"
 	"github.com/tenure-go/tenure/internal/stepsim"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
-	"github.com/tenure-go/tenure/revoke"
 )
 
-// A mix is a rule of combining rounds taken out. Each must be found.
-type mix struct {
-	name  string
-	h     Harness
-	scope Scope
-	want  string // invariants, one of which must be named
-	// seeds, when above 0, is how many random schedules of the scope with
-	// random faults may be tried in place of all schedules.
-	seeds uint64
-}
-
-func bugged(b bugs) Harness { return Store(Traits{bugs: b}) }
-
-func viewed(view func(p *Process)) Harness {
-	h := LogStore()
-	h.view = view
-	return h
-}
-
-func mixes() []mix {
-	rivals := []reparent.Change{reparent.Planned("n2"), reparent.Emergency()}
-	two := leadership.AtLeast(2)
-	pairs := Scope{Nodes: 4, Policy: two, Changes: rivals, Writes: 2}
-	short := Scope{Nodes: 4, Policy: two, Mode: leadership.Shortcut, Changes: rivals, Writes: 1}
-	return []mix{
-		{name: "X1 a step-down in memory, and a host that leads again", h: bugged(bugs{resumes: true}),
-			scope: Scope{Changes: rivals[:1], Crash: 1}, want: "I6"},
-		{name: "X3 who stepped down is made leader again under its old term", h: unfenced(), scope: Scope{Changes: rivals[:1]}, want: "I6 I15"},
-		{name: "X4 a fence that does not survive a restart", h: bugged(bugs{volatileFence: true}), scope: Scope{Crash: 1}, want: "I6"},
-		{name: "X5 entries are taken whatever their term", h: bugged(bugs{noTermCheck: true}), scope: pairs, want: "I8", seeds: 300},
-		{name: "X6 an isolation is taken for a promise, and let go", h: revoking(func(p revoke.Revoker) revoke.Revoker { return unconverted{p} }), scope: pairs, want: "I1 I2 I5 I13", seeds: 300},
-		{name: "X7 one coordinator has a registry of its own", h: viewed(ownRegistry), scope: short, want: "I1 I2 I5 I7 I13 I17 G9", seeds: 600},
-		{name: "X8 the leader is granted before it is active", h: viewed(grantsFirst), scope: Scope{Nodes: 4, Policy: two, Mode: leadership.Shortcut, Changes: []reparent.Change{reparent.Emergency(), reparent.Emergency()}}, want: "I1 I2 I5 I7 I17 G9", seeds: 1500},
-		{name: "X8 the leader is active before its log is propagated", h: hastyHarness(), scope: Scope{Changes: rivals[:1], Writes: 1}, want: "I11 I2 I1 I13", seeds: 500},
-		{name: "X9 positions are read before the block", h: bugged(bugs{earlyRead: true}), scope: Scope{Writes: 2}, want: "I13 I14", seeds: 500},
-		{name: "X15 terms of one number are one", h: bugged(bugs{tie: true}), scope: Scope{Changes: []reparent.Change{reparent.Emergency(), reparent.Emergency()}}, want: "I6 I7 I8", seeds: 500},
-		{name: "X17 the leader completes on less than the policy", h: bugged(bugs{anyAck: true}), scope: Scope{Writes: 1, Delays: 1}, want: "I11 I20 I22"},
+// pass makes so many runs, which must all pass.
+func (h Harness) pass(t *testing.T, f Features, tl *tally, first, n uint64) {
+	t.Helper()
+	for seed := first; seed < first+n; seed++ {
+		if got := h.once(t, seed, stepsim.Seed(seed, stepsim.Swarm(seed)), f, tl, false); got.err != nil {
+			t.Fatalf("seed %d: %v", seed, got.err)
+		}
 	}
 }
 
-// unfenced is a store whose operator makes the old leader writable again, as it
-// was, after its step-down.
-func unfenced() Harness {
-	h := LogStore()
-	boot := h.Boot
-	h.Boot = func(host *Host) (Node, error) {
-		n, err := boot(host)
-		s := n.Client.(*store)
-		n.StepDown = undoing{n.StepDown, s}
-		return n, err
-	}
-	return h
-}
-
-type undoing struct {
-	revoke.StepDowner
-	n *store
-}
-
-func (u undoing) StepDown(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
-	old := u.n.disk.rec
-	got, err := u.StepDowner.StepDown(ctx, t)
-	if err == nil {
-		u.n.h.Go(func(life context.Context) {
-			_ = u.n.h.Write(life, "undo", func() { u.n.disk.rec = old })
+func TestG6_AnyMechanismFollowsAnyOther(t *testing.T) {
+	for name, traits := range map[string]Traits{"log": {}, "mariadb": mariadbTraits(), "postgres": postgresTraits()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			traits.Leased = true
+			h := Store(traits)
+			f := Features{Crash: true, Partition: true, Clock: true}
+			mixed := h.mixed(f)
+			h.reshape = func(seed uint64, s *shape) {
+				a, b := mixed[int(seed)%len(mixed)], mixed[int(seed)/len(mixed)%len(mixed)]
+				by := func(m mechanism) move { return move{change: reparent.Emergency(), by: m, sweeps: true} }
+				s.plans, s.dieAt = [][]move{{by(a), by(b), by(a), by(a)}}, []int{-1}
+				s.faults.Crash, s.faults.Drop, s.faults.Cut = min(s.faults.Crash, 1), min(s.faults.Drop, 1), min(s.faults.Cut, 1)
+				if seed >= uint64(len(mixed)*len(mixed)) { // what faults kept from happening happens in peace
+					s.faults = stepsim.Faults{Reorder: true}
+				}
+			}
+			tl := &tally{}
+			all := uint64(len(mixed) * len(mixed))
+			h.pass(t, f, tl, 0, all)
+			for a := range mixed {
+				for b := range mixed {
+					if seed := uint64(b*len(mixed) + a); tl.mixes[[2]mechanism{mixed[a], mixed[b]}] == 0 {
+						h.pass(t, f, tl, all+seed, 1)
+					}
+				}
+			}
+			reached, missing := tl.missingPairs(mixed)
+			t.Logf("%d ordered pairs of mechanisms reached, not: %v", reached, missing)
+			if want := len(mixed) * len(mixed); reached < want {
+				t.Errorf("%d of %d ordered pairs were reached", reached, want)
+			}
 		})
 	}
-	return got, err
 }
 
-func revoking(wrap func(revoke.Revoker) revoke.Revoker) Harness {
-	h := LogStore()
-	h.Revoke = func(p *Process) (revoke.Revoker, error) {
-		push, err := revoke.NewProposal(p.Promisers(), revoke.Options{})
-		return wrap(push), err
-	}
-	return h
-}
-
-// unconverted asks everybody but the leader, for whom it answers itself: it was
-// isolated, is its excuse, which ended as soon as the answer was given.
-type unconverted struct{ revoke.Revoker }
-
-func (u unconverted) Revoke(ctx context.Context, ask revoke.Ask, report func(leadership.Testimony)) error {
-	var others []leadership.NodeID
-	for _, id := range ask.Targets {
-		if id != ask.Leader {
-			others = append(others, id)
+// directed runs play on a cluster of four of which two suffice, led by n1, on
+// the quiet schedule.
+func directed(t *testing.T, h Harness, play func(w *World, p *stepsim.Proc, g *reparent.Guard) error) (err error) {
+	t.Helper()
+	bubble(t, func() (got outcome) {
+		sim := stepsim.New(stepsim.Quiet(), stepsim.Faults{})
+		defer sim.Close()
+		w, werr := newWorld(sim, h, 4, leadership.AtLeast(2))
+		if err = werr; err != nil {
+			return got
 		}
-	}
-	var once sync.Once
-	ask.Targets = others
-	return u.Revoker.Revoke(ctx, ask, func(got leadership.Testimony) {
-		report(got)
-		once.Do(func() {
-			got.Node = ask.Leader
-			report(got)
+		if err = w.bootstrap(); err != nil {
+			return got
+		}
+		p, g, gerr := w.coordinator("c1", nil)
+		if err = gerr; err == nil {
+			err = play(w, p, g)
+		}
+		return got
+	})
+	return err
+}
+
+func TestG6_AnIsolatedNodeIsReleasedByItsPromiseOnly(t *testing.T) {
+	t.Parallel()
+	for _, hasty := range []bool{false, true} {
+		h := LogStore()
+		h.hastyRelease = hasty
+		err := directed(t, h, func(w *World, p *stepsim.Proc, g *reparent.Guard) error {
+			// The node that was only read, and the one that was isolated, hear
+			// nothing of the new leader for a while.
+			w.sim.Hold("req c1>n4 follow")
+			w.sim.Hold("req c1>n1 follow")
+			w.sim.Hold("req n2>n4")
+			if err := w.sim.Do(maxSteps, func() {
+				rep := w.move(p, g, move{change: reparent.Emergency(), by: byIsolation})
+				w.note(rep, false)
+				_ = sleep(p.Life(), p, 200*time.Millisecond)
+			}); err != nil {
+				return err
+			}
+			if n := w.counts[string(Isolated)]; n == 0 {
+				t.Error("nobody was isolated")
+			}
+			w.sim.Free()
+			leader, err := w.heal("healer")
+			if err == nil {
+				err = w.verify(leader)
+			}
+			return err
 		})
-	})
-}
-
-func hastyHarness() Harness {
-	h := LogStore()
-	h.Establish = func(p *Process) (establish.Establisher, error) {
-		est, err := establish.NewProposal(p.Candidates(), nil, establish.Options{})
-		return hastyEstablisher{est, p}, err
-	}
-	return h
-}
-
-// hastyEstablisher answers for followers that were not asked.
-type hastyEstablisher struct {
-	establish.Establisher
-	p *Process
-}
-
-func (h hastyEstablisher) Install(ctx context.Context, p *leadership.Proposal, report func(leadership.Acceptance)) error {
-	return h.Establisher.Install(ctx, p, func(got leadership.Acceptance) {
-		report(got)
-		for _, id := range h.p.IDs() {
-			got.Node = id
-			report(got)
-		}
-	})
-}
-
-// ownRegistry gives the first coordinator a copy of the registry, which the
-// other never sees.
-func ownRegistry(p *Process) {
-	if p.Name == "c1" {
-		p.Registry = &copied{Registry: p.Registry}
-	}
-}
-
-type copied struct {
-	leadership.Registry
-	own *leadership.MemoryRegistry
-}
-
-func (c *copied) mine(ctx context.Context) (*leadership.MemoryRegistry, error) {
-	if c.own != nil {
-		return c.own, nil
-	}
-	r, err := c.Registry.Load(ctx)
-	if err != nil {
-		return nil, err
-	}
-	c.own = &leadership.MemoryRegistry{}
-	base := r
-	for v := uint64(0); v < r.Version; v++ {
-		base.Version = v
-		if _, err := c.own.Swap(ctx, v, base); err != nil {
-			return nil, err
+		switch {
+		case hasty && err == nil:
+			t.Error("a node that was let go without a promise was not found")
+		case !hasty && err != nil:
+			t.Error(err)
+		case hasty:
+			t.Log(err)
 		}
 	}
-	return c.own, nil
 }
 
-func (c *copied) Load(ctx context.Context) (leadership.Record, error) {
-	reg, err := c.mine(ctx)
-	if err != nil {
-		return leadership.Record{}, err
-	}
-	return reg.Load(ctx)
-}
-
-func (c *copied) Swap(ctx context.Context, base uint64, next leadership.Record) (leadership.Record, error) {
-	reg, err := c.mine(ctx)
-	if err != nil {
-		return leadership.Record{}, err
-	}
-	return reg.Swap(ctx, base, next)
-}
-
-// grantsFirst keeps an activation back until the routing.
-func grantsFirst(p *Process) { p.Registry = &late{Registry: p.Registry} }
-
-type late struct {
-	leadership.Registry
-	kept *leadership.Record
-}
-
-func (l *late) Load(ctx context.Context) (leadership.Record, error) {
-	if l.kept != nil {
-		return *l.kept, nil
-	}
-	return l.Registry.Load(ctx)
-}
-
-func (l *late) Swap(ctx context.Context, base uint64, next leadership.Record) (leadership.Record, error) {
-	if l.kept != nil {
-		l.kept = nil
-		return l.Registry.Swap(ctx, base-1, next)
-	}
-	now, err := l.Registry.Load(ctx)
-	if err != nil {
-		return now, err
-	}
-	if now.Version == base && now.Active != next.Active && !now.Active.IsZero() {
-		next.Version = base + 1
-		l.kept = &next
-		return next, nil
-	}
-	return l.Registry.Swap(ctx, base, next)
-}
-
-// random tries random schedules of a scope with random faults.
-func (h Harness) random(t *testing.T, s Scope, seeds uint64) (err error, runs uint64) {
-	s = s.fill(h)
-	for seed := uint64(1); seed <= seeds; seed++ {
-		synctest.Test(t, func(*testing.T) {
-			sim := stepsim.New(stepsim.Quiet(), stepsim.Faults{})
-			defer sim.Close()
-			_, err = h.scopedWith(sim, s, func() bool { return false }, false, func() {
-				sim.Use(stepsim.Seed(seed, stepsim.Swarm(seed)))
-				sim.Allow(stepsim.Faults{Reorder: true, Drop: 3, Late: 6, Dup: 2, Cut: 2, Pause: 6, Tick: 100})
+func TestLeasesAtTheBoundOfTheClocks(t *testing.T) {
+	t.Parallel()
+	slow, fast := -int64(leaseRate*1e6), int64(leaseRate*1e6)
+	for _, c := range []struct {
+		name             string
+		traits           Traits
+		leader, follower int64 // how much faster their clocks are
+		lag              time.Duration
+		found            bool
+	}{
+		{name: "slow leader, fast follower", traits: Traits{LocalReads: true}, leader: slow, follower: fast},
+		{name: "fast leader, slow follower", traits: Traits{LocalReads: true}, leader: fast, follower: slow},
+		{name: "answers that take long", traits: Traits{LocalReads: true}, leader: slow, follower: fast, lag: 20 * time.Millisecond},
+		{name: "no margin", traits: Traits{LocalReads: true, bugs: bugs{leaseNoMargin: true}}, leader: slow, follower: fast, found: true},
+		{name: "no margin, and clocks that agree", traits: Traits{LocalReads: true, bugs: bugs{leaseNoMargin: true}}},
+		{name: "counted from the reply", traits: Traits{LocalReads: true, bugs: bugs{leaseFromReply: true}}, lag: 20 * time.Millisecond, found: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			h := Store(c.traits)
+			if c.traits.bugs.leaseNoMargin {
+				h.localReads = false // the coordinator adds none either
+			}
+			err := directed(t, h, func(w *World, p *stepsim.Proc, g *reparent.Guard) error {
+				return leaseRun(w, p, g, c.leader, c.follower, c.lag)
 			})
-		})
-		if err != nil {
-			return err, seed
-		}
-	}
-	return nil, seeds
-}
-
-func TestEachUnsafeMixIsFound(t *testing.T) {
-	t.Parallel()
-	for _, m := range mixes() {
-		t.Run(m.name, func(t *testing.T) {
-			t.Parallel()
-			began := time.Now()
-			var name, says string
-			var runs int
-			if m.seeds > 0 {
-				err, n := m.h.random(t, m.scope, m.seeds)
-				runs = int(n)
-				if err != nil {
-					name, says = violated(err), err.Error()
-				}
-			} else {
-				m.scope.Runs = 6000
-				got := m.h.explore(t, m.scope)
-				runs = got.Schedules
-				if got.Failure != nil {
-					name, says = got.Failure.Invariant, got.Failure.Says
-				}
+			if (err != nil) != c.found {
+				t.Errorf("got %v", err)
 			}
-			if name == "" {
-				t.Fatalf("not found in %d schedules", runs)
-			}
-			t.Logf("found in schedule %d, after %v: %s %s", runs, time.Since(began).Round(time.Millisecond), name, says)
-			if !strings.Contains(m.want, name) {
-				t.Errorf("found as %s, want one of %s", name, m.want)
-			}
+			t.Log(err)
 		})
 	}
 }
 
-func TestNothingIsFoundWhereNoRuleIsTakenOut(t *testing.T) {
-	t.Parallel()
-	for _, m := range mixes() {
-		if m.seeds == 0 {
-			continue // a scope of the test of every schedule
+// leaseRun has n1 renew its lease and cuts it off from all but clients, who read
+// there all the time while another leader is made.
+func leaseRun(w *World, p *stepsim.Proc, g *reparent.Guard, leader, follower int64, lag time.Duration) error {
+	for i, id := range w.ids {
+		ppm := follower
+		if i == 0 {
+			ppm = leader
 		}
-		t.Run(m.name, func(t *testing.T) {
-			t.Parallel()
-			if err, n := LogStore().random(t, m.scope, 150); err != nil {
-				t.Errorf("schedule %d: %v", n, err)
-			}
-		})
+		w.hosts[id].proc.Skew(0, ppm)
 	}
+	old := w.hosts["n1"].proc
+	reader, writer := w.sim.Proc("reader"), w.sim.Proc("writer")
+	reader.Client, writer.Client = true, true
+	// The answers to what renews the lease arrive late.
+	w.sim.Hold("rep *>n1 entries")
+	ctx := context.Background()
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = w.append(ctx, writer, "n1") })
+	if err := w.sim.Do(maxSteps, func() { _ = sleep(ctx, writer, lag+time.Microsecond) }); err != nil {
+		return err
+	}
+	w.sim.Hold("req n1>* entries")
+	w.sim.Free("rep *>n1 entries")
+	if err := w.sim.Do(maxSteps, wg.Wait); err != nil {
+		return err
+	}
+	w.sim.CutOff(old)
+	w.sim.Free()
+	stop := make(chan struct{})
+	wg.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			_ = w.read(ctx, reader, "n1")
+			_ = sleep(ctx, reader, 313*time.Microsecond)
+		}
+	})
+	wg.Go(func() {
+		defer close(stop)
+		rep := w.run(g, reparent.Emergency())
+		if rep.Err != nil {
+			w.mu.Lock()
+			w.fail("test", "the emergency failed: %v", rep.Err)
+			w.mu.Unlock()
+			return
+		}
+		_ = w.append(ctx, writer, rep.To)
+		_ = sleep(ctx, writer, 40*time.Millisecond)
+	})
+	if err := w.sim.Do(maxSteps, wg.Wait); err != nil {
+		return err
+	}
+	leaderNow, err := w.heal("healer")
+	if err == nil {
+		err = w.verify(leaderNow)
+	}
+	return err
 }
