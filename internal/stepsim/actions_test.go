@@ -307,7 +307,7 @@ func TestAfterIsTheShortestTimeInWhichTheOwnClockGoesSoFar(t *testing.T) {
 				if early := p.Now().Sub(start); wait > 0 && early > d {
 					t.Fatalf("%d ppm: After(%v) is %v, of which 1 ns less is %v on its clock", ppm, d, wait, early)
 				}
-				time.Sleep(1)
+				time.Sleep(1 * time.Nanosecond)
 				if got := p.Now().Sub(start); got < d-1 || got > d+2 {
 					t.Fatalf("%d ppm: after %v its clock went %v, want %v", ppm, wait, got, d)
 				}

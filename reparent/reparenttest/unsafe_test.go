@@ -222,7 +222,7 @@ func (l *late) Swap(ctx context.Context, base uint64, next leadership.Record) (l
 }
 
 // random tries random schedules of a scope with random faults.
-func (h Harness) random(t *testing.T, s Scope, seeds uint64) (err error, runs uint64) {
+func (h Harness) random(t *testing.T, s Scope, seeds uint64) (runs uint64, err error) {
 	s = s.fill(h)
 	for seed := uint64(1); seed <= seeds; seed++ {
 		synctest.Test(t, func(*testing.T) {
@@ -234,10 +234,10 @@ func (h Harness) random(t *testing.T, s Scope, seeds uint64) (err error, runs ui
 			})
 		})
 		if err != nil {
-			return err, seed
+			return seed, err
 		}
 	}
-	return nil, seeds
+	return seeds, nil
 }
 
 func TestEachUnsafeMixIsFound(t *testing.T) {
@@ -249,7 +249,7 @@ func TestEachUnsafeMixIsFound(t *testing.T) {
 			var name, says string
 			var runs int
 			if m.seeds > 0 {
-				err, n := m.h.random(t, m.scope, m.seeds)
+				n, err := m.h.random(t, m.scope, m.seeds)
 				runs = int(n)
 				if err != nil {
 					name, says = violated(err), err.Error()
@@ -281,7 +281,7 @@ func TestNothingIsFoundWhereNoRuleIsTakenOut(t *testing.T) {
 		}
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
-			if err, n := LogStore().random(t, m.scope, 150); err != nil {
+			if n, err := LogStore().random(t, m.scope, 150); err != nil {
 				t.Errorf("schedule %d: %v", n, err)
 			}
 		})
