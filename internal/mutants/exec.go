@@ -78,8 +78,11 @@ func (s *suite) test(ctx context.Context, bin string, c check) (string, error) {
 			return name, errNoTest
 		}
 	}
-	out, err := s.command(kill, filepath.Join(s.root, filepath.FromSlash(c.pkg)), env, bin,
-		"-test.run="+c.run, "-test.count=1", "-test.failfast", "-test.timeout="+s.limit.String())
+	args := []string{"-test.run=" + c.run, "-test.count=1", "-test.failfast", "-test.timeout=" + s.limit.String()}
+	if b, err := os.ReadFile(bin); err == nil && bytes.Contains(b, []byte("rapid.nofailfile")) {
+		args = append(args, "-rapid.nofailfile") // else it leaves what failed in the tree
+	}
+	out, err := s.command(kill, filepath.Join(s.root, filepath.FromSlash(c.pkg)), env, bin, args...)
 	switch {
 	case ctx.Err() != nil:
 		return out, ctx.Err()
