@@ -212,7 +212,7 @@ func (w *World) sleep() {
 
 func (w *World) coordinate(p *stepsim.Proc, g *reparent.Guard, plan []move, waits []time.Duration) {
 	for i, m := range plan {
-		nap(p, waits[i%2])
+		w.nap(p, waits[i%2])
 		rep := w.move(p, g, m)
 		w.note(rep, p.Life().Err() != nil)
 		if p.Life().Err() != nil {
@@ -258,7 +258,7 @@ func (w *World) client(p *stepsim.Proc, c clientShape) {
 				}
 			}
 		}
-		nap(p, pause)
+		w.nap(p, pause)
 	}
 }
 
@@ -273,8 +273,9 @@ func (w *World) next(at leadership.NodeID, err error) leadership.NodeID {
 	return w.ids[(w.index(at)+1)%len(w.ids)]
 }
 
-// nap waits, or for the end of the process.
-func nap(p *stepsim.Proc, d time.Duration) {
+// nap waits, or for the end of the process. A fake timer orders nothing for the
+// race detector; the lock, which every quiescent point takes, does.
+func (w *World) nap(p *stepsim.Proc, d time.Duration) {
 	if d <= 0 {
 		return
 	}
@@ -284,4 +285,6 @@ func nap(p *stepsim.Proc, d time.Duration) {
 	case <-t.C:
 	case <-p.Life().Done():
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 }
