@@ -288,15 +288,6 @@ func (w *World) look(id leadership.NodeID) *look {
 	return nil
 }
 
-// facts returns the durable state of a node, if it can be looked at. It is for
-// quiescent points.
-func (w *World) facts(id leadership.NodeID) (Facts, bool) {
-	if n := w.hosts[id].node; n.Inspect != nil {
-		return n.Inspect.Facts(), true
-	}
-	return Facts{}, false
-}
-
 // rules is a ruleset in use: compiled, and with the numbers of its members.
 type rules struct {
 	*leadership.Rules
