@@ -147,6 +147,11 @@ func (v *Revocation) Propose(to NodeID, next *Ruleset) (*Proposal, error) {
 	for m := range r.told.All() {
 		p.hear(r.cohort.Node(m).ID, r.seen[m].position)
 	}
+	for _, j := range r.joiners {
+		if j.read != nil {
+			p.hear(j.node, *j.read)
+		}
+	}
 	r.proposal = p
 	return p, nil
 }

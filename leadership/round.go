@@ -53,6 +53,10 @@ type Round struct {
 	waivers    []Waiver
 	loss       Set // Gone with Loss: discovery does not ask for them
 	superseded Term
+	// joiners are nodes outside every ruleset in force that promised the term,
+	// with their positions once read. They count for nothing; a proposal whose
+	// ruleset has them as members tells mechanisms where they are.
+	joiners []joiner
 
 	proposal *Proposal
 }
@@ -153,12 +157,39 @@ func (r *Round) Add(t Testimony) error {
 	}
 	m, ok := r.cohort.Member(t.Node)
 	if !ok {
+		r.join(t)
 		return &UnknownNodeError{Node: t.Node}
 	}
 	if err := r.count(m, t); err != nil {
 		return err
 	}
 	return barred
+}
+
+// joiner is a node outside every ruleset in force that promised the term.
+type joiner struct {
+	node NodeID
+	read *Position
+}
+
+// join notes what a node says that is no member yet.
+func (r *Round) join(t Testimony) {
+	i := slices.IndexFunc(r.joiners, func(j joiner) bool { return j.node == t.Node })
+	if i < 0 {
+		if t.Kind == Statement {
+			return // read before its block: it may have gone on since
+		}
+		i = len(r.joiners)
+		r.joiners = append(r.joiners, joiner{node: t.Node})
+	}
+	if t.Read == nil {
+		return
+	}
+	at := *t.Read
+	r.joiners[i].read = &at
+	if r.proposal != nil {
+		r.proposal.hear(t.Node, at)
+	}
 }
 
 // minted reports whether NewRound made the round. A zero Round has no ruleset

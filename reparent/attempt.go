@@ -35,10 +35,11 @@ type attempt struct {
 	granted bool
 	holding time.Time // no router began to hold for this change before
 
-	mu     sync.Mutex // guards round, asked, and what of rep the reports write
+	mu     sync.Mutex // guards round, asked, heard, and what of rep the reports write
 	round  *leadership.Round
 	asked  map[leadership.NodeID]bool
-	news   chan struct{} // capacity 1: something was reported
+	heard  map[leadership.NodeID]bool // promised the term, members of the round or not
+	news   chan struct{}              // capacity 1: something was reported
 	joins  sync.WaitGroup
 	cancel context.CancelFunc // ends the mechanisms; nil until they begin
 }
@@ -226,6 +227,9 @@ func (a *attempt) report(t leadership.Testimony) {
 	a.mu.Lock()
 	err := a.round.Add(t)
 	a.rep.testimony(t, err)
+	if t.Term == a.term && t.Kind != leadership.Refused {
+		a.heard[t.Node] = true
+	}
 	a.mu.Unlock()
 	if h := a.g.cfg.Hooks.Testimony; h != nil {
 		h(t)

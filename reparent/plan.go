@@ -181,7 +181,9 @@ func (a *attempt) preview(ss []leadership.Status) (*leadership.Round, establish.
 			Read: &pos, Markers: s.Markers, BelowFloor: s.BelowFloor,
 		})
 	}
-	_, choice, err := a.decideWith(r, ss)
+	_, choice, err := a.decideWith(r, ss, func(id leadership.NodeID) bool {
+		return slices.ContainsFunc(ss, func(s leadership.Status) bool { return s.Node == id && s.Reachable })
+	})
 	return r, choice, err
 }
 
@@ -205,10 +207,12 @@ func (a *attempt) newRound(t leadership.Term) (*leadership.Round, error) {
 
 // decide is the one place where a round becomes a proof and a candidate.
 func (a *attempt) decide(r *leadership.Round) (*leadership.Revocation, establish.Choice, error) {
-	return a.decideWith(r, a.statuses)
+	return a.decideWith(r, a.statuses, func(id leadership.NodeID) bool { return a.heard[id] })
 }
 
-func (a *attempt) decideWith(r *leadership.Round, ss []leadership.Status) (*leadership.Revocation, establish.Choice, error) {
+// decideWith takes from heard who has promised, also of those who are members
+// of the ruleset to come only: the round knows nothing of them.
+func (a *attempt) decideWith(r *leadership.Round, ss []leadership.Status, heard func(leadership.NodeID) bool) (*leadership.Revocation, establish.Choice, error) {
 	rev, err := r.Revocation()
 	if err != nil {
 		return nil, establish.Choice{}, err
@@ -218,7 +222,7 @@ func (a *attempt) decideWith(r *leadership.Round, ss []leadership.Status) (*lead
 			return nil, establish.Choice{}, err
 		}
 	}
-	choice, err := establish.Choose(a.contest(rev, r, ss))
+	choice, err := establish.Choose(a.contest(rev, r, ss, heard))
 	if err != nil {
 		return nil, establish.Choice{}, err
 	}
@@ -252,11 +256,16 @@ func (a *attempt) blank(r *leadership.Round) error {
 	return nil
 }
 
-func (a *attempt) contest(rev *leadership.Revocation, r *leadership.Round, ss []leadership.Status) establish.Contest {
+func (a *attempt) contest(rev *leadership.Revocation, r *leadership.Round, ss []leadership.Status, heard func(leadership.NodeID) bool) establish.Contest {
 	unfit := a.unfit(rev)
 	c := establish.Contest{
 		Selection: rev.Selection(), Want: a.change.To, Prefer: a.prefer,
-		Ready: func(id leadership.NodeID) error { return r.Ready(id, unfit...) },
+		Ready: func(id leadership.NodeID) error {
+			if err := r.Ready(id, unfit...); err != nil {
+				return err
+			}
+			return a.readyNext(id, unfit, heard)
+		},
 	}
 	if a.change.Kind == leadership.KindEmergency {
 		c.Avoid = a.from
@@ -281,6 +290,33 @@ func (a *attempt) contest(rev *leadership.Revocation, r *leadership.Round, ss []
 		c.Standings = append(c.Standings, s)
 	}
 	return c
+}
+
+// readyNext is Ready under the ruleset to come: the marker has to become durable
+// under it, too, on nodes that promised. A leader's own step-down may be all
+// that the old one asks for, and then nobody else would be asked.
+func (a *attempt) readyNext(id leadership.NodeID, unfit []leadership.NodeID, heard func(leadership.NodeID) bool) error {
+	if a.next == nil {
+		return nil
+	}
+	rules, err := a.next.Compile(a.g.cfg.Catalog)
+	if err != nil {
+		return err
+	}
+	var have leadership.Set
+	var missing []leadership.NodeID
+	for _, n := range a.next.Members {
+		m, _ := rules.Cohort().Member(n.ID)
+		if heard(n.ID) && (n.ID == id || !slices.Contains(unfit, n.ID)) {
+			have = have.With(m)
+		} else {
+			missing = append(missing, n.ID)
+		}
+	}
+	if m, ok := rules.Cohort().Member(id); !ok || !rules.Durable(m, have) {
+		return &leadership.NotReadyError{Node: id, Reason: fmt.Sprintf("its marker cannot become durable under the ruleset to come: reach some of %v", missing)}
+	}
+	return nil
 }
 
 // held reports whether the record says that the node is isolated: what it

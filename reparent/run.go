@@ -13,6 +13,7 @@ func (g *Guard) attempt(c Change) *attempt {
 		g: g, change: c, began: time.Now(),
 		rep:   &Report{Cluster: g.cluster, Kind: c.Kind},
 		asked: map[leadership.NodeID]bool{},
+		heard: map[leadership.NodeID]bool{},
 		news:  make(chan struct{}, 1),
 	}
 }
