@@ -177,3 +177,29 @@ func TestG1_ASweepReleasesAnIsolatedNodeOnlyWhenItHasPromised(t *testing.T) {
 		require.Equal(t, int32(1), iso.released.Load())
 	})
 }
+
+// A node that has promised a later attempt is bound by that promise: it is not
+// kept isolated for it.
+func TestASweepReleasesAnIsolatedNodeThatHasPromisedMore(t *testing.T) {
+	inSim(t, logTraits, func(t *testing.T, c *cluster) {
+		_, err := leadership.Update(context.Background(), c.reg, func(r leadership.Record) (leadership.Record, error) {
+			return r.Hold(leadership.Isolation{Node: "n3", Term: r.Fence, By: "c0"})
+		})
+		require.NoError(t, err)
+		var iso isolator
+		p := c.s.proc("c1")
+		g := c.guard(p, func(cfg *reparent.Config) {
+			cfg.Isolate, err = revoke.NewIsolate(&iso, remoteRegistry{p, c}, "c1", nil)
+			require.NoError(t, err)
+		})
+		more := leadership.Term{Num: 99, Proposer: "c9"}
+		require.NoError(t, c.do(func() { _, err = remote{p, c.nodes["n3"]}.Promise(context.Background(), more) }))
+		require.NoError(t, err)
+		require.NoError(t, c.do(func() { _, err = g.Sweep(context.Background()) }))
+		require.Error(t, err, "it cannot follow a lower term")
+		require.Equal(t, int32(1), iso.released.Load())
+		rec, err := c.reg.Load(context.Background())
+		require.NoError(t, err)
+		require.Empty(t, rec.Held)
+	})
+}

@@ -174,6 +174,12 @@ func (g *Guard) release(ctx context.Context, n Node, l leadership.Leadership) er
 		return errors.New("it is isolated, and this guard was given no Isolate to release it with")
 	}
 	t, err := n.Promise.Promise(ctx, l.Term)
+	var stale *leadership.StaleTermError
+	if errors.As(err, &stale) && l.Term.Less(stale.Promised) {
+		// It has promised more, which binds it as well; asked again at that
+		// term it says so.
+		t, err = n.Promise.Promise(ctx, stale.Promised)
+	}
 	if err != nil {
 		return fmt.Errorf("it stays isolated: %w", err)
 	}

@@ -167,7 +167,7 @@ func reparentMutations() []mutation {
 		{
 			name: "sweep-releases-unconverted", ids: "G1", file: "reparent/sweep.go",
 			rule:   "A sweep releases an isolated node only after it promised.",
-			edits:  one("	t, err := n.Promise.Promise(ctx, l.Term)\n	if err != nil {", "	t, err := n.Promise.Promise(ctx, l.Term)\n	if err != nil {\n		t, err = leadership.Testimony{Node: n.ID, Term: l.Term, Kind: leadership.Promised}, nil\n	}\n	if err != nil {"),
+			edits:  one("	t, err := n.Promise.Promise(ctx, l.Term)\n", "	t, err := n.Promise.Promise(ctx, l.Term)\n	if err != nil {\n		t, err = leadership.Testimony{Node: n.ID, Term: l.Term, Kind: leadership.Promised}, nil\n	}\n"),
 			checks: []check{in(pkg, "TestG1_ASweepReleasesAnIsolatedNodeOnlyWhenItHasPromised")},
 		},
 	}
