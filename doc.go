@@ -64,6 +64,7 @@
 //	revoke               what takes leadership away: step down, push, lease, isolation
 //	establish            what makes it: candidate, log, marker, grant
 //	reparent             both, in the one order that is safe, planned or not
+//	  reparenttest       a simulation that tests leadership: ours, and yours
 //	lameduck             a gate that drains a role without losing its requests
 //	buffer               holds requests while a leader changes, flushes them in order
 //	  sqlbuffer          a *sql.DB that follows the leader
@@ -72,6 +73,7 @@
 //	examples/kv          a replicated store to start from
 //	examples/quickstart  every kind of change, under load, and the proof
 //	examples/httpserver  rolling restarts under load
+//	examples/invariants  a mistake, and how the simulation finds it
 //
 // Imports point one way: acceptor, revoke and establish import leadership, and
 // reparent imports these two. lameduck and buffer import leadership only, and
