@@ -17,9 +17,11 @@ type Candidate interface {
 	// CatchUp brings the node's log to pos by taking entries from donor, and
 	// returns when it is there. It promises nothing and takes no side: while
 	// the old leader serves it only shortens the gap that follows. The
-	// common prefix of the two logs is never removed. An entry binds like a
-	// promise of its term: one of a term above t, which a donor may have by
-	// the time it is asked, is not taken.
+	// common prefix of the two logs is never removed, and a conflicting tail
+	// only when t is promised here and pos is of a later term than the tail:
+	// then a round of t selected pos, and nothing in the tail was completed.
+	// An entry binds like a promise of its term: one of a term above t, which
+	// a donor may have by the time it is asked, is not taken.
 	CatchUp(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position) error
 	// Install promises the marker's term, writes the marker after the
 	// selected log, and returns when it is durable on this node. The node

@@ -161,6 +161,9 @@ func (w *World) checkSelection(in *install) {
 	}
 	base := positionOf(in.base)
 	heard := w.readings[in.marker.Term]
+	// A log may be longer than what was read of it when another attempt had the
+	// node catch up since: that adds what a leader has, and takes nothing away.
+	longer := in.by.copiedBesides(in.marker.Term)
 	var read uint64
 	reported := false
 	for i := range w.looks {
@@ -171,7 +174,7 @@ func (w *World) checkSelection(in *install) {
 		switch o := p.Rank(base); o {
 		case leadership.Same, leadership.Behind:
 			read |= 1 << i
-			reported = reported || o == leadership.Same
+			reported = reported || o == leadership.Same || longer && base.Extends(p)
 			if o == leadership.Behind && i == in.by.index {
 				w.count("the candidate was not the most advanced")
 			}
@@ -191,8 +194,8 @@ func (w *World) checkSelection(in *install) {
 	leaders := r.Leaders()
 	if known := w.shortcut(); known != nil {
 		m, ok := r.Cohort().Member(known.Leader)
-		if !ok {
-			return
+		if !ok || in.marker.Term.Less(known.Term) {
+			return // too late: it can be neither activated nor granted
 		}
 		leaders = leadership.SetOf(m)
 	}
@@ -205,6 +208,22 @@ func (w *World) checkSelection(in *install) {
 	if l, ok := r.Could(leaders, rest); ok {
 		w.fail("I13", "%s installs %s on a log at %s, and %s may have completed more, seen only by %v", in.by.id, in.marker.Term, base, r.Cohort().Node(l).ID, r.Cohort().Names(rest))
 	}
+}
+
+// copying notes that an attempt has a node catch up.
+func (w *World) copying(id leadership.NodeID, t leadership.Term) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if k := w.look(id); k.copied == nil {
+		k.copied = map[leadership.Term]bool{t: true}
+	} else {
+		k.copied[t] = true
+	}
+}
+
+// copiedBesides reports whether any other attempt had the node catch up.
+func (k *look) copiedBesides(t leadership.Term) bool {
+	return len(k.copied) > 1 || len(k.copied) == 1 && !k.copied[t]
 }
 
 // checkRulesets: I14. The last marker of the selected log says what is in

@@ -48,8 +48,12 @@ func (n *store) CatchUp(ctx context.Context, t leadership.Term, donor leadership
 	}
 	ours := n.entries()
 	at := common(ours, theirs)
-	if at < len(ours) && n.Repairs {
-		return fmt.Errorf("%s has a tail that %s has not: it needs a repair", n.h.ID, donor)
+	if at < len(ours) {
+		// What is taken out must be known to be superseded: this attempt's round
+		// selected the other log, and it is of a later term.
+		if n.Repairs || len(theirs) == 0 || n.acc.Status().Promised != t || !ours[len(ours)-1].Term.Less(theirs[len(theirs)-1].Term) {
+			return fmt.Errorf("%s has a tail that %s has not: it needs a repair, or a promise of %s", n.h.ID, donor, t)
+		}
 	}
 	return n.write(ctx, "copy", at, theirs[at:])
 }
@@ -98,7 +102,7 @@ func common(a, b []Entry) int {
 
 // Repair implements establish.Repairer.
 func (n *store) Repair(ctx context.Context, t leadership.Term, from leadership.NodeID) error {
-	if err := n.current(t); err != nil {
+	if err := n.current(t); err != nil || n.lies.ghostAck {
 		return err
 	}
 	theirs, err := n.fetch(ctx, from)

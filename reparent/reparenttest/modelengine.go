@@ -40,8 +40,8 @@ type lies struct {
 	// promiseInside: the promise is in the data directory, which pg_rewind
 	// overwrites with the source's.
 	promiseInside bool
-	// ghostAck: a primary that was not rewound acknowledges, as a standby,
-	// whatever lies below the end of its own log.
+	// ghostAck: a primary that is attached without being rewound
+	// acknowledges, as a standby, whatever lies below the end of its own log.
 	ghostAck bool
 	// noCheckpoint: pg_rewind finds that no rewind is required until the
 	// promoted server has made a checkpoint.

@@ -85,7 +85,8 @@ type look struct {
 	demoted   leadership.Term
 	// incarnation is that of the storage that all this is about.
 	incarnation string
-	isolated    leadership.Term // by a revocation of this term
+	isolated    leadership.Term          // by a revocation of this term
+	copied      map[leadership.Term]bool // attempts that had it catch up
 	// whole is where the log ended when the node noted a floor.
 	whole leadership.Position
 }

@@ -122,6 +122,7 @@ func (h *Host) accepted(k EventKind, m *leadership.Marker, got leadership.Accept
 func (r remote) CatchUp(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position) error {
 	_, err := ask(ctx, r, named(r.from, "catchup", donor, pos), t, func(ctx context.Context, h *Host) (struct{}, error) {
 		h.w.behind(h.ID, pos)
+		h.w.copying(h.ID, t)
 		return struct{}{}, h.node.Candidate.CatchUp(ctx, t, donor, pos)
 	})
 	return err
