@@ -96,7 +96,7 @@ func lameduckMutations() []mutation {
 			name: "expiry-of-a-serving-gate-left", ids: "G5", file: "lameduck/drain.go",
 			rule:   "A new drain does not end by the expiry of an older one.",
 			edits:  one("	g.own.disarm()\n", ""),
-			checks: []check{in(pkg, "TestAGateBehavesLikeASequentialModel")},
+			checks: []check{in(pkg, "TestADrainIsNotEndedByTheExpiryOfAnOlderOne")},
 		},
 		{
 			name: "any-503-is-proof", ids: "G9", file: "lameduck/httpproof.go",
