@@ -57,6 +57,13 @@ func (w *World) checkRead(k *look, t *leadership.Testimony) {
 	}
 }
 
+// peeked takes in a reading of a node that has promised nothing.
+func (w *World) peeked(t leadership.Testimony) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sawHeard(t)
+}
+
 // sawHeard remembers what coordinators know of logs, for I13.
 func (w *World) sawHeard(t leadership.Testimony) {
 	i := w.index(t.Node)

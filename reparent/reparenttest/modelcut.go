@@ -157,9 +157,11 @@ func peekAt(ctx context.Context, r remote, t leadership.Term) (leadership.Testim
 			return got, err
 		}
 		st := n.acc.Status()
-		return leadership.Testimony{
+		got = leadership.Testimony{
 			Node: h.ID, Incarnation: n.disk.incarnation, Term: t, Kind: leadership.Statement, Read: &read.Position,
 			Markers: read.Markers, BelowFloor: !st.Floor.IsZero(), LeaseLeft: n.leaseLeft(), Mechanism: "peek",
-		}, nil
+		}
+		h.w.peeked(got)
+		return got, nil
 	})
 }
