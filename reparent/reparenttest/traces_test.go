@@ -101,8 +101,8 @@ func shortest() []scenario {
 				s.sim.Discard("req n1>* entries", false)
 				s.sim.Isolate(s.regProc)
 				c, e := s.coordinator("c"), s.coordinator("e")
-				s.apart("n1", c.p)
-				s.apart("n4", c.p)
+				s.apart("n1", append(s.procs("n2", "n3"), c.p)...)
+				s.apart("n4", append(s.procs("n2", "n3"), c.p)...)
 				s.apart("n2", e.p)
 				s.apart("n3", e.p)
 				if d := c.do(emergency("n2")); s.leader().Term != d.rep.Term || s.leader().Leader != "n2" {
