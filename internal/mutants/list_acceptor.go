@@ -86,7 +86,7 @@ func acceptorMutations() []mutation {
 			rule: "A node reads its position after its promise stands.",
 			edits: one("	err := a.change(ctx, t, func(s *State) error { return raise(s, t) })",
 				"	if read != nil {\n		got, failed := read(ctx)\n		read = func(context.Context) (Reading, error) { return got, failed }\n	}\n	err := a.change(ctx, t, func(s *State) error { return raise(s, t) })"),
-			checks: []check{in(pkg, "TestG2_NoAcknowledgedEntryIsMissedByAPromise")},
+			checks: []check{in("reparent/reparenttest", "TestG2_APositionIsReadWhenThePromiseStands"), in(pkg, "TestG2_NoAcknowledgedEntryIsMissedByAPromise")},
 		},
 		{
 			name: "read-outlives-its-promise", ids: "G2", file: "leadership/acceptor/ops.go",
