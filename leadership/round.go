@@ -43,7 +43,7 @@ type Round struct {
 	initial []Ruleset // those the round was started with
 	decided uint64    // the highest ruleset version known to be complete
 
-	seen       [MaxMembers]witness
+	seen       []witness // by Member of cohort
 	blocked    Set
 	leased     Set // of blocked: blocked as leaders only, by an expired lease
 	read       Set
