@@ -77,7 +77,7 @@ func call[V any](ctx context.Context, from, to *Proc, op string, pure bool, h fu
 	if life.Err() != nil {
 		return zero, ErrKilled
 	}
-	ch := make(chan result, 4) // a request that comes twice answers twice
+	ch := make(chan result, 1) // a request that comes twice answers twice: the first counts
 	waits := &caller{}
 	answer := func(e *Event, r result) {
 		content, known := uint64(0), false

@@ -104,6 +104,8 @@ type store struct {
 	given    time.Duration                       // until when it supports nobody else
 	support  map[leadership.NodeID]time.Duration // until when followers support it
 
+	last lastRead
+
 	turn chan struct{} // serialises writers of the log
 }
 
@@ -192,10 +194,16 @@ func (n *store) await(ctx context.Context, ok func() bool) error {
 
 // take gives the right to write the log.
 func (n *store) take(ctx context.Context) (give func(), err error) {
+	give = func() { <-n.turn }
+	select { // a free turn is taken by whoever comes, cancelled or not
+	case n.turn <- struct{}{}:
+		return give, nil
+	default:
+	}
 	defer n.does("take", stepsim.Cause(ctx), 0)()
 	select {
 	case n.turn <- struct{}{}:
-		return func() { <-n.turn }, nil
+		return give, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
@@ -226,25 +234,50 @@ func behind(log []Entry, floor leadership.Position) bool {
 func (n *store) entries() []Entry {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.Clone(n.disk.log)
+	return slices.Clip(n.disk.log) // what is in a log is never written again
 }
 
 func (n *store) position() leadership.Position {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return positionOf(n.disk.log)
+	return n.read().Position
 }
 
 func (n *store) reading(context.Context) (acceptor.Reading, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return n.read(), nil
+}
+
+// lastRead is what was read when a log was at commit.
+type lastRead struct {
+	log    []Entry
+	commit int
+	acceptor.Reading
+}
+
+// read returns what the log says, under mu. It is asked far more often than the
+// log changes, and a log that changed has another array or another length.
+func (n *store) read() acceptor.Reading {
+	log, last := n.disk.log, &n.last
+	if len(log) == 0 {
+		return acceptor.Reading{}
+	}
+	if len(log) == len(last.log) && &log[0] == &last.log[0] && n.commit == last.commit {
+		return last.Reading
+	}
 	var ss []leadership.Sighting
-	for i, e := range n.disk.log {
-		if e.Marker != nil {
-			ss = append(ss, leadership.Sighting{Marker: *e.Marker, Decided: i < n.commit})
+	for i, e := range slices.Backward(log) {
+		if e.Marker == nil {
+			continue
+		}
+		if ss = append(ss, leadership.Sighting{Marker: *e.Marker, Decided: i < n.commit}); len(ss) == 2 {
+			break
 		}
 	}
-	return acceptor.Reading{Position: positionOf(n.disk.log), Markers: ss[max(0, len(ss)-2):]}, nil
+	slices.Reverse(ss)
+	*last = lastRead{log, n.commit, acceptor.Reading{Position: positionOf(log), Markers: ss}}
+	return last.Reading
 }
 
 // Status implements reparent.Statuser.
