@@ -43,8 +43,10 @@ type Sim struct {
 	left    [actions]int
 	delays  int
 
-	mu       sync.Mutex // guards incoming
+	mu       sync.Mutex // guards incoming, idle, closed
 	incoming []*Event
+	idle     []worker // the last to become so last
+	closed   bool
 
 	pending []*Event // canonical order, oldest step first
 	late    []*Event
@@ -63,6 +65,7 @@ type Sim struct {
 	handler time.Duration
 	started time.Time
 	handles sync.WaitGroup
+	workers sync.WaitGroup
 	wake    chan struct{} // capacity 1: something was posted, or a Do is over
 	ask     *Event        // question delivered in the last step
 
@@ -238,21 +241,13 @@ func (s *Sim) Do(limit int, f func()) error {
 	return s.Run(limit, fin.Load)
 }
 
-// Go starts f as a goroutine that Close waits for.
-func (s *Sim) Go(f func()) {
-	s.handles.Add(1)
-	go func() {
-		defer s.handles.Done()
-		f()
-	}()
-}
-
 // Close ends every process and joins every handler.
 func (s *Sim) Close() {
 	for _, p := range s.procs {
 		p.kill()
 	}
 	s.handles.Wait()
+	s.dismiss()
 }
 
 // Event is something that happens when it is delivered.
@@ -269,9 +264,11 @@ type Event struct {
 	caller   *caller         // nothing happens when it has left
 	held     bool            // its poster was paused, and has not sent it yet
 	pure     bool            // changes nothing where it arrives
-	fire     func(how)
-	arrive   func(e *Event) // in place of fire, for requests
+	what     happening
 }
+
+// happening is what an event, or a twin of it, does when it is delivered.
+type happening interface{ happen(e *Event, h how) }
 
 type evKind uint8
 
