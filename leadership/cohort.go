@@ -59,7 +59,8 @@ func (c *Cohort) With(nodes ...Node) (*Cohort, error) {
 	if n := len(c.nodes) + len(nodes); n > MaxMembers {
 		return nil, &CohortSizeError{Size: n}
 	}
-	d := &Cohort{nodes: slices.Clone(c.nodes), index: make(map[NodeID]Member, len(c.nodes)+len(nodes))}
+	most := len(c.nodes) + len(nodes)
+	d := &Cohort{nodes: append(make([]Node, 0, most), c.nodes...), index: make(map[NodeID]Member, most)}
 	for i, n := range c.nodes {
 		d.index[n.ID] = Member(i)
 	}
@@ -116,7 +117,7 @@ func (c *Cohort) cover(nodes []Node) (*Cohort, error) {
 	for _, n := range nodes {
 		m, ok := c.index[n.ID]
 		if !ok {
-			fresh = append(fresh, n)
+			fresh = append(slices.Grow(fresh, len(nodes)), n)
 		}
 		same = same && ok && c.nodes[m] == n
 	}

@@ -76,7 +76,9 @@ func NewRound(c RoundConfig) (*Round, error) {
 			return nil, err
 		}
 	}
-	r.initial = r.Rulesets()
+	for _, rules := range r.rules {
+		r.initial = append(r.initial, rules.Ruleset)
+	}
 	if c.Known != nil {
 		if _, ok := r.cohort.Member(c.Known.Leader); !ok {
 			return nil, &UnknownNodeError{Node: c.Known.Leader}

@@ -66,6 +66,7 @@ type Sim struct {
 	started time.Time
 	handles sync.WaitGroup
 	workers sync.WaitGroup
+	timer   *time.Timer   // of doze
 	wake    chan struct{} // capacity 1: something was posted, or a Do is over
 	ask     *Event        // question delivered in the last step
 
@@ -154,6 +155,9 @@ func (s *Sim) choose(p Point) int {
 	if k < 0 || k >= p.N {
 		k = 0
 	}
+	if n := len(s.picks); n == cap(s.picks) {
+		s.picks = slices.Grow(s.picks, max(n, 256))
+	}
 	s.picks = append(s.picks, Pick{p.N, k})
 	return k
 }
@@ -212,11 +216,15 @@ func (s *Sim) doze(d time.Duration) {
 	case <-s.wake: // of the step before
 	default:
 	}
-	t := time.NewTimer(d)
+	if s.timer == nil {
+		s.timer = time.NewTimer(d)
+	} else {
+		s.timer.Reset(d)
+	}
 	select {
 	case <-s.wake:
-		t.Stop()
-	case <-t.C:
+		s.timer.Stop()
+	case <-s.timer.C:
 	}
 	// What is done at an instant is never done at a round one: a timer that is
 	// set now ties with no earlier one of the code under test.

@@ -2,6 +2,7 @@ package stepsim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -57,6 +58,9 @@ func (s *Sim) add(l line) {
 		h = mix(h, uint64(l.from))
 	}
 	s.hash = mixString(h, l.note)
+	if n := len(s.trace); n == cap(s.trace) {
+		s.trace = slices.Grow(s.trace, max(n, 256)) // append would copy it more often
+	}
 	s.trace = append(s.trace, l)
 }
 

@@ -97,7 +97,7 @@ type store struct {
 	history   []leadership.Term     // promises and grants of this life, in order, for explorers
 	doing     atomic.Uint64         // digest of who waits for what in this node, for explorers
 	engine    leadership.Leadership // whom the engine replicates from, whatever was promised
-	changed   chan struct{}         // closed and replaced whenever the log or commit moves
+	changed   chan struct{}         // closed when the log or commit moves; nil: nobody waits
 
 	holds    time.Duration                       // until when it may complete, on its own clock
 	renewing leadership.Term                     // for whom it asks for a lease
@@ -107,6 +107,7 @@ type store struct {
 	last lastRead
 
 	turn chan struct{} // serialises writers of the log
+	give func()        // ends a turn
 }
 
 func bootStore(h *Host, t Traits) (Node, error) {
@@ -118,8 +119,9 @@ func bootStore(h *Host, t Traits) (Node, error) {
 	n := &store{
 		Traits: t, h: h, disk: openDisk(h), gate: gate, matched: map[leadership.NodeID]int{}, sending: map[leadership.NodeID]bool{},
 		support: map[leadership.NodeID]time.Duration{},
-		changed: make(chan struct{}), turn: make(chan struct{}, 1),
+		turn:    make(chan struct{}, 1),
 	}
+	n.give = func() { <-n.turn }
 	if reboot && t.LocalReads {
 		n.given = h.Elapsed() + leaseOver() // it has forgotten what it gave
 	}
@@ -169,8 +171,10 @@ func (n *store) Facts() Facts {
 }
 
 func (n *store) wake() {
-	close(n.changed)
-	n.changed = make(chan struct{})
+	if n.changed != nil {
+		close(n.changed)
+		n.changed = nil
+	}
 }
 
 // await waits until ok, which runs under mu, holds.
@@ -181,6 +185,9 @@ func (n *store) await(ctx context.Context, ok func() bool) error {
 		if ok() {
 			n.mu.Unlock()
 			return nil
+		}
+		if n.changed == nil {
+			n.changed = make(chan struct{})
 		}
 		ch := n.changed
 		n.mu.Unlock()
@@ -194,16 +201,15 @@ func (n *store) await(ctx context.Context, ok func() bool) error {
 
 // take gives the right to write the log.
 func (n *store) take(ctx context.Context) (give func(), err error) {
-	give = func() { <-n.turn }
 	select { // a free turn is taken by whoever comes, cancelled or not
 	case n.turn <- struct{}{}:
-		return give, nil
+		return n.give, nil
 	default:
 	}
 	defer n.does("take", stepsim.Cause(ctx), 0)()
 	select {
 	case n.turn <- struct{}{}:
-		return give, nil
+		return n.give, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
@@ -214,6 +220,13 @@ func positionOf(log []Entry) leadership.Position {
 		return leadership.Position{}
 	}
 	p := leadership.LogPoint{Index: uint64(len(log))}
+	eras := 0
+	for i, e := range log {
+		if i == 0 || log[i-1].Term != e.Term {
+			eras++
+		}
+	}
+	p.Eras = make([]leadership.Era, 0, eras)
 	for i, e := range log {
 		if i == 0 || log[i-1].Term != e.Term {
 			p.Eras = append(p.Eras, leadership.Era{Term: e.Term, First: uint64(i + 1)})

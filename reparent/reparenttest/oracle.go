@@ -33,6 +33,7 @@ type oracle struct {
 	counts  map[string]int
 
 	// Used at quiescent points only.
+	judged        []Event // scratch: the inbox to come
 	looks         []*look
 	lastTime      time.Time
 	installs      []*install
@@ -223,8 +224,10 @@ func (w *World) refresh(k *look) bool {
 func (w *World) digest() {
 	w.mu.Lock()
 	in, swapped, heard, told := w.inbox, w.swapped, w.heard, w.told
-	w.inbox, w.swapped, w.heard, w.told = nil, nil, nil, nil
+	w.inbox, w.swapped, w.heard, w.told = w.judged[:0], nil, nil, nil
 	w.mu.Unlock()
+	w.judged = in
+	defer clear(in)
 	if len(in) == 0 && len(swapped) == 0 && len(heard) == 0 && len(told) == 0 {
 		return
 	}
