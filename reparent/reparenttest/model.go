@@ -279,13 +279,10 @@ func (n *store) read() acceptor.Reading {
 	if len(log) == len(last.log) && &log[0] == &last.log[0] && n.commit == last.commit {
 		return last.Reading
 	}
-	var ss []leadership.Sighting
-	for i, e := range slices.Backward(log) {
-		if e.Marker == nil {
-			continue
-		}
-		if ss = append(ss, leadership.Sighting{Marker: *e.Marker, Decided: i < n.commit}); len(ss) == 2 {
-			break
+	ss := make([]leadership.Sighting, 0, 2)
+	for i := len(log) - 1; i >= 0 && len(ss) < 2; i-- {
+		if m := log[i].Marker; m != nil {
+			ss = append(ss, leadership.Sighting{Marker: *m, Decided: i < n.commit})
 		}
 	}
 	slices.Reverse(ss)
