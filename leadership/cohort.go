@@ -59,16 +59,14 @@ func (c *Cohort) With(nodes ...Node) (*Cohort, error) {
 	if n := len(c.nodes) + len(nodes); n > MaxMembers {
 		return nil, &CohortSizeError{Size: n}
 	}
-	d := &Cohort{nodes: slices.Clone(c.nodes), index: make(map[NodeID]Member, len(c.nodes)+len(nodes))}
+	most := len(c.nodes) + len(nodes)
+	d := &Cohort{nodes: append(make([]Node, 0, most), c.nodes...), index: make(map[NodeID]Member, most)}
 	for i, n := range c.nodes {
 		d.index[n.ID] = Member(i)
 	}
 	for _, n := range nodes {
-		if err := n.ID.Validate(); err != nil {
+		if err := n.check(); err != nil {
 			return nil, err
-		}
-		if n.Weight < 0 {
-			return nil, &WeightError{Node: n.ID, Weight: n.Weight}
 		}
 		if _, dup := d.index[n.ID]; dup {
 			return nil, &DuplicateNodeError{Node: n.ID}
@@ -79,15 +77,52 @@ func (c *Cohort) With(nodes ...Node) (*Cohort, error) {
 	return d, nil
 }
 
+// check returns the error of a node that no cohort takes.
+func (n Node) check() error {
+	if err := n.ID.Validate(); err != nil {
+		return err
+	}
+	if n.Weight < 0 {
+		return &WeightError{Node: n.ID, Weight: n.Weight}
+	}
+	return nil
+}
+
+// checkNodes returns the error of NewCohort without making a cohort.
+func checkNodes(nodes []Node) error {
+	switch n := len(nodes); {
+	case n == 0:
+		return ErrEmptyCohort
+	case n > MaxMembers:
+		return &CohortSizeError{Size: n}
+	}
+	for i, n := range nodes {
+		if err := n.check(); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(nodes[:i], func(o Node) bool { return o.ID == n.ID }) {
+			return &DuplicateNodeError{Node: n.ID}
+		}
+	}
+	return nil
+}
+
 // cover returns a cohort that has every node of nodes, and the attributes
-// that nodes gives them. Indices of c are kept: a ruleset that moves a node to
-// another zone is compiled with its own attributes in the shared bit space.
+// that nodes gives them: c itself when it does. Indices of c are kept: a
+// ruleset that moves a node to another zone is compiled with its own attributes
+// in the shared bit space.
 func (c *Cohort) cover(nodes []Node) (*Cohort, error) {
 	var fresh []Node
+	same := true
 	for _, n := range nodes {
-		if _, ok := c.index[n.ID]; !ok {
-			fresh = append(fresh, n)
+		m, ok := c.index[n.ID]
+		if !ok {
+			fresh = append(slices.Grow(fresh, len(nodes)), n)
 		}
+		same = same && ok && c.nodes[m] == n
+	}
+	if same {
+		return c, nil
 	}
 	d, err := c.With(fresh...)
 	if err != nil {

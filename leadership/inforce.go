@@ -31,6 +31,7 @@ func (r *Round) enter(rs Ruleset) error {
 		return err
 	}
 	r.cohort = c
+	r.seen = append(r.seen, make([]witness, c.Len()-len(r.seen))...)
 	r.rules = append(r.rules, compiled)
 	return nil
 }

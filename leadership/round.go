@@ -43,7 +43,7 @@ type Round struct {
 	initial []Ruleset // those the round was started with
 	decided uint64    // the highest ruleset version known to be complete
 
-	seen       [MaxMembers]witness
+	seen       []witness // by Member of cohort
 	blocked    Set
 	leased     Set // of blocked: blocked as leaders only, by an expired lease
 	read       Set
@@ -76,7 +76,9 @@ func NewRound(c RoundConfig) (*Round, error) {
 			return nil, err
 		}
 	}
-	r.initial = r.Rulesets()
+	for _, rules := range r.rules {
+		r.initial = append(r.initial, rules.Ruleset)
+	}
 	if c.Known != nil {
 		if _, ok := r.cohort.Member(c.Known.Leader); !ok {
 			return nil, &UnknownNodeError{Node: c.Known.Leader}

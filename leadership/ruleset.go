@@ -84,7 +84,7 @@ func (rs Ruleset) Compile(cat *Catalog) (*Rules, error) {
 // CompileIn is Compile in the bit space of c, which must hold every member.
 // The attributes are those of rs.
 func (rs Ruleset) CompileIn(c *Cohort, cat *Catalog) (*Rules, error) {
-	if _, err := NewCohort(rs.Members...); err != nil {
+	if err := checkNodes(rs.Members); err != nil {
 		return nil, err
 	}
 	p, err := cat.ParsePolicy(rs.Policy)

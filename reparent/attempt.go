@@ -3,6 +3,7 @@ package reparent
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -57,11 +58,13 @@ func (a *attempt) do(ctx context.Context, s Step, f func(context.Context) error)
 	if h := a.g.cfg.Hooks.After; h != nil {
 		h(ev)
 	}
-	level := a.g.cfg.Logger.Info
+	level := slog.LevelInfo
 	if err != nil {
-		level = a.g.cfg.Logger.Warn
+		level = slog.LevelWarn
 	}
-	level("reparent: "+string(s), "cluster", ev.Cluster, "kind", ev.Kind, "term", ev.Term, "from", ev.From, "to", ev.To, "error", err)
+	if log := a.g.cfg.Logger; log.Enabled(ctx, level) {
+		log.Log(ctx, level, "reparent: "+string(s), "cluster", ev.Cluster, "kind", ev.Kind, "term", ev.Term, "from", ev.From, "to", ev.To, "error", err)
+	}
 	if err != nil && a.rep.Failed == "" {
 		a.rep.Failed = s
 	}

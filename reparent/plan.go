@@ -101,11 +101,11 @@ func (a *attempt) firstBasis() error {
 // checkRuleset refuses, before anything is touched, a ruleset that cannot be
 // compiled or that an engine cannot keep, and a candidate that is not in it.
 func (a *attempt) checkRuleset() error {
-	last := a.rulesets[len(a.rulesets)-1]
+	last, all := a.rulesets[len(a.rulesets)-1], a.rulesets
 	if a.next != nil {
-		last = *a.next
+		last, all = *a.next, append(slices.Clone(all), *a.next)
 	}
-	for _, rs := range append(slices.Clone(a.rulesets), last) {
+	for _, rs := range all {
 		if _, err := rs.Compile(a.g.cfg.Catalog); err != nil {
 			return err
 		}

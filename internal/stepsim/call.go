@@ -68,65 +68,109 @@ func Ask[V any](ctx context.Context, from, to *Proc, op string, h func(ctx conte
 
 func call[V any](ctx context.Context, from, to *Proc, op string, pure bool, h func(ctx context.Context) (V, error)) (V, error) {
 	var zero V
-	type result struct {
-		v   V
-		err error
-	}
 	s := from.sim
 	life, cause := from.from(ctx)
 	if life.Err() != nil {
 		return zero, ErrKilled
 	}
-	ch := make(chan result, 4) // a request that comes twice answers twice
-	waits := &caller{}
-	answer := func(e *Event, r result) {
-		content, known := uint64(0), false
-		if s.thorough && s.Content != nil {
-			content, known = s.Content(r.v, r.err)
-		}
-		s.post(&Event{content: content, known: known, kind: reply, from: to, to: from, op: op, life: life, caller: waits, cause: e.id, asked: e, fire: func(h how) {
-			if h == broken {
-				r = result{err: ErrLost}
-			}
-			select {
-			case ch <- r:
-			default:
-			}
-		}})
-	}
-	req := &Event{kind: request, from: from, to: to, op: op, cause: cause, pure: pure}
+	// A request that comes twice answers twice: the first answer counts.
+	x := &exchange[V]{life: life, h: h, got: make(chan *answer[V], 1)}
+	x.Event = Event{kind: request, from: from, to: to, op: op, cause: cause, pure: pure, what: x}
 	if pure {
-		req.caller = waits
+		x.Event.caller = &x.end
 	}
-	req.arrive = func(e *Event) {
-		if !to.up {
-			answer(e, result{err: ErrRefused})
-			return
-		}
-		target := to.life
-		mark := mix(5, mix(e.id, uint64(time.Since(s.started))))
-		to.work.Add(mark)
-		s.Go(func() {
-			defer to.work.Add(-mark)
-			hctx, cancel := context.WithTimeout(context.WithValue(target, originKey{}, &origin{to, target, e.id}), s.handler)
-			defer cancel()
-			v, err := h(hctx)
-			if target.Err() != nil {
-				v, err = zero, ErrLost
-			}
-			answer(e, result{v, err})
-		})
-	}
-	s.post(req)
-	defer s.leave(waits)
+	s.post(&x.Event)
+	defer s.leave(&x.end)
 	select {
-	case r := <-ch:
+	case r := <-x.got:
 		return r.v, r.err
 	case <-ctx.Done():
-		return zero, fmt.Errorf("%w: %w", leadership.ErrUnknownOutcome, context.Cause(ctx))
+		return zero, &unknownError{context.Cause(ctx)}
 	case <-life.Done():
 		return zero, ErrKilled
 	}
+}
+
+// unknownError is what a caller gets who gave up.
+type unknownError struct{ cause error }
+
+func (e *unknownError) Error() string {
+	return leadership.ErrUnknownOutcome.Error() + ": " + e.cause.Error()
+}
+
+func (e *unknownError) Unwrap() []error { return []error{leadership.ErrUnknownOutcome, e.cause} }
+
+// exchange is a call with its request.
+type exchange[V any] struct {
+	Event
+	end  caller
+	life context.Context // of the caller
+	h    func(ctx context.Context) (V, error)
+	got  chan *answer[V] // capacity 1
+}
+
+// happen lets a request arrive: it begins a handler. e is the request or a twin.
+func (x *exchange[V]) happen(e *Event, _ how) {
+	if !x.to.up {
+		x.answer(e, &answer[V]{err: ErrRefused})
+		return
+	}
+	s, target := x.to.sim, x.to.life
+	now := time.Now()
+	mark := mix(5, mix(e.id, uint64(now.Sub(s.started))))
+	x.to.work.Add(mark)
+	s.start(&handling[V]{x: x, asked: e, mark: mark, ctx: handlerContext{origin: origin{x.to, target, e.id}, until: now.Add(s.handler)}})
+}
+
+// answer posts what the caller is to be told.
+func (x *exchange[V]) answer(asked *Event, a *answer[V]) {
+	s := x.from.sim
+	a.Event = Event{kind: reply, from: x.to, to: x.from, op: x.op, life: x.life, caller: &x.end, cause: asked.id, asked: asked, what: a}
+	if s.thorough && s.Content != nil {
+		a.content, a.known = s.Content(a.v, a.err)
+	}
+	a.got = x.got
+	s.post(&a.Event)
+}
+
+// answer is a reply on its way.
+type answer[V any] struct {
+	Event
+	got chan *answer[V]
+	v   V
+	err error
+}
+
+// happen lets a reply arrive, or its loss be noticed.
+func (a *answer[V]) happen(_ *Event, h how) {
+	got := a.got
+	if h == broken {
+		a = &answer[V]{err: ErrLost}
+	}
+	select {
+	case got <- a:
+	default:
+	}
+}
+
+// handling is a request that is being answered.
+type handling[V any] struct {
+	x     *exchange[V]
+	asked *Event
+	mark  uint64
+	ctx   handlerContext
+}
+
+func (r *handling[V]) run() {
+	x := r.x
+	defer x.to.work.Add(-r.mark)
+	defer r.ctx.end()
+	a := &answer[V]{}
+	a.v, a.err = x.h(&r.ctx)
+	if r.ctx.life.Err() != nil {
+		a = &answer[V]{err: ErrLost}
+	}
+	x.answer(r.asked, a)
 }
 
 func (s *Sim) leave(c *caller) {
@@ -144,19 +188,11 @@ func (p *Proc) Disk(ctx context.Context, op string, write func(torn bool)) error
 	if life.Err() != nil {
 		return ErrKilled
 	}
-	done := make(chan error, 1)
-	p.sim.post(&Event{kind: disk, from: p, to: p, op: op, life: life, cause: cause, fire: func(h how) {
-		var err error
-		if h == refused || h == doubted {
-			err = ErrDisk
-		}
-		if h != refused {
-			write(h == broken)
-		}
-		done <- err
-	}})
+	d := &diskWrite{write: write, done: make(chan error, 1)}
+	d.Event = Event{kind: disk, from: p, to: p, op: op, life: life, cause: cause, what: d}
+	p.sim.post(&d.Event)
 	select {
-	case err := <-done:
+	case err := <-d.done:
 		if life.Err() != nil {
 			return ErrKilled
 		}
@@ -164,6 +200,23 @@ func (p *Proc) Disk(ctx context.Context, op string, write func(torn bool)) error
 	case <-life.Done():
 		return ErrKilled
 	}
+}
+
+type diskWrite struct {
+	Event
+	write func(torn bool)
+	done  chan error // capacity 1
+}
+
+func (d *diskWrite) happen(_ *Event, h how) {
+	var err error
+	if h == refused || h == doubted {
+		err = ErrDisk
+	}
+	if h != refused {
+		d.write(h == broken)
+	}
+	d.done <- err
 }
 
 // Background starts f as part of the present life of the process. Its context
@@ -176,5 +229,9 @@ func (p *Proc) Background(f func(ctx context.Context)) {
 // Later lets f happen as an event of the process, unless it dies first. f is
 // called by the scheduler and must not block.
 func (p *Proc) Later(op string, f func()) {
-	p.sim.post(&Event{kind: local, from: p, to: p, op: op, life: p.life, fire: func(how) { f() }})
+	p.sim.post(&Event{kind: local, from: p, to: p, op: op, life: p.life, what: later(f)})
 }
+
+type later func()
+
+func (f later) happen(*Event, how) { f() }

@@ -43,8 +43,10 @@ type Sim struct {
 	left    [actions]int
 	delays  int
 
-	mu       sync.Mutex // guards incoming
+	mu       sync.Mutex // guards incoming, idle, closed
 	incoming []*Event
+	idle     []worker // the last to become so last
+	closed   bool
 
 	pending []*Event // canonical order, oldest step first
 	late    []*Event
@@ -63,6 +65,8 @@ type Sim struct {
 	handler time.Duration
 	started time.Time
 	handles sync.WaitGroup
+	workers sync.WaitGroup
+	timer   *time.Timer   // of doze
 	wake    chan struct{} // capacity 1: something was posted, or a Do is over
 	ask     *Event        // question delivered in the last step
 
@@ -151,6 +155,9 @@ func (s *Sim) choose(p Point) int {
 	if k < 0 || k >= p.N {
 		k = 0
 	}
+	if n := len(s.picks); n == cap(s.picks) {
+		s.picks = slices.Grow(s.picks, max(n, 256))
+	}
 	s.picks = append(s.picks, Pick{p.N, k})
 	return k
 }
@@ -209,11 +216,15 @@ func (s *Sim) doze(d time.Duration) {
 	case <-s.wake: // of the step before
 	default:
 	}
-	t := time.NewTimer(d)
+	if s.timer == nil {
+		s.timer = time.NewTimer(d)
+	} else {
+		s.timer.Reset(d)
+	}
 	select {
 	case <-s.wake:
-		t.Stop()
-	case <-t.C:
+		s.timer.Stop()
+	case <-s.timer.C:
 	}
 	// What is done at an instant is never done at a round one: a timer that is
 	// set now ties with no earlier one of the code under test.
@@ -238,21 +249,13 @@ func (s *Sim) Do(limit int, f func()) error {
 	return s.Run(limit, fin.Load)
 }
 
-// Go starts f as a goroutine that Close waits for.
-func (s *Sim) Go(f func()) {
-	s.handles.Add(1)
-	go func() {
-		defer s.handles.Done()
-		f()
-	}()
-}
-
 // Close ends every process and joins every handler.
 func (s *Sim) Close() {
 	for _, p := range s.procs {
 		p.kill()
 	}
 	s.handles.Wait()
+	s.dismiss()
 }
 
 // Event is something that happens when it is delivered.
@@ -269,9 +272,11 @@ type Event struct {
 	caller   *caller         // nothing happens when it has left
 	held     bool            // its poster was paused, and has not sent it yet
 	pure     bool            // changes nothing where it arrives
-	fire     func(how)
-	arrive   func(e *Event) // in place of fire, for requests
+	what     happening
 }
+
+// happening is what an event, or a twin of it, does when it is delivered.
+type happening interface{ happen(e *Event, h how) }
 
 type evKind uint8
 

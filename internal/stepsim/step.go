@@ -197,11 +197,7 @@ func (s *Sim) hit(e *Event, h how) {
 			e.see(h)
 		}
 	}
-	if e.arrive != nil {
-		e.arrive(e)
-		return
-	}
-	e.fire(h)
+	e.what.happen(e, h)
 }
 
 // see lets the process that the event reaches observe it.

@@ -2,33 +2,45 @@ package stepsim
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
 
 // line is one step of the trace. It is rendered only when asked for.
 type line struct {
-	at   time.Duration
-	act  Action
-	ev   *Event
-	proc *Proc
-	note string
+	at       time.Duration
+	op, note string
+	act      Action
+	what     about
+	kind     evKind
+	from, to uint16 // by index
 }
 
-func (l line) String() string {
+// about is what a line is about.
+type about uint8
+
+const (
+	nothing about = iota
+	event
+	process
+)
+
+func (s *Sim) render(l line) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%9.3fms ", float64(l.at)/1e6)
 	if l.act != Deliver {
 		b.WriteString(l.act.String())
 		b.WriteByte(' ')
 	}
+	name := func(i uint16) string { return s.procs[i].Name }
 	switch {
-	case l.ev != nil && l.ev.message():
-		fmt.Fprintf(&b, "%s %s>%s %s", l.ev.kind, l.ev.from.Name, l.ev.to.Name, l.ev.op)
-	case l.ev != nil:
-		fmt.Fprintf(&b, "%s %s %s", l.ev.kind, l.ev.from.Name, l.ev.op)
-	case l.proc != nil:
-		b.WriteString(l.proc.Name)
+	case l.what == event && (l.kind == request || l.kind == reply):
+		fmt.Fprintf(&b, "%s %s>%s %s", l.kind, name(l.from), name(l.to), l.op)
+	case l.what == event:
+		fmt.Fprintf(&b, "%s %s %s", l.kind, name(l.from), l.op)
+	case l.what == process:
+		b.WriteString(name(l.from))
 	}
 	if l.note != "" {
 		b.WriteString(" " + l.note)
@@ -39,18 +51,30 @@ func (l line) String() string {
 func (s *Sim) add(l line) {
 	l.at = time.Since(s.started)
 	h := mix(s.hash, uint64(l.act)|uint64(l.at)<<8)
-	if l.ev != nil {
-		h = mix(mixString(h, l.ev.op), uint64(l.ev.kind)|uint64(l.ev.from.index)<<8|uint64(l.ev.to.index)<<24)
-	}
-	if l.proc != nil {
-		h = mix(h, uint64(l.proc.index))
+	switch l.what {
+	case event:
+		h = mix(mixString(h, l.op), uint64(l.kind)|uint64(l.from)<<8|uint64(l.to)<<24)
+	case process:
+		h = mix(h, uint64(l.from))
 	}
 	s.hash = mixString(h, l.note)
+	if n := len(s.trace); n == cap(s.trace) {
+		s.trace = slices.Grow(s.trace, max(n, 256)) // append would copy it more often
+	}
 	s.trace = append(s.trace, l)
 }
 
-func (s *Sim) note(a Action, e *Event, note string)    { s.add(line{act: a, ev: e, note: note}) }
-func (s *Sim) noteProc(a Action, p *Proc, note string) { s.add(line{act: a, proc: p, note: note}) }
+func (s *Sim) note(a Action, e *Event, note string) {
+	if e == nil {
+		s.add(line{act: a, note: note})
+		return
+	}
+	s.add(line{act: a, what: event, kind: e.kind, op: e.op, from: uint16(e.from.index), to: uint16(e.to.index), note: note})
+}
+
+func (s *Sim) noteProc(a Action, p *Proc, note string) {
+	s.add(line{act: a, what: process, from: uint16(p.index), note: note})
+}
 
 // Note adds a line of the caller's to the trace, at a process. It is called by
 // whoever runs alone: a handler's own step, or the scheduler.
@@ -71,7 +95,7 @@ func (s *Sim) Trace(n int) []string {
 	}
 	out := make([]string, 0, len(s.trace)-from)
 	for _, l := range s.trace[from:] {
-		out = append(out, l.String())
+		out = append(out, s.render(l))
 	}
 	return out
 }

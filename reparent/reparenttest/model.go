@@ -97,14 +97,17 @@ type store struct {
 	history   []leadership.Term     // promises and grants of this life, in order, for explorers
 	doing     atomic.Uint64         // digest of who waits for what in this node, for explorers
 	engine    leadership.Leadership // whom the engine replicates from, whatever was promised
-	changed   chan struct{}         // closed and replaced whenever the log or commit moves
+	changed   chan struct{}         // closed when the log or commit moves; nil: nobody waits
 
 	holds    time.Duration                       // until when it may complete, on its own clock
 	renewing leadership.Term                     // for whom it asks for a lease
 	given    time.Duration                       // until when it supports nobody else
 	support  map[leadership.NodeID]time.Duration // until when followers support it
 
+	last lastRead
+
 	turn chan struct{} // serialises writers of the log
+	give func()        // ends a turn
 }
 
 func bootStore(h *Host, t Traits) (Node, error) {
@@ -116,8 +119,9 @@ func bootStore(h *Host, t Traits) (Node, error) {
 	n := &store{
 		Traits: t, h: h, disk: openDisk(h), gate: gate, matched: map[leadership.NodeID]int{}, sending: map[leadership.NodeID]bool{},
 		support: map[leadership.NodeID]time.Duration{},
-		changed: make(chan struct{}), turn: make(chan struct{}, 1),
+		turn:    make(chan struct{}, 1),
 	}
+	n.give = func() { <-n.turn }
 	if reboot && t.LocalReads {
 		n.given = h.Elapsed() + leaseOver() // it has forgotten what it gave
 	}
@@ -167,8 +171,10 @@ func (n *store) Facts() Facts {
 }
 
 func (n *store) wake() {
-	close(n.changed)
-	n.changed = make(chan struct{})
+	if n.changed != nil {
+		close(n.changed)
+		n.changed = nil
+	}
 }
 
 // await waits until ok, which runs under mu, holds.
@@ -179,6 +185,9 @@ func (n *store) await(ctx context.Context, ok func() bool) error {
 		if ok() {
 			n.mu.Unlock()
 			return nil
+		}
+		if n.changed == nil {
+			n.changed = make(chan struct{})
 		}
 		ch := n.changed
 		n.mu.Unlock()
@@ -192,10 +201,15 @@ func (n *store) await(ctx context.Context, ok func() bool) error {
 
 // take gives the right to write the log.
 func (n *store) take(ctx context.Context) (give func(), err error) {
+	select { // a free turn is taken by whoever comes, cancelled or not
+	case n.turn <- struct{}{}:
+		return n.give, nil
+	default:
+	}
 	defer n.does("take", stepsim.Cause(ctx), 0)()
 	select {
 	case n.turn <- struct{}{}:
-		return func() { <-n.turn }, nil
+		return n.give, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
@@ -206,6 +220,13 @@ func positionOf(log []Entry) leadership.Position {
 		return leadership.Position{}
 	}
 	p := leadership.LogPoint{Index: uint64(len(log))}
+	eras := 0
+	for i, e := range log {
+		if i == 0 || log[i-1].Term != e.Term {
+			eras++
+		}
+	}
+	p.Eras = make([]leadership.Era, 0, eras)
 	for i, e := range log {
 		if i == 0 || log[i-1].Term != e.Term {
 			p.Eras = append(p.Eras, leadership.Era{Term: e.Term, First: uint64(i + 1)})
@@ -226,25 +247,47 @@ func behind(log []Entry, floor leadership.Position) bool {
 func (n *store) entries() []Entry {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.Clone(n.disk.log)
+	return slices.Clip(n.disk.log) // what is in a log is never written again
 }
 
 func (n *store) position() leadership.Position {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return positionOf(n.disk.log)
+	return n.read().Position
 }
 
 func (n *store) reading(context.Context) (acceptor.Reading, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var ss []leadership.Sighting
-	for i, e := range n.disk.log {
-		if e.Marker != nil {
-			ss = append(ss, leadership.Sighting{Marker: *e.Marker, Decided: i < n.commit})
+	return n.read(), nil
+}
+
+// lastRead is what was read when a log was at commit.
+type lastRead struct {
+	log    []Entry
+	commit int
+	acceptor.Reading
+}
+
+// read returns what the log says, under mu. It is asked far more often than the
+// log changes, and a log that changed has another array or another length.
+func (n *store) read() acceptor.Reading {
+	log, last := n.disk.log, &n.last
+	if len(log) == 0 {
+		return acceptor.Reading{}
+	}
+	if len(log) == len(last.log) && &log[0] == &last.log[0] && n.commit == last.commit {
+		return last.Reading
+	}
+	ss := make([]leadership.Sighting, 0, 2)
+	for i := len(log) - 1; i >= 0 && len(ss) < 2; i-- {
+		if m := log[i].Marker; m != nil {
+			ss = append(ss, leadership.Sighting{Marker: *m, Decided: i < n.commit})
 		}
 	}
-	return acceptor.Reading{Position: positionOf(n.disk.log), Markers: ss[max(0, len(ss)-2):]}, nil
+	slices.Reverse(ss)
+	*last = lastRead{log, n.commit, acceptor.Reading{Position: positionOf(log), Markers: ss}}
+	return last.Reading
 }
 
 // Status implements reparent.Statuser.

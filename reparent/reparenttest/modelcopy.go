@@ -17,7 +17,7 @@ func (n *store) CatchUp(ctx context.Context, t leadership.Term, donor leadership
 	// takes the entries.
 	if n.acc.Status().Source.Leader == donor {
 		wctx, cancel := context.WithTimeout(ctx, 40*time.Millisecond)
-		err := n.await(wctx, func() bool { return positionOf(n.disk.log).Extends(pos) })
+		err := n.await(wctx, func() bool { return n.read().Position.Extends(pos) })
 		cancel()
 		if err == nil || ctx.Err() != nil {
 			return err

@@ -33,6 +33,8 @@ type oracle struct {
 	counts  map[string]int
 
 	// Used at quiescent points only.
+	judged        []Event                // scratch: the inbox to come
+	learnt        []leadership.Testimony // scratch: the heard to come
 	looks         []*look
 	lastTime      time.Time
 	installs      []*install
@@ -224,8 +226,11 @@ func (w *World) refresh(k *look) bool {
 func (w *World) digest() {
 	w.mu.Lock()
 	in, swapped, heard, told := w.inbox, w.swapped, w.heard, w.told
-	w.inbox, w.swapped, w.heard, w.told = nil, nil, nil, nil
+	w.inbox, w.swapped, w.heard, w.told = w.judged[:0], nil, w.learnt[:0], nil
 	w.mu.Unlock()
+	w.judged, w.learnt = in, heard
+	defer clear(in)
+	defer clear(heard)
 	if len(in) == 0 && len(swapped) == 0 && len(heard) == 0 && len(told) == 0 {
 		return
 	}
