@@ -147,8 +147,8 @@ func (w *World) guard(p *stepsim.Proc, edit func(*reparent.Config)) (*reparent.G
 	if err != nil {
 		return nil, err
 	}
-	if w.mode == leadership.Shortcut {
-		cfg.Ruleset, cfg.Mode = leadership.Ruleset{}, w.mode // it is for clusters that can do without the registry
+	if w.mode == leadership.Shortcut || cfg.Ruleset.IsZero() {
+		cfg.Ruleset, cfg.Mode = leadership.Ruleset{}, "" // it is for clusters that can do without the registry
 	}
 	cfg.Isolate, cfg.ClockRate = iso, w.h.clockRate()
 	var nodes []reparent.Node
