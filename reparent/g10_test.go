@@ -53,7 +53,7 @@ func TestG10_ABadGuardIsATypedErrorThatNamesTheThing(t *testing.T) {
 		require.ErrorAs(t, err, &rate)
 		weak := append([]reparent.Node(nil), nodes...)
 		weak[2].Enforce = cannot{}
-		_, err = reparent.New("x", reg, weak, reparent.Config{Ruleset: c.rs})
+		_, err = reparent.New("x", reg, weak, reparent.Config{Ruleset: c.rs, Mode: leadership.Full})
 		var un *leadership.UnenforceablePolicyError
 		require.ErrorAs(t, err, &un)
 		require.EqualValues(t, "n3", un.Node)

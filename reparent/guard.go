@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -100,10 +101,15 @@ type Config struct {
 	// machines. Nil: random.
 	Nonce func() string
 	// Ruleset is one that is known to have been in force, for an emergency
-	// while the registry is down. The zero Ruleset: the last one read. It says
-	// that the cluster is in Full mode: never set it for one in Shortcut mode,
-	// where nobody may lead whom the registry does not show.
+	// while the registry is down and this guard has not read it yet. The zero
+	// Ruleset: none is known, and such an emergency is refused. It needs Mode.
 	Ruleset leadership.Ruleset
+	// Mode is what the cluster's mode is known to be; "" when it is not. It must
+	// be leadership.Full when Ruleset is set: in Shortcut mode nobody may lead
+	// whom the registry does not show, and a guard that has not read it cannot
+	// tell. A record that says otherwise refuses every change by this guard, with
+	// a *ConfigError.
+	Mode leadership.Mode
 	// Catalog reads policies; nil: the built-in ones.
 	Catalog *leadership.Catalog
 	// Barrier, when given, is waited at before a leader that serves is stepped
@@ -170,6 +176,9 @@ func New(cluster string, reg leadership.Registry, nodes []Node, cfg Config) (*Gu
 	if _, err := leadership.NewTerm(1, cfg.By); err != nil || len(cfg.By) > 12 {
 		return nil, &ConfigError{"By", "want [a-z0-9-]{1,12}"}
 	}
+	if m := cfg.Mode; m != "" && m != leadership.Full && m != leadership.Shortcut {
+		return nil, &ConfigError{"Mode", fmt.Sprintf("there is no mode %q", m)}
+	}
 	if cfg.Nonce == nil {
 		cfg.Nonce = func() string { return strings.ToLower(rand.Text()[:7]) }
 	}
@@ -193,6 +202,9 @@ func New(cluster string, reg leadership.Registry, nodes []Node, cfg Config) (*Gu
 	}
 	g.ids = slices.Sorted(maps.Keys(g.nodes))
 	if !cfg.Ruleset.IsZero() {
+		if cfg.Mode != leadership.Full {
+			return nil, &ConfigError{"Mode", fmt.Sprintf("it is %q: a Ruleset is for what goes on without the registry, which takes a cluster that is known to be in mode %q", cfg.Mode, leadership.Full)}
+		}
 		if _, err := cfg.Ruleset.Compile(cfg.Catalog); err != nil {
 			return nil, err
 		}

@@ -277,8 +277,11 @@ func (c *cluster) bundle(p *proc) []reparent.Node {
 func (c *cluster) guard(p *proc, edit func(*reparent.Config)) *reparent.Guard {
 	k := 0
 	cfg := reparent.Config{
-		By: p.name, Limits: simLimits(), Ruleset: c.rs,
+		By: p.name, Limits: simLimits(), Ruleset: c.rs, Mode: leadership.Full,
 		Nonce: func() string { k++; return fmt.Sprint(k) },
+	}
+	if rec, err := c.reg.Load(context.Background()); err == nil && rec.Mode == leadership.Shortcut {
+		cfg.Ruleset, cfg.Mode = leadership.Ruleset{}, ""
 	}
 	if c.barrier != nil {
 		cfg.Barrier = remoteBarrier{p, c}

@@ -55,6 +55,11 @@ var ErrNoLeader = errors.New("reparent: the record names no leadership to sweep 
 // more than the current term cannot follow it; its error says so, and Refresh
 // brings it back.
 //
+// While a change is under way, or was left unfinished, it only releases isolated
+// nodes. Each has promised the term that it was isolated for by then: an attempt
+// of a higher term that counts on an isolation has recorded it under that term,
+// and one of a lower term loses nothing by such a promise.
+//
 // It returns ErrNoRecord, ErrNoLeader, a *leadership.BusyError while a change
 // is under way, the registry's errors, or the nodes' errors, joined. The report
 // is never nil. Every call ends with ctx, or with Limits.Install.
@@ -63,6 +68,10 @@ func (g *Guard) Sweep(ctx context.Context) (*SweepReport, error) {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Limits.Install)
 	defer cancel()
 	rec, err := g.current(ctx, rep)
+	var busy *leadership.BusyError
+	if errors.As(err, &busy) && len(rec.Held) > 0 {
+		return rep, errors.Join(err, g.releaseHeld(ctx, rec, rep))
+	}
 	if err != nil {
 		return rep, err
 	}
@@ -128,7 +137,7 @@ func (g *Guard) sweep(ctx context.Context, id leadership.NodeID, rec leadership.
 	out := Swept{Node: id}
 	n, l := g.nodes[id], rec.Active
 	if slices.ContainsFunc(rec.Held, func(h leadership.Isolation) bool { return h.Node == id }) {
-		out.Did, out.Err = "released", g.release(ctx, n, l)
+		out.Did, out.Err = "released", g.release(ctx, n, rec)
 		if out.Err != nil {
 			return out
 		}
@@ -168,14 +177,43 @@ func (g *Guard) sweep(ctx context.Context, id leadership.NodeID, rec leadership.
 	return out
 }
 
-// release converts an isolated node: first its promise, then its freedom.
-func (g *Guard) release(ctx context.Context, n Node, l leadership.Leadership) error {
+// releaseHeld releases isolated nodes whatever change is under way. It takes
+// nothing from that change: Isolate records the term of every attempt that counts
+// on a hold before it cuts, only ever a higher one, and neither the record nor the
+// isolator lets go of a node by a promise below it.
+func (g *Guard) releaseHeld(ctx context.Context, rec leadership.Record, rep *SweepReport) error {
+	rep.Leadership = rec.Active
+	var errs []error
+	for _, h := range rec.Held {
+		out := Swept{Node: h.Node}
+		if n, ok := g.nodes[h.Node]; !ok {
+			out.Err = &leadership.UnknownNodeError{Node: h.Node}
+		} else if out.Err = g.release(ctx, n, rec); out.Err == nil {
+			out.Did = "released"
+		}
+		if out.Err != nil {
+			errs = append(errs, fmt.Errorf("reparent: sweep of %s: %w", h.Node, out.Err))
+		}
+		rep.Nodes = append(rep.Nodes, out)
+	}
+	return errors.Join(errs...)
+}
+
+// release converts an isolated node: first its promise, then its freedom. The
+// promise is of the term that it is held for, when that is above the leader's.
+func (g *Guard) release(ctx context.Context, n Node, rec leadership.Record) error {
 	if g.cfg.Isolate == nil {
 		return errors.New("it is isolated, and this guard was given no Isolate to release it with")
 	}
-	t, err := n.Promise.Promise(ctx, l.Term)
+	at := rec.Active.Term
+	for _, h := range rec.Held {
+		if h.Node == n.ID {
+			at = leadership.MaxTerm(at, h.Term)
+		}
+	}
+	t, err := n.Promise.Promise(ctx, at)
 	var stale *leadership.StaleTermError
-	if errors.As(err, &stale) && l.Term.Less(stale.Promised) {
+	if errors.As(err, &stale) && at.Less(stale.Promised) {
 		// It has promised more, which binds it as well; asked again at that
 		// term it says so.
 		t, err = n.Promise.Promise(ctx, stale.Promised)

@@ -167,8 +167,56 @@ func reparentMutations() []mutation {
 		{
 			name: "sweep-releases-unconverted", ids: "G1", file: "reparent/sweep.go",
 			rule:   "A sweep releases an isolated node only after it promised.",
-			edits:  one("	t, err := n.Promise.Promise(ctx, l.Term)\n", "	t, err := n.Promise.Promise(ctx, l.Term)\n	if err != nil {\n		t, err = leadership.Testimony{Node: n.ID, Term: l.Term, Kind: leadership.Promised}, nil\n	}\n"),
+			edits:  one("	t, err := n.Promise.Promise(ctx, at)\n", "	t, err := n.Promise.Promise(ctx, at)\n	if err != nil {\n		t, err = leadership.Testimony{Node: n.ID, Term: at, Kind: leadership.Promised}, nil\n	}\n"),
 			checks: []check{in(pkg, "TestG1_ASweepReleasesAnIsolatedNodeOnlyWhenItHasPromised")},
+		},
+		{
+			name: "sweep-promises-below-the-hold", ids: "G1", file: "reparent/sweep.go",
+			rule:   "An isolated node promises the term that it is held for before it is released.",
+			edits:  one("			at = leadership.MaxTerm(at, h.Term)\n", "			at = leadership.MaxTerm(at, rec.Active.Term)\n"),
+			checks: []check{in(pkg, "TestG1_ASweepReleasesIsolatedNodesBesideAnUnfinishedChange")},
+		},
+		{
+			name: "sweep-waits-for-the-intent", ids: "G5", file: "reparent/sweep.go",
+			rule:   "An intent that nobody cleared keeps no node isolated.",
+			edits:  one("errors.As(err, &busy) && len(rec.Held) > 0 {", "errors.As(err, &busy) && false {"),
+			checks: []check{in(pkg, "TestG1_ASweepReleasesIsolatedNodesBesideAnUnfinishedChange")},
+		},
+		{
+			name: "sweep-points-at-once", ids: "G5", file: "reparent/sweep.go",
+			rule:   "A sweep repairs a node with a tail of its own before it follows.",
+			edits:  one("	if !behind || s.BelowFloor {", "	if !behind && s.BelowFloor {"),
+			checks: []check{in(pkg, "TestASweepRepairsANodeWithATailOfItsOwnBeforeItFollows", "TestASweepDoesNotPointANodeAtALeaderThatItCannotFollow")},
+		},
+		{
+			name: "unfit-counted-as-willing", ids: "G5", file: "reparent/plan.go",
+			rule:   "A change does not begin on nodes that promise and can never follow.",
+			edits:  one("!n.Truncates && n.Repair == nil && !rev.Selection()", "!n.Truncates && n.Repair == nil && n.ID == \"\" && !rev.Selection()"),
+			checks: []check{in(pkg, "TestAChangeDoesNotBeginOnNodesThatCanNeverFollow")},
+		},
+		{
+			name: "isolated-counted-as-willing", ids: "G5", file: "reparent/plan.go",
+			rule:   "A change does not begin on nodes that are isolated and cannot follow.",
+			edits:  one("if a.held(p.Node) || !n.Truncates", "if !n.Truncates"),
+			checks: []check{in(pkg, "TestAnIsolatedNodeIsNoCandidate")},
+		},
+		{
+			name: "isolated-candidate", ids: "G5", file: "reparent/plan.go",
+			rule:   "An isolated node is no candidate.",
+			edits:  one("n.Candidate != nil && !a.held(m.ID)", "n.Candidate != nil"),
+			checks: []check{in(pkg, "TestAnIsolatedNodeIsNoCandidate")},
+		},
+		{
+			name: "mode-not-stated", ids: "G1 G6", file: "reparent/guard.go",
+			rule:   "A guard that has not read the record goes on without it only in a mode that is stated.",
+			edits:  one("		if cfg.Mode != leadership.Full {\n", "		if cfg.Mode == \"\" {\n			cfg.Mode = leadership.Full\n		}\n		if cfg.Mode != leadership.Full {\n"),
+			checks: []check{in(pkg, "TestG1_AGuardThatNeverReadTheRecordGoesOnWithoutItOnlyInAModeThatIsStated")},
+		},
+		{
+			name: "wrong-mode-taken", ids: "G1 G6", file: "reparent/plan.go",
+			rule:   "A guard that was told the wrong mode changes nothing.",
+			edits:  one("if m := a.g.cfg.Mode; m != \"\" && m != a.rec.Mode {", "if m := a.g.cfg.Mode; false {"),
+			checks: []check{in(pkg, "TestG1_AGuardThatNeverReadTheRecordGoesOnWithoutItOnlyInAModeThatIsStated")},
 		},
 	}
 }

@@ -1,6 +1,7 @@
 package reparenttest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -18,7 +19,8 @@ import (
 // Shape is what a run is made of, drawn from its seed. The schedule is not part
 // of it: that is the chooser's.
 type shape struct {
-	size    int
+	size    int // hosts
+	few     int // how many of them are members at first; 0: all
 	policy  leadership.Policy
 	faults  stepsim.Faults
 	plans   [][]move // per coordinator
@@ -28,6 +30,8 @@ type shape struct {
 	mode    leadership.Mode
 	calm    bool // planned changes only, and no fault: clients of routers get no error
 	reforms bool
+	cohort  *rand.Rand // of who is a member, apart from the rest of the shape; nil: all always are
+	alone   bool       // a ruleset may have one member
 	regDies bool
 	zombie  bool // the first leader is cut from all but clients
 	sleeper bool // and acknowledgements reach it only after it was replaced
@@ -67,6 +71,7 @@ func (h Harness) draw(seed uint64, f Features) shape {
 	// Some policies cannot do without any node.
 	s.reforms = h.Policy == nil && seed%3 == 0 && s.faults.Lose == 0
 	s.regDies = seed%2 == 0
+	s.drawCohort(seed, h, f)
 	id := func() leadership.NodeID { return nodeID(rng.IntN(s.size)) }
 	changes := 2 + rng.IntN(2)
 	mixed := h.mixed(f)
@@ -78,7 +83,9 @@ func (h Harness) draw(seed uint64, f Features) shape {
 		s.dieAt = append(s.dieAt, die)
 		var plan []move
 		for range changes {
-			plan = append(plan, s.drawMove(rng, mixed))
+			m := s.drawMove(rng, mixed)
+			s.drawMembers(&m)
+			plan = append(plan, m)
 		}
 		s.plans = append(s.plans, plan)
 	}
@@ -126,11 +133,11 @@ func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *
 	sh := h.draw(seed, f)
 	sim = stepsim.New(chooser, sh.faults)
 	defer sim.Close()
-	w, err = newWorld(sim, h, sh.size, sh.policy)
+	w, err = newWorldOf(sim, h, sh.size, cmp.Or(sh.few, sh.size), sh.policy)
 	if err != nil {
 		return sim, w, err
 	}
-	w.show, w.mode = show, sh.mode
+	w.show, w.mode, w.joins = show, sh.mode, sh.few > 0
 	if err := w.bootstrap(); err != nil {
 		return sim, w, err
 	}
@@ -149,7 +156,7 @@ func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *
 		p.DieAt, p.CanPause = sh.dieAt[k], f.Pause
 		for i := range plan {
 			if c := &plan[i].change; c.Kind == leadership.KindRuleset {
-				rs := leadership.Ruleset{Policy: c.Ruleset.Policy, Members: w.ruleset.Members}
+				rs := w.members(*c.Ruleset)
 				c.Ruleset = &rs
 			}
 		}

@@ -2,6 +2,7 @@ package reparenttest
 
 import (
 	"context"
+	"maps"
 	"reflect"
 	"testing"
 	"testing/synctest"
@@ -47,6 +48,8 @@ func storeParts(t *testing.T) map[string]part {
 		"h":        {need: "it is the same all through a search; its life, its clock and what it has pending are the scheduler's to tell"},
 		"mu":       {need: "nobody has it at a quiescent point"},
 		"turn":     {need: "who has it has a write or a message pending, and who waits for it is in doing"},
+		"give":     {need: "it is the same function all through a life"},
+		"last":     {need: "it remembers what follows from the log and the commit"},
 		"changed":  {need: "who waits for it is in doing"},
 		"engine":   {need: "only an engine that lies follows anybody behind the acceptor's back", zero: true},
 		"holds":    {need: "only a leased store holds a lease", zero: true},
@@ -92,7 +95,12 @@ func storeParts(t *testing.T) map[string]part {
 		"rulesets":  shows(func(n *store) { n.rulesets = append(n.rulesets, leadership.Ruleset{}) }),
 		"rules":     shows(func(n *store) { n.rules = append(n.rules, nil) }),
 		"history":   shows(func(n *store) { n.history = append(n.history, later) }),
-		"doing":     shows(func(n *store) { n.does("something", 1, 2) }, func(n *store) { n.does("something", 1, 3) }),
+		"doing":     shows(func(n *store) { n.doing.Add(1) }),
+		"observers": shows(
+			func(n *store) { n.observers["n9"] = leadership.Leadership{Leader: "n1", Term: later} },
+			func(n *store) { n.observers["n8"] = leadership.Leadership{Leader: "n1"} },
+		),
+		"asks": shows(func(n *store) { n.asks.Leader = "n3" }),
 	}
 }
 
@@ -189,6 +197,7 @@ func changed(n *store, change func(n *store)) uint64 {
 	c := &store{
 		Traits: n.Traits, h: n.h, disk: n.disk, acc: n.acc, gate: n.gate, out: n.out, installed: n.installed,
 		matched: map[leadership.NodeID]int{}, sending: map[leadership.NodeID]bool{}, commit: n.commit,
+		observers: maps.Clone(n.observers), asks: n.asks,
 		rulesets: n.rulesets, rules: n.rules, history: n.history, turn: make(chan struct{}, 1),
 	}
 	c.stepping.Store(n.stepping.Load())

@@ -8,6 +8,7 @@ import (
 	"hash"
 	"hash/fnv"
 	"io"
+	"maps"
 	"slices"
 	"time"
 
@@ -156,6 +157,14 @@ func (h hasher) entries(log []Entry) {
 		h.term(e.Term)
 		h.num(e.Value)
 		h.flag(e.Marker != nil)
+		if m := e.Marker; m != nil {
+			h.str(string(m.Leader))
+			for _, rs := range append([]leadership.Ruleset{m.Ruleset}, m.Over...) {
+				h.num(rs.Version)
+				h.str(rs.Policy)
+				h.num(uint64(len(rs.Members)))
+			}
+		}
 	}
 }
 
@@ -182,14 +191,14 @@ func (n *store) Digest() uint64 {
 	for _, n := range []int{n.commit, int(gate.Phase), n.gate.InFlight().Active, len(n.rules), len(n.rulesets), len(n.sending)} {
 		h.num(uint64(n))
 	}
-	ids := make([]leadership.NodeID, 0, len(n.matched))
-	for id := range n.matched {
-		ids = append(ids, id)
-	}
-	slices.Sort(ids)
-	for _, id := range ids {
+	for _, id := range slices.Sorted(maps.Keys(n.matched)) {
 		h.str(string(id))
 		h.num(uint64(n.matched[id]))
+	}
+	h.leader(n.asks)
+	for _, id := range slices.Sorted(maps.Keys(n.observers)) {
+		h.str(string(id))
+		h.leader(n.observers[id])
 	}
 	return h.Sum64()
 }

@@ -29,6 +29,7 @@ func TestEveryRuleTakenOutIsFound(t *testing.T) {
 		{"a leader takes requests before its marker is durable", bugs{selfGrant: true}, []string{"I11"}},
 		{"entries of older terms are counted before the marker", bugs{selfGrant: true, earlyPrepared: true}, []string{"I11"}},
 		{"the leader completes with one copy less than the policy", bugs{anyAck: true}, []string{"I11", "I20", "I22"}},
+		{"a copy at an observer counts", bugs{observerCounts: true}, []string{"I11", "I20", "I22"}},
 		{"entries are acknowledged before they are on disk", bugs{ackEarly: true}, []string{"I11", "I22"}},
 		{"what was sent is taken for completed", bugs{earlyCommit: true}, []string{"I21"}},
 		{"part of the common log is dropped first", bugs{cutsBack: true}, []string{"I16"}},

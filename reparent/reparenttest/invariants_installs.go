@@ -101,7 +101,7 @@ func (w *World) checkRevoked(in *install) {
 		// Nothing but the recorded leadership can complete anything.
 		for _, o := range w.installs {
 			if o.marker.Leadership() == *known && o.marker.Term.Less(in.marker.Term) {
-				w.checkDead(in, o, free)
+				w.checkDead(in, o)
 			}
 		}
 		return
@@ -115,16 +115,25 @@ func (w *World) checkRevoked(in *install) {
 	}
 	for _, o := range w.installs {
 		if o.marker.Term.Less(in.marker.Term) {
-			w.checkDead(in, o, free)
+			w.checkDead(in, o)
 		}
 	}
 }
 
 // checkDead: an older leadership has no durable set left among the nodes that
-// are free, under the rulesets that it must keep.
-func (w *World) checkDead(in, o *install, free uint64) {
+// may still accept from it, under the rulesets that it must keep. Which those
+// are does not depend on the new leader: who left the cohort promised something
+// between the two terms, and is asked for no more.
+func (w *World) checkDead(in, o *install) {
 	if len(o.rules) == 0 {
 		return
+	}
+	var free uint64
+	for _, k := range w.looks {
+		if k.known && (k.f.Out || o.marker.Term.Less(k.f.Promised)) || w.heldBack(k.id) {
+			continue
+		}
+		free |= 1 << k.index
 	}
 	must := o.rules
 	if w.markerDurable(o) {

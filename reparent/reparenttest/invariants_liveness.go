@@ -55,8 +55,8 @@ func (w *World) stragglers(rep *reparent.SweepReport, err error) error {
 func (w *World) mayFollow(id leadership.NodeID) bool {
 	h, k := w.hosts[id], w.look(id)
 	able := h.node.Follow != nil && (h.node.Repair != nil || h.node.Truncates)
-	if r := w.record(); !r.Ruleset.IsZero() && !r.Ruleset.Has(id) {
-		return false // who is no member may or may not be sent anything
+	if r := w.record(); !r.Ruleset.IsZero() && !r.Ruleset.Has(id) && !(w.h.ours && w.joins) {
+		return false // who is no member may or may not be sent anything; our stores ask for it
 	}
 	return able && h.Lost == 0 && !(k != nil && k.known && k.f.Out)
 }

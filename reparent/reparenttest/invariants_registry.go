@@ -15,6 +15,7 @@ func (w *World) sawRecord(r leadership.Record) {
 		w.fail("I17", "version %d of the record has routed term %s, active term %s and fence %s: they must not fall in this order", r.Version, r.Routed.Term, r.Active.Term, r.Fence)
 	}
 	if n := len(w.records); n > 0 {
+		w.sawMembers(w.records[n-1].Ruleset, r.Ruleset)
 		w.checkSuccessor(w.records[n-1], r)
 	}
 	for _, old := range w.records {

@@ -73,7 +73,7 @@ func postgresTraits() Traits { return Traits{Repairs: true, Opens: true, Restart
 // Store is a harness of simulated stores, to test revokers, establishers,
 // policies and registries with: Traits say how its nodes behave.
 func Store(t Traits) Harness {
-	return Harness{Name: "store", ours: true, leased: t.Leased, localReads: t.LocalReads, Boot: func(h *Host) (Node, error) { return bootStore(h, t) }}
+	return Harness{Name: "store", ours: true, alone: !t.Blocking, leased: t.Leased, localReads: t.LocalReads, Boot: func(h *Host) (Node, error) { return bootStore(h, t) }}
 }
 
 // store is the node: the real acceptor over a simulated disk, and a log.
@@ -91,6 +91,8 @@ type store struct {
 	installed leadership.Term // which matched and rules are of
 	matched   map[leadership.NodeID]int
 	sending   map[leadership.NodeID]bool
+	observers map[leadership.NodeID]leadership.Leadership // who asked for the log, and of which leadership
+	asks      leadership.Leadership                       // whom this node is asking for its log
 	commit    int
 	rulesets  []leadership.Ruleset
 	rules     []*leadership.Rules
@@ -118,8 +120,8 @@ func bootStore(h *Host, t Traits) (Node, error) {
 	reboot := h.Disk != nil
 	n := &store{
 		Traits: t, h: h, disk: openDisk(h), gate: gate, matched: map[leadership.NodeID]int{}, sending: map[leadership.NodeID]bool{},
-		support: map[leadership.NodeID]time.Duration{},
-		turn:    make(chan struct{}, 1),
+		support: map[leadership.NodeID]time.Duration{}, observers: map[leadership.NodeID]leadership.Leadership{},
+		turn: make(chan struct{}, 1),
 	}
 	n.give = func() { <-n.turn }
 	if reboot && t.LocalReads {

@@ -30,6 +30,7 @@ type bugs struct {
 	ackEarly        bool // acknowledges entries before they are on disk
 	earlyCommit     bool // takes for completed what it was sent
 	cutsBack        bool // drops part of the common log before it appends
+	observerCounts  bool // a copy at one who is no member counts as one of a member
 	resumes         bool // steps down in memory, and leads again after a restart
 }
 

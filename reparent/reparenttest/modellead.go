@@ -59,6 +59,7 @@ func (n *store) Follow(ctx context.Context, t leadership.Term, leader leadership
 		return leadership.Acceptance{}, err
 	}
 	n.pointAt(l)
+	n.subscribe(l)
 	err := n.await(ctx, func() bool { return markerAt(n.disk.log, l) >= 0 || n.bugs.falseAccept })
 	if p := n.acc.Status().Promised; err == nil && p != t {
 		err = &leadership.StaleTermError{Node: n.h.ID, Asked: t, Promised: p}

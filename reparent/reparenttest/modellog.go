@@ -28,6 +28,7 @@ func (n *store) push(l leadership.Leadership) {
 			n.h.Go(func(life context.Context) { n.send(life, l, id, sending) })
 		}
 	}
+	n.pushObservers(l, seen)
 }
 
 // send pushes the log until the follower has it. Real stores send the
@@ -176,6 +177,9 @@ func (n *store) durable(i int) bool {
 			}
 		}
 		self, ok := r.Cohort().Member(n.h.ID)
+		if n.bugs.observerCounts && ok {
+			have = n.withObservers(r, have, i)
+		}
 		if n.bugs.anyAck && ok {
 			for m := range r.Members().All() {
 				if r.Durable(self, have.With(m)) {

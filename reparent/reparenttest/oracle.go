@@ -268,6 +268,8 @@ func (w *World) judge(e Event) {
 		if e.Marker != nil {
 			w.sawInstalled(k, e)
 		}
+	case Followed:
+		w.sawFollowed(k)
 	case Granted:
 		w.sawGranted(k, e)
 	case Accepted:

@@ -77,7 +77,7 @@ func (s *script) start(mode leadership.Mode) error {
 		return err
 	}
 	c := reparent.Bootstrap(s.ruleset, s.ids[0])
-	c.Mode = mode
+	c.Mode, s.mode = mode, mode
 	var rep *reparent.Report
 	if err := s.sim.Do(maxSteps, func() { rep = s.run(g, c) }); err != nil {
 		return err

@@ -26,6 +26,7 @@ type World struct {
 	ruleset leadership.Ruleset
 	rules   *leadership.Rules
 	mode    leadership.Mode
+	joins   bool                          // members come and go in this run, or some hosts are none
 	usedBy  map[leadership.Term]mechanism // written under mu
 	mixes   map[[2]mechanism]int          // how often a grant by one came after a grant by the other
 	routed  []error                       // what clients of routers were told; written under mu
@@ -38,8 +39,13 @@ type World struct {
 // maxSteps bounds one phase of a run.
 const maxSteps = 100_000
 
-// newWorld boots size nodes, without a leader.
+// newWorld boots size nodes, all of them members, without a leader.
 func newWorld(sim *stepsim.Sim, h Harness, size int, policy leadership.Policy) (*World, error) {
+	return newWorldOf(sim, h, size, size, policy)
+}
+
+// newWorldOf boots size nodes, of which the first few are members.
+func newWorldOf(sim *stepsim.Sim, h Harness, size, few int, policy leadership.Policy) (*World, error) {
 	w := &World{
 		sim: sim, h: h, hosts: map[leadership.NodeID]*Host{}, regProc: sim.Proc("registry"),
 		own: map[*reparent.Guard]mechanisms{}, usedBy: map[leadership.Term]mechanism{}, mixes: map[[2]mechanism]int{},
@@ -53,7 +59,7 @@ func newWorld(sim *stepsim.Sim, h Harness, size int, policy leadership.Policy) (
 		host := &Host{ID: m.ID, w: w, proc: sim.Proc(string(m.ID))}
 		w.ids, w.hosts[m.ID] = append(w.ids, m.ID), host
 	}
-	rs, err := leadership.NewRuleset(policy, members...)
+	rs, err := leadership.NewRuleset(policy, members[:few]...)
 	if err != nil {
 		return nil, err
 	}
@@ -130,7 +136,7 @@ func (w *World) coordinator(name string, edit func(*reparent.Config)) (*stepsim.
 func (w *World) guard(p *stepsim.Proc, edit func(*reparent.Config)) (*reparent.Guard, error) {
 	k := 0
 	cfg := reparent.Config{
-		By: p.Name, Limits: limits(), Ruleset: w.ruleset, Catalog: w.h.Catalog,
+		By: p.Name, Limits: limits(), Ruleset: w.ruleset, Mode: leadership.Full, Catalog: w.h.Catalog,
 		Nonce: func() string { k++; return strconv.Itoa(k) },
 	}
 	if edit != nil {
@@ -141,8 +147,8 @@ func (w *World) guard(p *stepsim.Proc, edit func(*reparent.Config)) (*reparent.G
 	if err != nil {
 		return nil, err
 	}
-	if w.mode == leadership.Shortcut {
-		cfg.Ruleset = leadership.Ruleset{} // it is for clusters that can do without the registry
+	if w.mode == leadership.Shortcut || cfg.Ruleset.IsZero() {
+		cfg.Ruleset, cfg.Mode = leadership.Ruleset{}, "" // it is for clusters that can do without the registry
 	}
 	cfg.Isolate, cfg.ClockRate = iso, w.h.clockRate()
 	var nodes []reparent.Node
