@@ -19,11 +19,12 @@ MODULES       := . $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.m
 test:
 	@set -e; for dir in $(MODULES); do echo "== $$dir"; (cd $$dir && $(GO) vet ./... && $(GO) test ./...); done
 
-# The same under the race detector, which needs a C compiler. The simulation of
-# package reparent and the interleavings of lameduck draw fewer schedules under
-# it, by themselves.
+# The same under the race detector, which needs a C compiler. The simulations and
+# the interleavings of lameduck run fewer schedules under it.
 race:
-	@set -e; for dir in $(MODULES); do echo "== $$dir"; (cd $$dir && $(GO) test -race -timeout 10m ./...); done
+	@set -e; for dir in $(MODULES); do echo "== $$dir"; (cd $$dir && \
+		$(GO) test -race -timeout 10m $$($(GO) list ./... | grep -v '/reparenttest$$')); done
+	TENURE_SEEDS=30 $(GO) test -race -short -timeout 10m ./reparent/reparenttest
 
 # Time and allocations of the paths that requests take, beside what they would
 # cost otherwise. Compare rows of one run; figures of two machines do not compare.
@@ -45,10 +46,9 @@ fuzz:
 	done
 
 # Simulated clusters under rival coordinators and faults, as many seeds as take
-# about DURATION minutes on two cores. A failure prints its seed; run it alone
-# with: go test ./reparent -run TestG1 -args -seed N
+# about DURATION minutes on two cores. A failure prints how to run it alone.
 soak:
-	$(GO) test -count=1 -timeout $$(( $(DURATION) * 4 + 5 ))m -run 'TestG1_|TestG9_' ./reparent -args -seeds $$(( $(DURATION) * $(SEEDS_PER_MIN) ))
+	TENURE_SEEDS=$$(( $(DURATION) * $(SEEDS_PER_MIN) )) $(GO) test -count=1 -timeout $$(( $(DURATION) * 4 + 5 ))m -v -run '^TestG1_' ./reparent/reparenttest
 
 # Takes the rules out of the code one at a time, MUTANTS by name, and prints
 # which test notices, and how fast. One that no test notices is an error.

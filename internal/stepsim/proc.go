@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -56,6 +57,9 @@ type Proc struct {
 
 	reached uint64 // counts what happened to it
 
+	// obs guards what follows: a goroutine that a timer woke is ordered with
+	// the scheduler by nothing else.
+	obs  sync.Mutex
 	seen uint64 // digest of all it observed, in order
 	base uint64 // seen at the last Unorder
 	bag  uint64 // what it observed since, as a set
@@ -112,6 +116,8 @@ func (p *Proc) restartable() bool { return !p.up && p.CanCrash && !p.Final }
 // observe takes in something that happened to the process.
 func (p *Proc) observe(x uint64) {
 	p.reached++
+	p.obs.Lock()
+	defer p.obs.Unlock()
 	p.seen = mix(p.seen, x)
 	p.bag += mix(3, x)
 }
@@ -122,10 +128,19 @@ func (p *Proc) observe(x uint64) {
 // on is told apart from what was before. It is called by a goroutine of the
 // process.
 func (p *Proc) Unorder(fresh bool, stage string) {
+	p.obs.Lock()
+	defer p.obs.Unlock()
 	p.seen = mixString(mix(p.base, p.bag), stage)
 	if fresh {
 		p.base, p.bag = p.seen, 0
 	}
+}
+
+// digest is what the process has observed so far.
+func (p *Proc) digest() uint64 {
+	p.obs.Lock()
+	defer p.obs.Unlock()
+	return p.seen
 }
 
 // Restart brings it back.

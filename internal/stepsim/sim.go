@@ -349,7 +349,7 @@ func (s *Sim) intake() {
 			case e.known:
 				e.id = mix(e.id, e.content)
 			case !e.from.Named || e.kind == reply:
-				e.id = mix(e.id, e.from.seen)
+				e.id = mix(e.id, e.from.digest())
 			}
 			e.id = mix(mix(e.id, e.cause), now) + same
 		}
@@ -377,7 +377,10 @@ func (s *Sim) digest(in []*Event) {
 	}
 	for _, p := range s.procs {
 		if p.State != nil && p.up {
-			p.seen = mix(mix(0x57a7e, p.State()), p.work.Load())
+			state := mix(mix(0x57a7e, p.State()), p.work.Load())
+			p.obs.Lock()
+			p.seen = state
+			p.obs.Unlock()
 		}
 	}
 }

@@ -107,7 +107,7 @@ func (s *Sim) Trace(n int) []string {
 func (s *Sim) Fingerprint() uint64 {
 	h := mix(uint64(time.Since(s.started)), uint64(s.phase))
 	for _, p := range s.procs {
-		x := p.seen
+		x := p.digest()
 		if p.up {
 			x ^= 0x9e3779b97f4a7c15
 		}
