@@ -29,7 +29,8 @@
 //     run again, alone, with TENURE_SEED and TENURE_PICKS as a failure prints
 //     them. Every 64th seed is run twice to see that this is so.
 //   - There are no false alarms by timing. What fails did something that
-//     Invariants forbids, in the schedule that is printed.
+//     Invariants forbids, in the schedule that is printed; or, in Scenarios, that
+//     the script does not allow.
 //   - Coordinators, guards and mechanisms are the production code of this module;
 //     nothing in it knows of the simulation.
 //   - Everything that a fault budget of Features allows may happen at any step;
