@@ -45,7 +45,13 @@ type Follower interface {
 // leader's by appending.
 type Repairer interface {
 	// Repair discards what is not in the log of from and copies what is.
-	// It records the node's floor durably before it discards anything, so
-	// that until it is back there its log is no evidence.
+	// Before anything is discarded it makes sure, at from itself, that from
+	// still stands by t: that t is what it promised, on the storage it promised
+	// it on, and that its log is not below a floor of its own. A server that
+	// came back empty, or that is being mended after somebody else, is no source;
+	// by the time a repair arrives from may have become one. It records the
+	// node's floor durably before it discards anything, so that until it is
+	// back there its log is no evidence, and forgets it only when all that from
+	// had is copied.
 	Repair(ctx context.Context, t leadership.Term, from leadership.NodeID) error
 }

@@ -18,17 +18,18 @@ import (
 
 // breaker cuts processes off, and obeys only the newest term.
 type breaker struct {
-	c    *cluster
-	term map[leadership.NodeID]leadership.Term
+	c        *cluster
+	term     map[leadership.NodeID]leadership.Term
+	released map[leadership.NodeID]bool
 }
 
 func (b *breaker) set(t leadership.Term, id leadership.NodeID, cut bool) error {
 	b.c.s.mu.Lock()
 	defer b.c.s.mu.Unlock()
-	if t.Less(b.term[id]) {
+	if t.Less(b.term[id]) || t == b.term[id] && b.released[id] && cut {
 		return &leadership.StaleTermError{Node: id, Asked: t, Promised: b.term[id]}
 	}
-	b.term[id] = t
+	b.term[id], b.released[id] = t, !cut
 	b.c.nodes[id].p.cut = cut
 	return nil
 }
@@ -87,7 +88,7 @@ func mixed(kind traits, order []string, crash int) error {
 	}
 	p := s.proc("c1")
 	p.control = true
-	iso, err := revoke.NewIsolate(&breaker{c, map[leadership.NodeID]leadership.Term{}}, remoteRegistry{p, c}, "c1", nil)
+	iso, err := revoke.NewIsolate(&breaker{c, map[leadership.NodeID]leadership.Term{}, map[leadership.NodeID]bool{}}, remoteRegistry{p, c}, "c1", nil)
 	if err != nil {
 		return err
 	}

@@ -9,9 +9,17 @@ import (
 )
 
 // Isolator cuts a node off from power, network or storage. Both commands carry
-// a term and are refused with a *leadership.StaleTermError when it is older
-// than one obeyed before: else a resumed coordinator shoots the new leader, or
-// lets the old one back.
+// a term, and for each node it remembers the highest it obeyed, durably. It
+// refuses with a *leadership.StaleTermError
+//
+//   - any command of an older term: else a resumed coordinator shoots the new
+//     leader, or lets the old one back;
+//   - an Isolate of the very term of a Release that it obeyed: a command may come
+//     late, or twice, and what is cut off once its hold has left the record is
+//     known to nobody who could let it go.
+//
+// So a release is the end of every isolation up to and including its term,
+// whether that has arrived or not. A Release that comes again does nothing.
 type Isolator interface {
 	// Isolate returns when the node can reach no other node of the cohort
 	// and no client, and stays so until Release.
@@ -76,7 +84,9 @@ func (i *Isolate) isolate(ctx context.Context, t leadership.Term, id leadership.
 		return &NodeError{Node: id, Op: "record the isolation of", Err: err}
 	}
 	if err := i.iso.Isolate(ctx, t, id); err != nil {
-		if r, ok := refused(id, err); ok {
+		// Refused at its own term it was released meanwhile, by somebody who had
+		// the node promise first: no newer attempt is behind that.
+		if r, ok := refused(id, err); ok && t.Less(r.Term) {
 			r.Mechanism = "isolate"
 			report(r)
 		}

@@ -18,6 +18,7 @@ type fence struct {
 	j       journal
 	term    map[leadership.NodeID]leadership.Term
 	cut     map[leadership.NodeID]bool
+	freed   map[leadership.NodeID]bool
 	seen    []leadership.Record // as of each command
 	release error
 }
@@ -29,10 +30,10 @@ func (f *fence) command(op string, t leadership.Term, id leadership.NodeID, cut 
 	}
 	f.j.add(op + " " + string(id) + " " + t.String())
 	f.seen = append(f.seen, rec)
-	if t.Less(f.term[id]) {
+	if t.Less(f.term[id]) || cut && t == f.term[id] && f.freed[id] {
 		return stale(id, t, f.term[id])
 	}
-	f.term[id], f.cut[id] = t, cut
+	f.term[id], f.cut[id], f.freed[id] = t, cut, !cut
 	return nil
 }
 
@@ -77,7 +78,7 @@ func cut(t *testing.T, nodes func(revoke.Ask) []leadership.NodeID) (*revoke.Isol
 	update(t, reg, func(r leadership.Record) (leadership.Record, error) {
 		return r.Begin(leadership.Intent{Term: t7, By: "c1", Kind: leadership.KindEmergency}, true)
 	})
-	f := &fence{reg: &reg.MemoryRegistry, term: map[leadership.NodeID]leadership.Term{}, cut: map[leadership.NodeID]bool{}}
+	f := &fence{reg: &reg.MemoryRegistry, term: map[leadership.NodeID]leadership.Term{}, cut: map[leadership.NodeID]bool{}, freed: map[leadership.NodeID]bool{}}
 	return must[*revoke.Isolate](t)(revoke.NewIsolate(f, reg, "c1", nodes)), f, reg
 }
 
@@ -189,6 +190,38 @@ func TestAStaleIsolationIsRefusedByTheIsolatorAndReported(t *testing.T) {
 		}
 		if f.cut["n1"] {
 			t.Error("it was isolated")
+		}
+	})
+}
+
+// A command that comes late, or twice, must not cut off a node whose hold has
+// left the record: nobody would know whom to let go.
+func TestAnIsolationOfATermThatReleasedTheNodeIsRefusedAndEndsNoAttempt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		iso, f, reg := cut(t, nil)
+		if err := iso.Revoke(t.Context(), ask(), listen().report); err != nil {
+			t.Fatal(err)
+		}
+		if err := iso.Release(t.Context(), promised("n1", t7)); err != nil {
+			t.Fatal(err)
+		}
+		h := listen()
+		err := iso.Revoke(t.Context(), ask(), h.report)
+		if e := wantAs[*leadership.StaleTermError](t, err); e.Asked != t7 || e.Promised != t7 {
+			t.Errorf("%v", err)
+		}
+		if h.len() != 0 {
+			t.Errorf("reports %+v: there is no newer attempt", h.list())
+		}
+		if f.cut["n1"] {
+			t.Error("it was isolated again")
+		}
+		// What it holds now is for nothing, and a sweep ends it.
+		if len(holds(t, reg)) != 1 {
+			t.Errorf("held %v", holds(t, reg))
+		}
+		if err := iso.Release(t.Context(), promised("n1", t7)); err != nil || len(holds(t, reg)) != 0 {
+			t.Errorf("%v, held %v", err, holds(t, reg))
 		}
 	})
 }

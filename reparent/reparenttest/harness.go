@@ -51,6 +51,7 @@ type Harness struct {
 	localReads   bool                        // followers give leases
 	reshape      func(seed uint64, s *shape) // of a test's own
 	hastyRelease bool                        // isolated nodes are let go without a promise
+	obeysLate    bool                        // an isolation is carried out after its own release
 
 	// view changes what a coordinator's process sees, to break a rule there.
 	view func(p *Process)

@@ -64,6 +64,26 @@ func (n *store) fetch(ctx context.Context, donor leadership.NodeID) ([]Entry, er
 	})
 }
 
+// source fetches the log of a node that stands by t. Another may hold anything:
+// what is copied from it, instead of what is discarded, need not contain what was
+// completed.
+func (n *store) source(ctx context.Context, t leadership.Term, from leadership.NodeID) ([]Entry, error) {
+	if n.bugs.anySource {
+		return n.fetch(ctx, from)
+	}
+	return Send(ctx, n.h, from, "fetch "+t.String(), func(_ context.Context, peer Node) ([]Entry, error) {
+		s := peer.Client.(*store)
+		if s.out {
+			return nil, errOut
+		}
+		if st := s.acc.Status(); st.Promised != t || !st.Floor.IsZero() {
+			s.h.w.count("a source that does not stand by its term")
+			return nil, fmt.Errorf("%s is no source for a repair under %s: it has promised %s and its floor is %s", from, t, st.Promised, st.Floor)
+		}
+		return s.entries(), nil
+	})
+}
+
 // current refuses what was asked under a term that the node has promised away
 // meanwhile. Asked with the right to write, it is what keeps a late copy or
 // repair from landing behind a promise's read.
@@ -105,7 +125,7 @@ func (n *store) Repair(ctx context.Context, t leadership.Term, from leadership.N
 	if err := n.current(t); err != nil || n.lies.ghostAck {
 		return err
 	}
-	theirs, err := n.fetch(ctx, from)
+	theirs, err := n.source(ctx, t, from)
 	if err != nil {
 		return err
 	}

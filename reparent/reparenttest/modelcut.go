@@ -11,26 +11,33 @@ import (
 )
 
 // breaker is the power switch and the network of the cluster, in a process of
-// its own: it cuts nodes off from all but coordinators, and obeys only the
-// newest term. What it was told survives everything.
+// its own: it cuts nodes off from all but coordinators. What it was told survives
+// everything.
 type breaker struct {
-	w     *World
-	proc  *stepsim.Proc
-	terms map[leadership.NodeID]leadership.Term // guarded by World.mu
+	w    *World
+	proc *stepsim.Proc
+	last map[leadership.NodeID]command // obeyed; guarded by World.mu
+}
+
+// command is what the breaker was told of a node.
+type command struct {
+	term     leadership.Term
+	released bool
 }
 
 func newBreaker(w *World) *breaker {
-	return &breaker{w: w, proc: w.sim.Proc("breaker"), terms: map[leadership.NodeID]leadership.Term{}}
+	return &breaker{w: w, proc: w.sim.Proc("breaker"), last: map[leadership.NodeID]command{}}
 }
 
 func (b *breaker) set(t leadership.Term, id leadership.NodeID, cut bool) error {
 	b.w.mu.Lock()
-	old := b.terms[id]
-	if t.Less(old) {
+	old := b.last[id]
+	if t.Less(old.term) || t == old.term && old.released && cut && !b.w.h.obeysLate {
+		b.w.counts["an isolation or a release came too late"]++
 		b.w.mu.Unlock()
-		return &leadership.StaleTermError{Node: id, Asked: t, Promised: old}
+		return &leadership.StaleTermError{Node: id, Asked: t, Promised: old.term}
 	}
-	b.terms[id] = t
+	b.last[id] = command{t, !cut}
 	b.w.mu.Unlock()
 	b.w.hosts[id].proc.Isolated = cut
 	kind := Released

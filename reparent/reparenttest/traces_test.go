@@ -117,6 +117,47 @@ func shortest() []scenario {
 			},
 		},
 		{
+			// An isolation comes again when the node was let go and nobody holds it
+			// any more: obeyed, it would be for good.
+			name: "isolation_arrives_again_after_its_release",
+			script: func(s *script) {
+				a := s.coordinator("a")
+				iso, err := s.process(a.p).revoker(byIsolation)
+				s.demand(err == nil, "%v", err)
+				c := emergency("n2")
+				c.Revoke = iso
+				s.hold("req a>breaker isolate")
+				d := a.begin(c)
+				if s.waits("req a>breaker isolate") {
+					s.sim.Repeat("req a>breaker isolate")
+				}
+				s.free()
+				d.ends(reparent.Done)
+				s.sweep(a)
+				s.sim.Recall()
+				s.let(5e6)
+				s.demand(!s.hosts["n1"].proc.Isolated || len(s.record().Held) > 0, "n1 is isolated, and the record does not say so")
+			},
+		},
+		{
+			// A repair arrives when its source has lost its storage: what comes
+			// from there is not what was discarded for it.
+			name: "repair_arrives_when_its_source_is_empty", size: 4, policy: leadership.AtLeast(3),
+			script: func(s *script) {
+				s.wrote("n1", 2)
+				l := s.leader()
+				for _, id := range s.procs("n1") {
+					id.Lose()
+					id.Crash()
+				}
+				s.restart("n1")
+				for _, id := range []leadership.NodeID{"n2", "n3"} {
+					d := s.ask("late", func(ctx context.Context, p *Process) error { return p.Nodes[id].Repair.Repair(ctx, l.Term, "n1") }).wait()
+					s.demand(!s.quiet || d.err != nil, "%s was repaired from an empty disk", id)
+				}
+			},
+		},
+		{
 			// No fault: the answer that makes an entry complete reaches the old
 			// leader when the next one, who has the entry, was granted.
 			name: "old_leader_completes_what_the_new_one_has",
@@ -138,6 +179,18 @@ func shortest() []scenario {
 			},
 		},
 	}
+}
+
+func obeysLate() Harness {
+	h := LogStore()
+	h.obeysLate = true
+	return h
+}
+
+func anySource() Harness {
+	tr := mariadbTraits()
+	tr.bugs.anySource = true
+	return Store(tr)
 }
 
 // promisesFirst is a store that reports the term it promised as that of its
@@ -213,6 +266,8 @@ func TestTheShortestTracesAreFoundWithoutTheRule(t *testing.T) {
 	}{
 		{"stepped_down_host_restarts_beside_a_follower_that_never_heard", "a step-down that survives a restart", bugged(bugs{resumes: true})},
 		{"promise_of_an_abandoned_attempt_is_no_entry", "the term of a log is that of its last entry", promisesFirst()},
+		{"isolation_arrives_again_after_its_release", "a release is the end of every isolation of its term", obeysLate()},
+		{"repair_arrives_when_its_source_is_empty", "a repair copies from nobody who does not stand by its term", anySource()},
 		{"stepdown/done_and_nobody_can_be_established", "an undo is under a new term", unfenced()},
 	} {
 		t.Run(c.story, func(t *testing.T) {
