@@ -28,6 +28,9 @@ type Faults struct {
 	// may go wrong is between a request with all that follows from it at once
 	// and the next.
 	Coarse bool
+	// Scripted: processes restart and go on, and cuts heal, when a script says
+	// so, and not at random.
+	Scripted bool
 	// Delays is how often the oldest event may be sent behind all that are
 	// pending. It has no effect with Reorder.
 	Delays int

@@ -64,7 +64,9 @@ func (s *Sim) step() progress {
 
 // action lists what is possible and asks which.
 func (s *Sim) action(can []int) Action {
-	if s.faults == (Faults{Reorder: s.faults.Reorder, Coarse: s.faults.Coarse}) && len(s.late) == 0 && len(s.cuts) == 0 && !s.ailing() {
+	f, ends := s.faults, !s.faults.Scripted
+	f.Reorder, f.Coarse, f.Scripted = false, false, false
+	if f == (Faults{}) && len(s.late) == 0 && (!ends || len(s.cuts) == 0 && !s.ailing()) {
 		return Deliver
 	}
 	as := append(s.asked[:0], Deliver)
@@ -88,15 +90,15 @@ func (s *Sim) action(can []int) Action {
 	add(Crash, any(func(p *Proc) bool { return p.CanCrash && p.up }))
 	add(Torn, write)
 	add(Fail, write)
-	if any((*Proc).restartable) {
+	if ends && any((*Proc).restartable) {
 		as = append(as, Restart)
 	}
 	add(Pause, any(func(p *Proc) bool { return p.CanPause && !p.paused && p.up }))
-	if any(func(p *Proc) bool { return p.paused }) {
+	if ends && any(func(p *Proc) bool { return p.paused }) {
 		as = append(as, Resume)
 	}
 	add(Cut, any(func(p *Proc) bool { return p.CanCut }))
-	if len(s.cuts) > 0 {
+	if ends && len(s.cuts) > 0 {
 		as = append(as, Heal)
 	}
 	add(Tick, true)

@@ -16,10 +16,13 @@ import (
 func (w *World) appending(p *stepsim.Proc, at leadership.NodeID) (uint64, func(error)) {
 	w.mu.Lock()
 	w.values[p]++
-	v := uint64(p.Index())*100_000 + w.values[p]
+	v := valueOf(p, w.values[p])
 	w.mu.Unlock()
 	return v, w.appends(p.Index(), v, at)
 }
+
+// valueOf is what a process appends the n-th time.
+func valueOf(p *stepsim.Proc, n uint64) uint64 { return uint64(p.Index())*100_000 + n }
 
 // appends notes the beginning of an append of a value by a client, and returns
 // what notes its end.

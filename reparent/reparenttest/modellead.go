@@ -44,12 +44,21 @@ func (n *store) Install(ctx context.Context, m leadership.Marker) (leadership.Ac
 	if n.bugs.selfGrant || n.lies.ungated {
 		_ = n.Grant(ctx, m.Term)
 	}
-	if n.Blocking {
+	if n.Blocking && !n.suffices() {
 		if err := n.await(ctx, func() bool { return len(n.matched) > 1 }); err != nil {
 			return leadership.Acceptance{}, err
 		}
 	}
 	return n.acceptance(l), nil
+}
+
+// suffices reports whether what this node alone has is durable: its ruleset has
+// nobody else, say. An adapter then has the server wait for nobody, for nobody
+// would come.
+func (n *store) suffices() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.supported(map[leadership.NodeID]bool{n.h.ID: true}, n.rules)
 }
 
 // Follow implements establish.Follower.

@@ -35,10 +35,10 @@ type scenario struct {
 // Scenarios plays named stories on the nodes of h, each a subtest of its own:
 // those that experience says go wrong and that random schedules seldom reach.
 // Each is played as written, in all its variants, and under Options.Seeds (10
-// when 0) random schedules around it; TENURE_SEEDS does not apply. A script also
-// demands what its story is about, which holds as written: among many more random
-// schedules there are some in which the story goes another way, and the demand
-// fails though no invariant does. Its failure is headed "scenario".
+// when 0) random schedules around it, in which messages come late, twice and in
+// another order; what a script cuts, stops or kills stays so until it says
+// otherwise. A script also demands what its story is about, and its failure is
+// headed "scenario".
 //
 // What needs a fault that f does not claim is skipped. A failure looks like that
 // of Run, TENURE_SEED and TENURE_PICKS included.
@@ -52,11 +52,8 @@ func Scenarios(t *testing.T, h Harness, f Features, o Options) {
 	if o.Seeds == 0 {
 		o.Seeds = 10
 	}
-	alone, around := os.Getenv("TENURE_SEED") != "", o.Seeds
+	alone := os.Getenv("TENURE_SEED") != ""
 	o = o.fill(t)
-	if !alone {
-		o.Seeds = around
-	}
 	for _, sc := range scenarios() {
 		t.Run(sc.name, func(t *testing.T) {
 			t.Parallel()
@@ -125,7 +122,7 @@ func (sc scenario) once(t *testing.T, h Harness, f Features, seed, variant uint6
 		size = 3
 	}
 	return bubble(t, func() (got outcome) {
-		var faults stepsim.Faults
+		faults := stepsim.Faults{Scripted: true}
 		if random {
 			faults.Reorder = true
 			if f.Partition {

@@ -70,7 +70,7 @@ func (s *script) start(mode leadership.Mode) error {
 		return nil
 	}
 	f := s.sim.Allowed()
-	s.sim.Allow(stepsim.Faults{})
+	s.sim.Allow(stepsim.Faults{Scripted: true})
 	defer s.sim.Allow(f)
 	_, g, err := s.World.coordinator("boot", nil)
 	if err != nil {
@@ -189,6 +189,8 @@ type deed struct {
 	over bool
 	err  error
 	rep  *reparent.Report
+	// value is what a write writes.
+	value uint64
 }
 
 // begin runs a change beside the script.
@@ -239,7 +241,7 @@ func (s *script) write(id leadership.NodeID) *deed {
 	s.writers++
 	p := s.sim.Proc(fmt.Sprintf("writer%d", s.writers))
 	p.Client = true
-	d := &deed{s: s, name: p.Name}
+	d := &deed{s: s, name: p.Name, value: valueOf(p, 1)}
 	s.sim.Go(func() {
 		err := s.append(context.Background(), p, id)
 		s.mu.Lock()
@@ -302,6 +304,25 @@ func (s *script) leader() leadership.Leadership {
 		}
 	}
 	return l
+}
+
+// facts is what there is to see of a node.
+func (s *script) facts(id leadership.NodeID) Facts {
+	if n := s.hosts[id].node.Inspect; n != nil {
+		return n.Facts()
+	}
+	return Facts{}
+}
+
+// has reports whether the log of a node holds what is written. Of nodes that
+// cannot be looked at it is not known.
+func (s *script) has(id leadership.NodeID, w *deed) bool {
+	return slices.ContainsFunc(s.facts(id).Log, func(e Entry) bool { return e.Value == w.value })
+}
+
+// left reports whether nodes promised more than a term.
+func (s *script) left(t leadership.Term, ids ...leadership.NodeID) bool {
+	return !slices.ContainsFunc(ids, func(id leadership.NodeID) bool { return !t.Less(s.facts(id).Promised) })
 }
 
 // granted counts grants.
