@@ -51,11 +51,14 @@ func storeParts(t *testing.T) map[string]part {
 		"give":     {need: "it is the same function all through a life"},
 		"last":     {need: "it remembers what follows from the log and the commit"},
 		"changed":  {need: "who waits for it is in doing"},
-		"engine":   {need: "only an engine that lies follows anybody behind the acceptor's back", zero: true},
-		"holds":    {need: "only a leased store holds a lease", zero: true},
-		"renewing": {need: "only a leased store renews one", zero: true},
-		"given":    {need: "only a store with local reads gives support for a time", zero: true},
-		"support":  {need: "only a store with local reads is given any", zero: true},
+		"engine":   shows(func(n *store) { n.engine.Leader = "n3" }),
+		"holds":    shows(func(n *store) { n.holds++ }),
+		"renewing": shows(func(n *store) { n.renewing = later }),
+		"given":    shows(func(n *store) { n.given++ }),
+		"support": shows(
+			func(n *store) { n.support = map[leadership.NodeID]time.Duration{"n2": 1} },
+			func(n *store) { n.support = map[leadership.NodeID]time.Duration{"n3": 1} },
+		),
 
 		"acc": shows(
 			opened(acceptor.State{Node: "n1", Incarnation: "disk-1"}),
@@ -192,6 +195,33 @@ func TestTheDigestOfAStoreCoversAllThatItsBehaviourRestsOn(t *testing.T) {
 	})
 }
 
+// A lease runs out while nothing else happens.
+func TestTheDigestOfALeasedStoreChangesWithItsClock(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		digests := func(tr Traits) (before, after uint64) {
+			sim := stepsim.New(stepsim.Quiet(), stepsim.Faults{})
+			defer sim.Close()
+			w, err := newWorld(sim, Store(tr), 3, LogStore().policy())
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := w.hosts["n1"].node.Client.(*store)
+			before = n.Digest()
+			time.Sleep(time.Millisecond)
+			return before, n.Digest()
+		}
+		if a, b := digests(Traits{}); a != b {
+			t.Error("the digest of a store without leases changes with time alone: nothing is explored once")
+		}
+		for name, tr := range map[string]Traits{"leased": {Leased: true}, "local reads": {LocalReads: true}} {
+			if a, b := digests(tr); a == b {
+				t.Errorf("%s: a state in which a lease holds and one in which it has run out are taken for one", name)
+			}
+		}
+	})
+}
+
 // changed is the digest of a copy of n to which something was done.
 func changed(n *store, change func(n *store)) uint64 {
 	c := &store{
@@ -199,6 +229,7 @@ func changed(n *store, change func(n *store)) uint64 {
 		matched: map[leadership.NodeID]int{}, sending: map[leadership.NodeID]bool{}, commit: n.commit,
 		observers: maps.Clone(n.observers), asks: n.asks,
 		rulesets: n.rulesets, rules: n.rules, history: n.history, turn: make(chan struct{}, 1),
+		engine: n.engine, holds: n.holds, renewing: n.renewing, given: n.given, support: maps.Clone(n.support),
 	}
 	c.stepping.Store(n.stepping.Load())
 	c.doing.Store(n.doing.Load())

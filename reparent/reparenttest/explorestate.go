@@ -200,7 +200,24 @@ func (n *store) Digest() uint64 {
 		h.str(string(id))
 		h.leader(n.observers[id])
 	}
+	n.digestLeases(h)
 	return h.Sum64()
+}
+
+// digestLeases adds what only leased and lying stores have. Leases end on the
+// clock of their holder, or of their giver, so what that shows is a part of it.
+func (n *store) digestLeases(h hasher) {
+	h.leader(n.engine)
+	h.term(n.renewing)
+	for _, id := range slices.Sorted(maps.Keys(n.support)) {
+		h.str(string(id))
+		h.num(uint64(n.support[id]))
+	}
+	h.num(uint64(n.holds))
+	h.num(uint64(n.given))
+	if n.Leased || n.LocalReads {
+		h.num(uint64(n.h.Elapsed()))
+	}
 }
 
 // does notes for an explorer that something is under way until the returned
