@@ -51,7 +51,8 @@ var ErrNoLeader = errors.New("reparent: the record names no leadership to sweep 
 
 // Sweep brings every node to the current leadership: stragglers and observers
 // follow it, nodes that cannot follow are repaired, isolated nodes that promised
-// are released. It takes no term and changes no leader. A node that has promised
+// are released. A repair needs the word of both: of the node, that its log does
+// not fit, and of the leader, that it holds the marker of its term. It takes no term and changes no leader. A node that has promised
 // more than the current term cannot follow it; its error says so, and Refresh
 // brings it back.
 //
@@ -158,6 +159,9 @@ func (g *Guard) sweep(ctx context.Context, id leadership.NodeID, rec leadership.
 	}
 	behind := n.Truncates || s.Reachable && lead.Reachable && lead.Position.Extends(s.Position)
 	if !behind || s.BelowFloor {
+		if out.Err = mends(l, s, lead); out.Err != nil {
+			return out
+		}
 		if n.Repair == nil {
 			out.Err = fmt.Errorf("it holds %s, which the leader's log may not contain, and its adapter offers no Repairer", s.Position)
 			return out
@@ -175,6 +179,23 @@ func (g *Guard) sweep(ctx context.Context, id leadership.NodeID, rec leadership.
 		out.Did = "followed"
 	}
 	return out
+}
+
+// mends returns nil when what a node and the leader said of themselves shows that
+// the one needs a repair and the other can be its source. A repair discards data
+// and takes long: a node that was slow to answer is not made to pay for that, and
+// a leader that came back without the marker of its term has lost what the
+// repaired node would get in exchange.
+func mends(l leadership.Leadership, s, lead leadership.Status) error {
+	switch {
+	case !s.Reachable:
+		return errors.New("it did not say where its log ends: whether it can follow as it is cannot be told")
+	case !lead.Reachable:
+		return fmt.Errorf("the leader %s did not say where its log ends: whether this one can follow it as it is cannot be told", l.Leader)
+	case lead.Position.Term != l.Term || lead.BelowFloor:
+		return fmt.Errorf("it needs a repair, for which %s is no source: it is at %s, and the record says that it leads under %s", l.Leader, lead.Position, l.Term)
+	}
+	return nil
 }
 
 // releaseHeld releases isolated nodes whatever change is under way. It takes

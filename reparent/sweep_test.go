@@ -2,6 +2,7 @@ package reparent_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -55,6 +56,48 @@ func TestASweepRepairsANodeWithATailOfItsOwnBeforeItFollows(t *testing.T) {
 				require.NoError(t, err, "%s", rep)
 				require.Equal(t, "repaired", rep.Nodes[2].Did, "%s", rep)
 				require.Equal(t, position(c.nodes["n1"].log), position(c.nodes["n3"].log))
+			})
+		})
+	}
+}
+
+// deaf is a node that does not say how it is.
+type deaf struct{}
+
+func (deaf) Status(context.Context) (leadership.Status, error) {
+	return leadership.Status{}, errors.New("no answer")
+}
+
+// empty is a node that came back with nothing.
+type empty struct{ id leadership.NodeID }
+
+func (e empty) Status(context.Context) (leadership.Status, error) {
+	return leadership.Status{Node: e.id, Incarnation: "new"}, nil
+}
+
+// A repair discards data: nothing less than the word of both says that it is
+// needed, and that what it would copy is worth it.
+func TestASweepRepairsNobodyOnAGuess(t *testing.T) {
+	for name, spoil := range map[string]func(nodes []reparent.Node){
+		"it did not say where its log ends": func(nodes []reparent.Node) { nodes[2].Status = deaf{} },
+		"the leader n1 did not say":         func(nodes []reparent.Node) { nodes[0].Status = deaf{} },
+		"n1 is no source":                   func(nodes []reparent.Node) { nodes[0].Status = empty{"n1"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inSim(t, pgTraits, func(t *testing.T, c *cluster) {
+				forked(t, c)
+				was := position(c.nodes["n3"].log)
+				p := c.s.proc("c1")
+				nodes := c.bundle(p)
+				spoil(nodes)
+				g, err := reparent.New("sim", remoteRegistry{p, c}, nodes, reparent.Config{By: p.name, Limits: simLimits(), Nonce: func() string { return "1" }})
+				require.NoError(t, err)
+				var rep *reparent.SweepReport
+				require.NoError(t, c.do(func() { rep, err = g.Sweep(context.Background()) }))
+				require.ErrorContains(t, rep.Nodes[2].Err, name, "%s", rep)
+				require.ErrorIs(t, err, rep.Nodes[2].Err)
+				require.Empty(t, rep.Nodes[2].Did)
+				require.Equal(t, was, position(c.nodes["n3"].log), "it was rewound")
 			})
 		})
 	}
