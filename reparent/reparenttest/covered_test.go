@@ -91,6 +91,15 @@ var sequences = []danger{
 		[]string{"trace: old_leader_completes_what_the_new_one_has", "story: log/answer_in_flight_while_a_follower_promises"}},
 }
 
+// belated are commands that arrive when what they were for is over, and do harm
+// where whoever carries them out does not look again.
+var belated = []danger{
+	{"A node is let go and its hold leaves the record; the isolation arrives a second time, and nobody knows that there is anything to let go.",
+		[]string{"trace: isolation_arrives_again_after_its_release", "without: isolation_arrives_again_after_its_release"}},
+	{"A repair arrives when its source came back empty, and what was completed is exchanged for nothing.",
+		[]string{"trace: repair_arrives_when_its_source_is_empty", "without: repair_arrives_when_its_source_is_empty", "test: .. TestASweepRepairsNobodyOnAGuess"}},
+}
+
 // finders say by kind which names there are.
 func finders(t *testing.T) map[string]func(name string) bool {
 	read := func(pattern string) string {
@@ -138,7 +147,7 @@ func TestEveryDangerThatIsKnownIsFoundSomewhere(t *testing.T) {
 	t.Parallel()
 	find := finders(t)
 	used := map[string]bool{}
-	for label, list := range map[string][]danger{"X": combinations, "A": sequences} {
+	for label, list := range map[string][]danger{"X": combinations, "A": sequences, "L": belated} {
 		for i, d := range list {
 			label := label + strconv.Itoa(i+1)
 			if len(d.by) == 0 || !strings.HasSuffix(d.says, ".") {

@@ -175,17 +175,15 @@ func (w *World) checkSelection(in *install) {
 	longer := in.by.copiedBesides(in.marker.Term)
 	var read uint64
 	reported := false
-	for i := range w.looks {
-		p, ok := heard[i]
-		if !ok {
-			continue
-		}
-		switch o := p.Rank(base); o {
-		case leadership.Same, leadership.Behind:
-			read |= 1 << i
-			reported = reported || o == leadership.Same || longer && base.Extends(p)
-			if o == leadership.Behind && i == in.by.index {
-				w.count("the candidate was not the most advanced")
+	for i, ps := range heard {
+		for _, p := range ps {
+			switch o := p.Rank(base); o {
+			case leadership.Same, leadership.Behind:
+				read |= 1 << i
+				reported = reported || o == leadership.Same || longer && base.Extends(p)
+				if o == leadership.Behind && i == in.by.index {
+					w.count("the candidate was not the most advanced")
+				}
 			}
 		}
 	}

@@ -1,6 +1,8 @@
 package reparenttest
 
 import (
+	"slices"
+
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -72,12 +74,12 @@ func (w *World) sawHeard(t leadership.Testimony) {
 	}
 	m := w.readings[t.Term]
 	if m == nil {
-		m = map[int]leadership.Position{}
+		m = make([][]leadership.Position, len(w.ids))
 		w.readings[t.Term] = m
 	}
 	// Of several readings of one node the coordinator may have used any.
-	if old, ok := m[i]; !ok || t.Read.Rank(old) == leadership.Behind {
-		m[i] = *t.Read
+	if !slices.ContainsFunc(m[i], func(old leadership.Position) bool { return t.Read.Rank(old) == leadership.Same }) {
+		m[i] = append(m[i], *t.Read)
 	}
 }
 

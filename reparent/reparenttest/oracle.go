@@ -44,8 +44,8 @@ type oracle struct {
 	answers       map[uint64]class
 	holders       map[place]uint64
 	placed        map[place]placed
-	readings      map[leadership.Term]map[int]leadership.Position
-	promised      map[leadership.Term]bool // by anyone, ever
+	readings      map[leadership.Term][][]leadership.Position // by node
+	promised      map[leadership.Term]bool                    // by anyone, ever
 	records       []leadership.Record
 	blind         bool // positions are not places in Facts.Log
 	tells         bool // nodes tell of completions
@@ -107,7 +107,7 @@ func (o *oracle) init(w *World) {
 	o.answers = map[uint64]class{}
 	o.holders = map[place]uint64{}
 	o.placed = map[place]placed{}
-	o.readings = map[leadership.Term]map[int]leadership.Position{}
+	o.readings = map[leadership.Term][][]leadership.Position{}
 	o.promised = map[leadership.Term]bool{}
 	o.began = time.Now()
 }
