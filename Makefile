@@ -12,17 +12,36 @@ MUTANT_PARTS  := 4
 # The library, and the modules in it that have dependencies of their own.
 MODULES       := . $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod))
 
-.PHONY: test race bench lint fuzz soak mutants mutants-ci quickstart
+# Those whose tests start MariaDB, PostgreSQL and etcd.
+ENGINE_MODULES := $(patsubst %/go.mod,%,$(wildcard reparent/*/go.mod leadership/*/go.mod examples/failover/go.mod))
+PLAIN_MODULES  := $(filter-out $(ENGINE_MODULES),$(MODULES))
+ENGINE_RACE    ?=
 
-# Everything that must hold before a commit. No engine, no network beyond the
-# module proxy, about a minute on two cores.
-test:
-	@set -e; for dir in $(MODULES); do echo "== $$dir"; (cd $$dir && $(GO) vet ./... && $(GO) test ./...); done
+.PHONY: test unit engines engines-install race bench lint fuzz soak mutants mutants-ci quickstart
+
+# Everything that must hold before a commit. Tests that need a server which is
+# not installed say so and are skipped.
+test: unit engines
+
+# The part of it without servers, but for internal/engines: about a minute on two
+# cores.
+unit:
+	@set -e; for dir in $(PLAIN_MODULES); do echo "== $$dir"; (cd $$dir && $(GO) vet ./... && $(GO) test ./...); done
+
+# The part of it on real servers, one package at a time. ENGINE_RACE=-race puts
+# our side under the race detector.
+engines:
+	@set -e; for dir in $(ENGINE_MODULES); do echo "== $$dir"; (cd $$dir && \
+		$(GO) vet ./... && $(GO) test -count=1 -p 1 -timeout 12m $(ENGINE_RACE) ./...); done
+
+# Installs the servers from apt where they are missing.
+engines-install:
+	scripts/engines.sh
 
 # The same under the race detector, which needs a C compiler. The simulations and
 # the interleavings of lameduck run fewer schedules under it.
 race:
-	@set -e; for dir in $(MODULES); do echo "== $$dir"; (cd $$dir && \
+	@set -e; for dir in $(PLAIN_MODULES); do echo "== $$dir"; (cd $$dir && \
 		$(GO) test -race -timeout 10m $$($(GO) list ./... | grep -v '/reparenttest$$')); done
 	TENURE_SEEDS=30 $(GO) test -race -short -skip '^TestScenario$$' -timeout 10m ./reparent/reparenttest
 
