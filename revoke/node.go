@@ -58,5 +58,8 @@ type StepDowner interface {
 	// StepDown makes the promise of t durable at the leader, after which it
 	// completes nothing below t, and returns a testimony of the kind
 	// Demoted with its position. On a node that does not lead it is Promise.
+	// What it does to the host besides, such as a restart of its server as a
+	// standby, is over when it returns, or the node takes no part until it is:
+	// this node may be the next to lead.
 	StepDown(ctx context.Context, t leadership.Term) (leadership.Testimony, error)
 }

@@ -223,9 +223,10 @@ func (n *Node) acceptance(l leadership.Leadership) (leadership.Acceptance, error
 func (n *Node) Status(context.Context) (leadership.Status, error) {
 	st := n.store.acc.Status()
 	marks, err := n.sightings()
+	at := n.store.log.Position()
 	s := leadership.Status{
 		Node: n.cfg.ID, Incarnation: st.Incarnation, Reachable: true, Promised: st.Promised, Leads: st.Leads,
-		Source: st.Source, Position: n.store.log.Position(), Markers: marks, BelowFloor: !st.Floor.IsZero(),
+		Source: st.Source, Position: at, Markers: marks, BelowFloor: st.BelowFloor(at),
 		Draining: !st.Leads.IsZero() && !n.gate.State().Ready(),
 	}
 	if err := n.Err(); err != nil {

@@ -95,7 +95,7 @@ func acceptorMutations() []mutation {
 			checks: []check{in(pkg, "TestAHigherTermDuringAReadVoidsIt")},
 		},
 		{
-			name: "below-floor-not-said", ids: "G2", file: "leadership/acceptor/ops.go",
+			name: "below-floor-not-said", ids: "G2", file: "leadership/acceptor/state.go",
 			rule:   "A node whose log was cut back for a repair says so until it is back.",
 			edits:  one("return o != leadership.Same && o != leadership.Ahead", "return o == leadership.Diverged"),
 			checks: []check{in(pkg, "TestAFloorBarsALogUntilItIsBack")},

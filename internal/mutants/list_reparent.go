@@ -171,6 +171,12 @@ func reparentMutations() []mutation {
 			checks: []check{in(pkg, "TestG1_ASweepReleasesAnIsolatedNodeOnlyWhenItHasPromised")},
 		},
 		{
+			name: "sweep-repairs-on-a-guess", ids: "G2", file: "reparent/sweep.go",
+			rule:   "A node is repaired only when it and its source have said where their logs end.",
+			edits:  one("if out.Err = mends(l, s, lead); out.Err != nil {", "if out.Err = mends(l, s, lead); out.Err != nil && n.Repair == nil {"),
+			checks: []check{in(pkg, "TestASweepRepairsNobodyOnAGuess")},
+		},
+		{
 			name: "sweep-promises-below-the-hold", ids: "G1", file: "reparent/sweep.go",
 			rule:   "An isolated node promises the term that it is held for before it is released.",
 			edits:  one("			at = leadership.MaxTerm(at, h.Term)\n", "			at = leadership.MaxTerm(at, rec.Active.Term)\n"),

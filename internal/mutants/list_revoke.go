@@ -23,6 +23,12 @@ func revokeMutations() []mutation {
 			checks: []check{in(rev, "TestTheHoldIsRecordedBeforeTheNodeIsIsolated", "TestSeveralNodesAreIsolatedEachWithItsHold", "Test.*")},
 		},
 		{
+			name: "late-isolation-is-a-newer-attempt", ids: "G5", file: "revoke/isolate.go",
+			rule:   "An isolation that is refused because the node was let go at its term ends no attempt.",
+			edits:  one("ok && t.Less(r.Term) {", "ok {"),
+			checks: []check{in(rev, "TestAnIsolationOfATermThatReleasedTheNodeIsRefusedAndEndsNoAttempt")},
+		},
+		{
 			name: "lease-wait-dropped", ids: "G1", file: "revoke/lease.go",
 			rule:   "A lease is reported as expired only after the wait.",
 			edits:  one("if wait > 0 && !sleep(ctx, wait) {", "if wait < 0 && !sleep(ctx, wait) {"),

@@ -120,18 +120,9 @@ func (a *Acceptor) testify(ctx context.Context, t leadership.Term, read ReadFunc
 		out.Read, out.Markers = &pos, got.Markers
 		// A floor that came or went while the log was read leaves open
 		// which side of the repair was seen.
-		out.BelowFloor = before.floors != after.floors || below(pos, after.Floor)
+		out.BelowFloor = before.floors != after.floors || after.BelowFloor(pos)
 	}
 	return out, nil
-}
-
-// below reports whether a log at pos is not known to be back at floor.
-func below(pos, floor leadership.Position) bool {
-	if floor.IsZero() {
-		return false
-	}
-	o := pos.Rank(floor)
-	return o != leadership.Same && o != leadership.Ahead
 }
 
 // Follow promises l's term and records l as the source, durably, and opens the

@@ -47,6 +47,17 @@ func (s State) Validate() error {
 	return checkFloor(s.Floor)
 }
 
+// BelowFloor reports whether a log at pos is not known to be back at the floor:
+// what a node says of itself by that name in a testimony and in a status. A floor
+// may still be there, because nobody came to clear it, when the log is past it.
+func (s State) BelowFloor(pos leadership.Position) bool {
+	if s.Floor.IsZero() {
+		return false
+	}
+	o := pos.Rank(s.Floor)
+	return o != leadership.Same && o != leadership.Ahead
+}
+
 // checkFloor refuses a position whose text does not lead back to it: a record
 // with it could not be loaded again.
 func checkFloor(p leadership.Position) error {

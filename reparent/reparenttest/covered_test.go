@@ -98,6 +98,10 @@ var belated = []danger{
 		[]string{"trace: isolation_arrives_again_after_its_release", "without: isolation_arrives_again_after_its_release"}},
 	{"A repair arrives when its source came back empty, and what was completed is exchanged for nothing.",
 		[]string{"trace: repair_arrives_when_its_source_is_empty", "without: repair_arrives_when_its_source_is_empty", "test: .. TestASweepRepairsNobodyOnAGuess"}},
+	{"A server restarts for a step-down that it answered long ago, and takes the next leadership with it.",
+		[]string{"trace: restart_of_a_step_down_comes_late", "without: restart_of_a_step_down_comes_late"}},
+	{"A repair is over and could not say so, and what is as good as any other log counts for nothing.",
+		[]string{"trace: floor_is_left_behind_by_a_repair", "without: floor_is_left_behind_by_a_repair"}},
 }
 
 // finders say by kind which names there are.

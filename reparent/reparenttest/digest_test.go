@@ -91,6 +91,7 @@ func storeParts(t *testing.T) map[string]part {
 		),
 		"out":       shows(func(n *store) { n.out = true }),
 		"stepping":  shows(func(n *store) { n.stepping.Store(true) }),
+		"stopping":  shows(func(n *store) { n.stopping.Store(true) }),
 		"installed": shows(func(n *store) { n.installed = later }),
 		"matched":   shows(func(n *store) { n.matched["n2"] += 7 }, func(n *store) { n.matched["n9"] = 1 }),
 		"sending":   shows(func(n *store) { n.sending["n9"] = true }),
@@ -232,6 +233,7 @@ func changed(n *store, change func(n *store)) uint64 {
 		engine: n.engine, holds: n.holds, renewing: n.renewing, given: n.given, support: maps.Clone(n.support),
 	}
 	c.stepping.Store(n.stepping.Load())
+	c.stopping.Store(n.stopping.Load())
 	c.doing.Store(n.doing.Load())
 	for id, at := range n.matched {
 		c.matched[id] = at

@@ -181,7 +181,7 @@ func (n *store) Digest() uint64 {
 	}
 	h.str(st.Floor.String())
 	h.num(n.doing.Load())
-	for _, f := range []bool{st.Changing, n.disk.have, n.disk.torn, n.disk.adrift, n.out, n.stepping.Load()} {
+	for _, f := range []bool{st.Changing, n.disk.have, n.disk.torn, n.disk.adrift, n.out, n.stepping.Load(), n.stopping.Load()} {
 		h.flag(f)
 	}
 	h.entries(n.disk.log)

@@ -85,6 +85,7 @@ type store struct {
 	gate     *lameduck.Gate
 	out      bool        // it takes no part: see errOut
 	stepping atomic.Bool // StepDown runs
+	stopping atomic.Bool // the server is being restarted
 
 	// Volatile, of this life.
 	mu        sync.Mutex      // guards all below and disk.log, for moments
@@ -163,7 +164,7 @@ func (n *store) Facts() Facts {
 	defer n.mu.Unlock()
 	f := Facts{
 		Promised: n.disk.rec.Promised, Source: n.disk.rec.Source, Leads: st.Leads, Rulesets: n.rulesets,
-		Log: n.disk.log, Completed: n.commit, Floor: behind(n.disk.log, n.disk.rec.Floor),
+		Log: n.disk.log, Completed: n.commit, Floor: n.disk.rec.BelowFloor(positionOf(n.disk.log)),
 		Incarnation: n.disk.incarnation, Out: n.out || n.disk.torn && !n.bugs.tornOpens,
 	}
 	if f.Out {
@@ -237,15 +238,6 @@ func positionOf(log []Entry) leadership.Position {
 	return leadership.Position{Term: log[len(log)-1].Term, Point: p}
 }
 
-// behind reports whether a log is not known to be back at a floor.
-func behind(log []Entry, floor leadership.Position) bool {
-	if floor.IsZero() {
-		return false
-	}
-	o := positionOf(log).Rank(floor)
-	return o != leadership.Same && o != leadership.Ahead
-}
-
 func (n *store) entries() []Entry {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -303,6 +295,6 @@ func (n *store) Status(ctx context.Context) (leadership.Status, error) {
 	defer n.mu.Unlock()
 	return leadership.Status{
 		Node: n.h.ID, Incarnation: n.disk.incarnation, Promised: st.Promised, Leads: st.Leads, Source: st.Source,
-		Position: r.Position, Markers: r.Markers, BelowFloor: !st.Floor.IsZero(), Draining: !st.Leads.IsZero() && n.gate.State().Phase != lameduck.Serving,
+		Position: r.Position, Markers: r.Markers, BelowFloor: st.BelowFloor(r.Position), Draining: !st.Leads.IsZero() && n.gate.State().Phase != lameduck.Serving,
 	}, nil
 }

@@ -31,6 +31,7 @@ type bugs struct {
 	earlyCommit     bool // takes for completed what it was sent
 	cutsBack        bool // drops part of the common log before it appends
 	observerCounts  bool // a copy at one who is no member counts as one of a member
+	hastyInstall    bool // is installed before the restart of its step-down
 	anySource       bool // is repaired from whatever is there
 	resumes         bool // steps down in memory, and leads again after a restart
 }

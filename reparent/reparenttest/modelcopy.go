@@ -76,7 +76,7 @@ func (n *store) source(ctx context.Context, t leadership.Term, from leadership.N
 		if s.out {
 			return nil, errOut
 		}
-		if st := s.acc.Status(); st.Promised != t || !st.Floor.IsZero() {
+		if st := s.acc.Status(); st.Promised != t || st.BelowFloor(s.position()) {
 			s.h.w.count("a source that does not stand by its term")
 			return nil, fmt.Errorf("%s is no source for a repair under %s: it has promised %s and its floor is %s", from, t, st.Promised, st.Floor)
 		}

@@ -166,7 +166,7 @@ func peekAt(ctx context.Context, r remote, t leadership.Term) (leadership.Testim
 		st := n.acc.Status()
 		got = leadership.Testimony{
 			Node: h.ID, Incarnation: n.disk.incarnation, Term: t, Kind: leadership.Statement, Read: &read.Position,
-			Markers: read.Markers, BelowFloor: !st.Floor.IsZero(), LeaseLeft: n.leaseLeft(), Mechanism: "peek",
+			Markers: read.Markers, BelowFloor: st.BelowFloor(read.Position), LeaseLeft: n.leaseLeft(), Mechanism: "peek",
 		}
 		h.w.peeked(got)
 		return got, nil

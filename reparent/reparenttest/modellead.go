@@ -2,6 +2,7 @@ package reparenttest
 
 import (
 	"context"
+	"errors"
 
 	"github.com/tenure-go/tenure/leadership"
 )
@@ -10,8 +11,15 @@ func (n *store) acceptance(l leadership.Leadership) leadership.Acceptance {
 	return leadership.Acceptance{Node: n.h.ID, Incarnation: n.disk.incarnation, Term: l.Term, Leader: l.Leader, Position: n.position()}
 }
 
+// errStopping is what a server answers that is about to restart. A leadership
+// that it took before would be over with that.
+var errStopping = errors.New("the server is shutting down")
+
 // Install implements establish.Candidate.
 func (n *store) Install(ctx context.Context, m leadership.Marker) (leadership.Acceptance, error) {
+	if n.stopping.Load() && !n.bugs.hastyInstall {
+		return leadership.Acceptance{}, errStopping
+	}
 	l := m.Leadership()
 	rulesets, rules, err := rulesOf(n.h, &m)
 	if err != nil {

@@ -63,6 +63,7 @@ func (n *store) StepDown(ctx context.Context, t leadership.Term) (leadership.Tes
 	}
 	got.LeaseLeft = n.leaseLeft()
 	if err == nil && n.Restarts {
+		n.stopping.Store(true)
 		n.h.Reboot()
 	}
 	return got, err

@@ -158,6 +158,38 @@ func shortest() []scenario {
 			},
 		},
 		{
+			// A step-down is answered, and the restart that belongs to it comes
+			// when the node leads again.
+			name: "restart_of_a_step_down_comes_late",
+			script: func(s *script) {
+				s.hold("local n1 reboot")
+				a := s.coordinator("a")
+				d := a.begin(reparent.Refresh())
+				s.let(5e7)
+				s.free()
+				d.ends(reparent.Done)
+				s.let(5e7)
+				if l := s.leader(); s.quiet {
+					f := s.hosts[l.Leader].node.Inspect.Facts()
+					s.demand(f.Leads == l.Term, "%s was granted, and leads nobody: %s", l, f.Leads)
+				}
+			},
+		},
+		{
+			// A repair could not say that it was over: the floor is still there when
+			// the log is past it.
+			name: "floor_is_left_behind_by_a_repair",
+			script: func(s *script) {
+				s.wrote("n1", 2)
+				n := s.hosts["n2"].node.Client.(*store)
+				d := s.ask("repair", func(ctx context.Context, _ *Process) error { return n.acc.SetFloor(ctx, n.position()) })
+				d.wait()
+				s.wrote("n1", 1)
+				s.crash("n3") // n2 is needed
+				s.coordinator("a").do(reparent.Refresh()).ends(reparent.Done)
+			},
+		},
+		{
 			// No fault: the answer that makes an entry complete reaches the old
 			// leader when the next one, who has the entry, was granted.
 			name: "old_leader_completes_what_the_new_one_has",
@@ -191,6 +223,33 @@ func anySource() Harness {
 	tr := mariadbTraits()
 	tr.bugs.anySource = true
 	return Store(tr)
+}
+
+func hastyInstall() Harness {
+	tr := postgresTraits()
+	tr.bugs.hastyInstall = true
+	return Store(tr)
+}
+
+// floored is a store that says in its status that it is below its floor for as
+// long as there is one.
+func floored() Harness {
+	h := LogStore()
+	boot := h.Boot
+	h.Boot = func(host *Host) (Node, error) {
+		n, err := boot(host)
+		n.Status = floorKeeper{n.Client.(*store)}
+		return n, err
+	}
+	return h
+}
+
+type floorKeeper struct{ *store }
+
+func (f floorKeeper) Status(ctx context.Context) (leadership.Status, error) {
+	s, err := f.store.Status(ctx)
+	s.BelowFloor = err == nil && !f.acc.Status().Floor.IsZero()
+	return s, err
 }
 
 // promisesFirst is a store that reports the term it promised as that of its
@@ -268,6 +327,8 @@ func TestTheShortestTracesAreFoundWithoutTheRule(t *testing.T) {
 		{"promise_of_an_abandoned_attempt_is_no_entry", "the term of a log is that of its last entry", promisesFirst()},
 		{"isolation_arrives_again_after_its_release", "a release is the end of every isolation of its term", obeysLate()},
 		{"repair_arrives_when_its_source_is_empty", "a repair copies from nobody who does not stand by its term", anySource()},
+		{"restart_of_a_step_down_comes_late", "a node takes no part until its restart is over", hastyInstall()},
+		{"floor_is_left_behind_by_a_repair", "a log that is past its floor is evidence", floored()},
 		{"stepdown/done_and_nobody_can_be_established", "an undo is under a new term", unfenced()},
 	} {
 		t.Run(c.story, func(t *testing.T) {
