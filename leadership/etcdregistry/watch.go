@@ -1,0 +1,103 @@
+package etcdregistry
+
+import (
+	"context"
+	"time"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// watch is a wake-up call, and nothing more: what changed is read by a get after it.
+// So a gap, a compaction or a second delivery cannot matter. It has a stream of its
+// own: watches that share one share the member that it hangs on.
+type watch struct {
+	c    *Client
+	key  string
+	opts []clientv3.OpOption
+
+	stream clientv3.Watcher // nil when there is none
+	cancel context.CancelFunc
+	ch     clientv3.WatchChan
+	silent bool // the last await was ended by its time, and the watch seemed well
+}
+
+func (c *Client) watch(key string, opts ...clientv3.OpOption) *watch {
+	return &watch{c: c, key: key, opts: opts}
+}
+
+// await returns nil when the key may have changed at or after revision rev, and after
+// the time given at the latest; or the cause of ctx.
+func (w *watch) await(ctx context.Context, rev int64, within time.Duration) error {
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	w.silent = false
+	if w.stream == nil {
+		w.open(ctx, rev)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-timer.C:
+			w.silent = w.stream != nil
+			return nil
+		case resp, ok := <-w.ch:
+			switch {
+			case !ok || resp.Canceled:
+				if resp.Err() == rpctypes.ErrCompacted {
+					w.c.counts.compacted.Add(1)
+					w.close()
+					return nil
+				}
+				// Its member is gone, or has no leader: a get will say what is up, but
+				// not at once, should that member be first to fail.
+				w.close()
+				return w.pause(ctx, timer)
+			case len(resp.Events) > 0:
+				return nil
+			}
+		}
+	}
+}
+
+// pause keeps a watch that fails at once from being opened in a busy loop.
+func (w *watch) pause(ctx context.Context, timer *time.Timer) error {
+	pause := time.NewTimer(retryPause)
+	defer pause.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-pause.C:
+	case <-timer.C:
+	}
+	return nil
+}
+
+// open returns when etcd has the watch, or after an attempt with a channel that is
+// closed.
+func (w *watch) open(ctx context.Context, rev int64) {
+	w.c.counts.watches.Add(1)
+	w.stream = clientv3.NewWatcher(w.c.etcd)
+	ctx, w.cancel = context.WithCancel(clientv3.WithRequireLeader(ctx))
+	limit := time.AfterFunc(w.c.cfg.Attempt, w.cancel)
+	w.ch = w.stream.Watch(ctx, w.key, append(w.opts[:len(w.opts):len(w.opts)], clientv3.WithRev(rev))...)
+	limit.Stop()
+}
+
+// found is told that a get after an await has found a change.
+func (w *watch) found() {
+	if w.silent {
+		w.c.counts.missed.Add(1)
+	}
+}
+
+// close ends the watch and waits for its goroutines.
+func (w *watch) close() {
+	if w.stream == nil {
+		return
+	}
+	w.cancel()
+	_ = w.stream.Close() // what it says is about a stream that was given up
+	w.stream, w.ch = nil, nil
+}
