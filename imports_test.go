@@ -21,11 +21,12 @@ const module = "github.com/tenure-go/tenure"
 var mayImport = map[string][]string{
 	".":                           {},
 	"internal/durable":            {},
+	"internal/measure":            {},
 	"internal/mutants":            {},
 	"internal/engines":            {"internal/engines/netproxy"},
 	"internal/engines/netproxy":   {},
 	"internal/engines/enginetest": {"internal/engines", "internal/engines/netproxy"},
-	"internal/engines/load":       {"leadership", "buffer", "buffer/sqlbuffer"},
+	"internal/engines/load":       {"leadership", "buffer", "buffer/sqlbuffer", "internal/measure"},
 	"leadership":                  {"internal/durable"},
 	"leadership/acceptor":         {"leadership", "internal/durable"},
 	"leadership/leadershiptest":   {"leadership", "leadership/acceptor"},

@@ -11,25 +11,24 @@ import (
 	"time"
 
 	"github.com/tenure-go/tenure/buffer/httpbuffer"
+	"github.com/tenure-go/tenure/internal/measure"
 )
 
 // requestBound is how long a client waits for an answer.
 const requestBound = 10 * time.Second
 
-// outcome is what a client knows of its request.
-type outcome uint8
-
+// The outcomes of a request: not executed is proven, or it is unknown.
 const (
-	done    outcome = iota
-	refused         // it was told that its request was not executed
-	unknown         // it was not
+	done    = measure.Done
+	refused = measure.Refused
+	unknown = measure.Unknown
 )
 
 // op is one request of a client.
 type op struct {
 	client    int
 	call, ret time.Duration // from the start of the load
-	outcome   outcome
+	outcome   measure.Outcome
 	why       string
 	order     string // of a write
 	fell      string // of a read that missed an order which was there before

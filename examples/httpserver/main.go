@@ -114,20 +114,20 @@ func perform(ctx context.Context, o options, out io.Writer) (failed bool, err er
 	for _, p := range v.problems {
 		fmt.Fprintln(out, "FAILED:", p)
 	}
-	if bad := v.all.errors + v.all.unknown; bad > 0 {
-		fmt.Fprintf(out, "FAILED: %d of %d requests failed, the first with %s\n", bad, v.all.requests, v.all.first)
+	if bad := v.all.Errors + v.all.Unknown; bad > 0 {
+		fmt.Fprintf(out, "FAILED: %d of %d requests failed, the first with %s\n", bad, v.all.Requests, v.all.First)
 	}
-	failed = v.all.errors+v.all.unknown+len(v.problems) > 0 || v.writes == 0
+	failed = v.all.Errors+v.all.Unknown+len(v.problems) > 0 || v.writes == 0
 	if o.plain {
 		fmt.Fprintln(out, "\nFor contrast, with http.Server.Shutdown and a proxy that asks who is ready every "+pollEvery.String()+":")
 		p, n, err := phase(ctx, o, filepath.Join(dir, "plain"), o.duration-each, true, out)
 		if err != nil {
 			return false, err
 		}
-		fmt.Fprintf(out, "%d of %d requests failed in %d restarts\n", p.all.errors+p.all.unknown, p.all.requests, n)
+		fmt.Fprintf(out, "%d of %d requests failed in %d restarts\n", p.all.Errors+p.all.Unknown, p.all.Requests, n)
 	}
 	if !failed {
-		fmt.Fprintf(out, "\nok: %d restarts, %d requests, none failed; %d writes acknowledged, each is there once, and the leaders wrote one after the other\n", steps, v.all.requests, v.writes)
+		fmt.Fprintf(out, "\nok: %d restarts, %d requests, none failed; %d writes acknowledged, each is there once, and the leaders wrote one after the other\n", steps, v.all.Requests, v.writes)
 	}
 	return failed, nil
 }
@@ -155,7 +155,7 @@ func phase(ctx context.Context, o options, dir string, d time.Duration, plain bo
 	if err != nil {
 		return v, 0, err
 	}
-	fmt.Fprint(out, table(steps, ops))
+	fmt.Fprint(out, table(report(steps, ops)))
 	for _, s := range steps {
 		if o.verbose && s.report != "" {
 			fmt.Fprintf(out, "\n%s\n%s", s.name, s.report)

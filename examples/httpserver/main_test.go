@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tenure-go/tenure/internal/measure"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -126,9 +128,10 @@ func TestTheTableSaysWhatARestartCost(t *testing.T) {
 	}
 	ops[50].outcome, ops[51].outcome, ops[50].why = unknown, refused, "lost"
 	s := &step{name: "restart", result: "done", begin: at(500), end: at(600)}
-	require.Equal(t, at(29), s.gap(ops))
-	require.Equal(t, costs{p50: at(1), p99: at(2), max: at(2), requests: 31, errors: 1, unknown: 1, first: "lost"}, sum(ops, s.touches))
-	lines := strings.Split(table([]*step{s}, ops), "\n")
+	r := report([]*step{s}, ops)
+	require.Equal(t, at(29), r.Gap(0))
+	require.Equal(t, measure.Costs{P50: at(1), P99: at(2), Max: at(2), Requests: 31, Errors: 1, Unknown: 1, First: errors.New("lost")}, r.Costs(0))
+	lines := strings.Split(table(r), "\n")
 	require.Equal(t, strings.Fields("restart done 29ms 1.0ms 2.0ms 2.0ms 31 1 1"), strings.Fields(lines[1]))
 	require.Equal(t, strings.Fields("no step - 2.0ms 2.0ms 2.0ms 69 0 0"), strings.Fields(lines[2]))
 }

@@ -1,14 +1,14 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/tenure-go/tenure/examples/internal/loadtest"
+	"github.com/tenure-go/tenure/internal/measure"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -22,79 +22,42 @@ type step struct {
 	report       string
 }
 
-func (s *step) touches(o op) bool { return o.ret >= s.begin && o.call <= s.end+after }
-
-// costs are what requests cost their clients.
-type costs struct {
-	p50, p99, max             time.Duration
-	requests, errors, unknown int
-	first                     string // the first failure
-}
-
-func sum(ops []op, belongs func(op) bool) (c costs) {
-	var took []time.Duration
-	for _, o := range ops {
-		if !belongs(o) {
-			continue
-		}
-		c.requests++
-		switch o.outcome {
-		case done:
-			took = append(took, o.ret-o.call)
-			continue
-		case refused:
-			c.errors++
-		case unknown:
-			c.unknown++
-		}
-		if c.first == "" {
-			c.first = o.why
-		}
+// report is what the steps cost the clients. ops are in order of clients, and of
+// time within a client.
+func report(steps []*step, ops []op) measure.Report {
+	r := measure.Report{After: after}
+	for _, s := range steps {
+		r.Changes = append(r.Changes, measure.Change{Name: s.name, Result: s.result, Begin: s.begin, End: s.end})
 	}
-	slices.Sort(took)
-	c.p50, c.p99, c.max = loadtest.Percentile(took, 50), loadtest.Percentile(took, 99), loadtest.Percentile(took, 100)
-	return c
-}
-
-// gap is the longest time between two answers in a row that one client got, of
-// those that reach into the step. ops are in order of clients, and of time.
-func (s *step) gap(ops []op) (gap time.Duration) {
-	client, last := -1, time.Duration(0)
 	for _, o := range ops {
-		if o.client != client {
-			client, last = o.client, o.call
-		}
+		m := measure.Op{Client: o.client, Call: o.call, Ret: o.ret, Outcome: o.outcome}
 		if o.outcome != done {
-			continue
+			m.Err = errors.New(o.why)
 		}
-		if o.ret >= s.begin && last <= s.end {
-			gap = max(gap, o.ret-last)
-		}
-		last = o.ret
+		r.Ops = append(r.Ops, m)
+		r.End = max(r.End, o.ret)
 	}
-	return gap
+	return r
 }
 
-func table(steps []*step, ops []op) string {
+func table(r measure.Report) string {
 	var b strings.Builder
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "step\tresult\tgap\tp50\tp99\tmax\trequests\terrors\tunknown")
-	row := func(name, result string, gap time.Duration, c costs) {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", name, result, loadtest.Short(gap), loadtest.Short(c.p50), loadtest.Short(c.p99), loadtest.Short(c.max), c.requests, c.errors, c.unknown)
+	row := func(name, result string, gap time.Duration, c measure.Costs) {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", name, result, measure.Short(gap), measure.Short(c.P50), measure.Short(c.P99), measure.Short(c.Max), c.Requests, c.Errors, c.Unknown)
 	}
-	for _, s := range steps {
-		row(s.name, s.result, s.gap(ops), sum(ops, s.touches))
+	for i, s := range r.Changes {
+		row(s.Name, s.Result, r.Gap(i), r.Costs(i))
 	}
-	row("no step", "", 0, sum(ops, func(o op) bool {
-		return !slices.ContainsFunc(steps, func(s *step) bool { return s.touches(o) })
-	}))
+	row("no step", "", 0, r.Calm())
 	w.Flush()
 	return b.String()
 }
 
 // verdict is what was checked at the end.
 type verdict struct {
-	all      costs
+	all      measure.Costs
 	writes   int // acknowledged
 	problems []string
 }
@@ -120,7 +83,7 @@ func verify(file string, ops []op, fenced bool) (v verdict, err error) {
 		}
 		last = leadership.MaxTerm(last, t)
 	}
-	v.all = sum(ops, func(op) bool { return true })
+	v.all = measure.Sum(report(nil, ops).Ops, func(measure.Op) bool { return true })
 	for _, o := range ops {
 		if o.fell != "" {
 			v.problems = append(v.problems, o.fell)

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tenure-go/tenure/internal/measure"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -25,13 +26,11 @@ const (
 	patience = maxAge + 2*attemptTimeout
 )
 
-// outcome is what a client knows of its request.
-type outcome uint8
-
+// The outcomes of a request: not executed is proven, or it is unknown.
 const (
-	done    outcome = iota // answered
-	refused                // not executed, proven
-	unknown                // it may be executed, now or later
+	done    = measure.Done
+	refused = measure.Refused
+	unknown = measure.Unknown
 )
 
 // op is one request of one client. Times count from the start of the show.
@@ -42,7 +41,7 @@ type op struct {
 	value     string // what was written, or read
 	index     uint64 // the place in the log of a write
 	call, ret time.Duration
-	outcome   outcome
+	outcome   measure.Outcome
 	err       error
 }
 
@@ -129,7 +128,7 @@ func (l *load) do(ctx context.Context, r *router, o *op) {
 }
 
 // outcomeOf reads an error: only proof counts as "not executed".
-func outcomeOf(err error) outcome {
+func outcomeOf(err error) measure.Outcome {
 	switch {
 	case err == nil:
 		return done

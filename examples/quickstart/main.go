@@ -218,14 +218,15 @@ func perform(ctx context.Context, o options, out io.Writer) (failed bool, err er
 	if ctx.Err() != nil {
 		return false, nil
 	}
-	fmt.Fprintf(out, "\n%s", table(s.changes, ops, s.load.ended))
+	cost := report(s.changes, ops, s.load.ended)
+	fmt.Fprintf(out, "\n%s", table(cost))
 	if o.svg != "" {
-		if e := writeSVG(o.svg, s.changes, ops, s.load.ended); e != nil {
+		if e := os.WriteFile(o.svg, []byte(cost.SVG()), 0o644); e != nil {
 			err = errors.Join(err, e)
 		}
 	}
 	// An act that went wrong does not save the rest from being checked.
-	v := s.verify(ctx, ops)
+	v := s.verify(ctx, ops, cost)
 	if ctx.Err() != nil {
 		return false, nil
 	}

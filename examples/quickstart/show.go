@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/tenure-go/tenure/buffer"
-	"github.com/tenure-go/tenure/examples/internal/loadtest"
+	"github.com/tenure-go/tenure/internal/measure"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
 )
@@ -98,9 +98,9 @@ func (s *show) act(n int, name string) {
 // ended tells what came of a change.
 func (s *show) ended(n int, ch *change) {
 	s.now("")
-	text := fmt.Sprintf("%2d  = %s after %s", n, ch.result, loadtest.Short(ch.end-ch.begin))
+	text := fmt.Sprintf("%2d  = %s after %s", n, ch.result, measure.Short(ch.end-ch.begin))
 	if ch.leaderless > 0 {
-		text += ", " + loadtest.Short(ch.leaderless) + " without a leader"
+		text += ", " + measure.Short(ch.leaderless) + " without a leader"
 	}
 	s.event("%s", text)
 	if s.o.verbose {
@@ -193,7 +193,7 @@ func (s *show) see(view leadership.View, rec leadership.Record, lane buffer.Snap
 		phase = fmt.Sprintf("%s change, %s", rec.Intent.Kind, rec.Intent.Phase)
 	}
 	summary := []string{
-		fmt.Sprintf("%5.0f answers/s  p99 %-7s errors %d  unknown %d", rate, loadtest.Short(p.p99(since)), p.counts[refused], p.counts[unknown]),
+		fmt.Sprintf("%5.0f answers/s  p99 %-7s errors %d  unknown %d", rate, measure.Short(p.p99(since)), p.counts[refused], p.counts[unknown]),
 		fmt.Sprintf("router %s, %d held; record: %s", lane.State, lane.Held+lane.Retrying+lane.Running, phase),
 	}
 	block := []string{"", clip("        " + summary[0]), clip("        " + summary[1])}

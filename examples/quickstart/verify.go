@@ -12,6 +12,7 @@ import (
 	"github.com/anishathalye/porcupine"
 
 	"github.com/tenure-go/tenure/examples/kv"
+	"github.com/tenure-go/tenure/internal/measure"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -62,7 +63,7 @@ func (v *verdict) String() string {
 }
 
 // verify checks everything that was promised. The load has ended.
-func (s *script) verify(ctx context.Context, ops []op) *verdict {
+func (s *script) verify(ctx context.Context, ops []op, cost measure.Report) *verdict {
 	v := &verdict{}
 	level := v.check("all %d members are level", len(s.c.ids))
 	if err := s.c.level(ctx, stepBound); err != nil {
@@ -78,7 +79,7 @@ func (s *script) verify(ctx context.Context, ops []op) *verdict {
 	s.zombiesGone(v, logs[0])
 	s.readBack(ctx, v, logs[0])
 	linearizable(v, ops)
-	noErrors(v, s.changes, ops)
+	noErrors(v, cost)
 	return v
 }
 
@@ -209,16 +210,16 @@ func (s *script) zombiesGone(v *verdict, log []kv.Logged) {
 }
 
 // noErrors checks that planned changes, and calm, cost no client an error.
-func noErrors(v *verdict, changes []*change, ops []op) {
+func noErrors(v *verdict, r measure.Report) {
 	planned := v.check("no planned change cost an error or an unknown outcome")
-	for i, ch := range changes {
-		if c := sum(ops, ch.touches); ch.strict && c.errors+c.lost > 0 {
-			planned.bad("change %d, %s: %d errors, %d unknown, such as: %v", i+1, ch.name, c.errors, c.lost, c.firstErr)
+	for i, ch := range r.Changes {
+		if c := r.Costs(i); ch.Strict && c.Errors+c.Unknown > 0 {
+			planned.bad("change %d, %s: %d errors, %d unknown, such as: %v", i+1, ch.Name, c.Errors, c.Unknown, c.First)
 		}
 	}
 	quiet := v.check("nor was there one outside of the changes")
-	if c := calm(changes, ops); c.errors+c.lost > 0 {
-		quiet.bad("%d errors, %d unknown, such as: %v", c.errors, c.lost, c.firstErr)
+	if c := r.Calm(); c.Errors+c.Unknown > 0 {
+		quiet.bad("%d errors, %d unknown, such as: %v", c.Errors, c.Unknown, c.First)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tenure-go/tenure/examples/kv"
+	"github.com/tenure-go/tenure/internal/measure"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -18,7 +19,7 @@ func read(client, call, ret int, value string) op {
 	return op{client: client, key: "k", value: value, call: at(call), ret: at(ret)}
 }
 
-func with(o op, as outcome) op {
+func with(o op, as measure.Outcome) op {
 	o.outcome = as
 	return o
 }
@@ -110,7 +111,7 @@ func TestErrorsAreForgivenOnlyToChangesThatMayCostThem(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			v := &verdict{}
-			noErrors(v, []*change{{name: "x", strict: c.strict, begin: at(1000), end: at(1100)}}, []op{c.o})
+			noErrors(v, report([]*change{{name: "x", strict: c.strict, begin: at(1000), end: at(1100)}}, []op{c.o}, at(9000)))
 			require.Equal(t, c.ok, v.ok(), v.String())
 		})
 	}

@@ -1,15 +1,12 @@
-package main
+package measure
 
 import (
 	"fmt"
 	"html"
 	"math"
-	"os"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/tenure-go/tenure/examples/internal/loadtest"
 )
 
 // The picture: latency over time above, throughput below, and a list of the
@@ -35,16 +32,13 @@ type picture struct {
 	low, top time.Duration // of the latency axis, which is logarithmic
 }
 
-// writeSVG writes the picture to a file.
-func writeSVG(path string, changes []*change, ops []op, end time.Duration) error {
-	return os.WriteFile(path, []byte(drawSVG(changes, ops, end)), 0o644)
-}
-
-// drawSVG returns the picture.
-func drawSVG(changes []*change, ops []op, end time.Duration) string {
-	p := &picture{end: max(end, time.Millisecond), low: 500 * time.Microsecond, top: 10 * time.Millisecond}
+// SVG returns a picture of latency and throughput over time, in which the changes
+// are shaded and numbered.
+func (r Report) SVG() string {
+	changes, ops := r.Changes, r.Ops
+	p := &picture{end: max(r.End, time.Millisecond), low: 500 * time.Microsecond, top: 10 * time.Millisecond}
 	for _, o := range ops {
-		for p.top < o.ret-o.call {
+		for p.top < o.Ret-o.Call {
 			p.top *= 10
 		}
 	}
@@ -57,7 +51,7 @@ func drawSVG(changes []*change, ops []op, end time.Duration) string {
 	p.axes()
 	p.latencies(ops)
 	p.rates(ops)
-	p.list(changes, ops)
+	p.list(r)
 	p.b.WriteString("</svg>\n")
 	return p.b.String()
 }
@@ -81,18 +75,18 @@ func (p *picture) line(x1, y1, x2, y2 float64, stroke string) {
 }
 
 // color tells changes that must not cost an error from those that may.
-func (ch *change) color() string {
-	if ch.strict {
+func (ch Change) color() string {
+	if ch.Strict {
 		return "#1f77b4"
 	}
 	return "#d62728"
 }
 
 // marks shades the time that each change took, and numbers it.
-func (p *picture) marks(changes []*change) {
+func (p *picture) marks(changes []Change) {
 	bottom := float64(picTop + latHeight + picBetween + rateHeight)
 	for i, ch := range changes {
-		x, w := p.x(ch.begin), max(p.x(ch.end)-p.x(ch.begin), 1.5)
+		x, w := p.x(ch.Begin), max(p.x(ch.End)-p.x(ch.Begin), 1.5)
 		fmt.Fprintf(&p.b, `<rect x="%.1f" y="%d" width="%.1f" height="%.1f" fill="%s" fill-opacity="0.25"/>`+"\n", x, picTop, w, bottom-picTop, ch.color())
 		fmt.Fprintf(&p.b, `<circle cx="%.1f" cy="%d" r="10" fill="%s"/>`+"\n", x+w/2, picTop-14, ch.color())
 		p.text(x+w/2, picTop-10, "middle", "#fff", fmt.Sprint(i+1), ` font-weight="bold" font-size="11"`)
@@ -143,11 +137,11 @@ func (p *picture) legend() {
 
 // latencies draws percentiles of what was answered in each bin, by the time of
 // the answer, the slowest of each, and every request without an answer.
-func (p *picture) latencies(ops []op) {
+func (p *picture) latencies(ops []Op) {
 	bins := make([][]time.Duration, int(p.end/bin)+1)
 	for _, o := range ops {
-		if i := int(o.ret / bin); o.outcome == done && i >= 0 && i < len(bins) {
-			bins[i] = append(bins[i], o.ret-o.call)
+		if i := int(o.Ret / bin); o.Outcome == Done && i >= 0 && i < len(bins) {
+			bins[i] = append(bins[i], o.Ret-o.Call)
 		}
 	}
 	var mid, high []string
@@ -158,9 +152,9 @@ func (p *picture) latencies(ops []op) {
 		}
 		slices.Sort(b)
 		x := p.x(time.Duration(i)*bin + bin/2)
-		m := fmt.Sprintf("%.1f,%.1f", x, p.y(loadtest.Percentile(b, 50)))
+		m := fmt.Sprintf("%.1f,%.1f", x, p.y(Percentile(b, 50)))
 		mid, low = append(mid, m), append(low, m)
-		high = append(high, fmt.Sprintf("%.1f,%.1f", x, p.y(loadtest.Percentile(b, 99))))
+		high = append(high, fmt.Sprintf("%.1f,%.1f", x, p.y(Percentile(b, 99))))
 		fmt.Fprintf(&p.b, `<circle cx="%.1f" cy="%.1f" r="1.6" fill="#7f7f7f"/>`+"\n", x, p.y(b[len(b)-1]))
 	}
 	slices.Reverse(low)
@@ -169,22 +163,22 @@ func (p *picture) latencies(ops []op) {
 	fmt.Fprintf(&p.b, `<polyline points="%s" fill="none" stroke="#2ca02c" stroke-width="1.6"/>`+"\n", strings.Join(mid, " "))
 	for _, o := range ops {
 		color := "#d62728"
-		switch o.outcome {
-		case done:
+		switch o.Outcome {
+		case Done:
 			continue
-		case refused:
+		case Refused:
 			color = "#000"
 		}
-		x, y := p.x(o.ret), p.y(o.ret-o.call)
+		x, y := p.x(o.Ret), p.y(o.Ret-o.Call)
 		fmt.Fprintf(&p.b, `<path d="M%.1f %.1fl6 6m0 -6l-6 6" stroke="%s" stroke-width="1.5"/>`+"\n", x-3, y-3, color)
 	}
 }
 
 // rates draws how many requests were answered.
-func (p *picture) rates(ops []op) {
+func (p *picture) rates(ops []Op) {
 	n := make([]int, int(p.end/rateBin)+1)
 	for _, o := range ops {
-		if i := int(o.ret / rateBin); o.outcome == done && i >= 0 && i < len(n) {
+		if i := int(o.Ret / rateBin); o.Outcome == Done && i >= 0 && i < len(n) {
 			n[i]++
 		}
 	}
@@ -204,18 +198,18 @@ func (p *picture) rates(ops []op) {
 }
 
 // list names the changes, in two columns.
-func (p *picture) list(changes []*change, ops []op) {
+func (p *picture) list(r Report) {
 	top := float64(picTop + latHeight + picBetween + rateHeight + 60)
-	rows := (len(changes) + 1) / 2
-	for i, ch := range changes {
-		c := sum(ops, ch.touches)
+	rows := (len(r.Changes) + 1) / 2
+	for i, ch := range r.Changes {
+		c := r.Costs(i)
 		x := picLeft + float64(i/rows)*(picWidth-picLeft-picRight)/2
-		s := fmt.Sprintf("%d  %s: no leader for %s, slowest %s", i+1, ch.name, loadtest.Short(ch.leaderless), loadtest.Short(c.max))
-		if c.lost > 0 {
-			s += fmt.Sprintf(", %d unknown", c.lost)
+		s := fmt.Sprintf("%d  %s: no leader for %s, slowest %s", i+1, ch.Name, Short(ch.Leaderless), Short(c.Max))
+		if c.Unknown > 0 {
+			s += fmt.Sprintf(", %d unknown", c.Unknown)
 		}
-		if c.errors > 0 {
-			s += fmt.Sprintf(", %d errors", c.errors)
+		if c.Errors > 0 {
+			s += fmt.Sprintf(", %d errors", c.Errors)
 		}
 		p.text(x, top+float64(i%rows)*lineHeight, "start", ch.color(), s, "")
 	}
