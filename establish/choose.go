@@ -80,7 +80,7 @@ func (e *NoCandidateError) Error() string {
 // It is pure, and is the same function for a plan and for the change itself.
 func Choose(c Contest) (Choice, error) {
 	var out Choice
-	var fit []Standing
+	fit := make([]Standing, 0, len(c.Standings))
 	for _, s := range c.Standings {
 		if c.Want != "" && s.Node.ID != c.Want {
 			continue

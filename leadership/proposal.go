@@ -20,8 +20,8 @@ type Proposal struct {
 
 	mu       sync.Mutex // guards what follows; held for moments
 	accepted Set
-	read     Set // whose position is known, also from answers after Propose
-	at       [MaxMembers]Position
+	read     Set           // whose position is known, also from answers after Propose
+	at       []Position    // by Member of cohort
 	heard    chan struct{} // closed and replaced with every read; nil until someone waits
 }
 
@@ -49,10 +49,20 @@ func (p *Proposal) change(next Ruleset, cat *Catalog) error {
 }
 
 // Term returns the term of the attempt.
-func (p *Proposal) Term() Term { return p.Marker().Term }
+func (p *Proposal) Term() Term {
+	if p.minted() != nil {
+		return Term{}
+	}
+	return p.marker.Term
+}
 
 // To returns the candidate.
-func (p *Proposal) To() NodeID { return p.Marker().Leader }
+func (p *Proposal) To() NodeID {
+	if p.minted() != nil {
+		return ""
+	}
+	return p.marker.Leader
+}
 
 // Marker returns the entry that the candidate writes first, the zero Marker
 // when p was not minted.

@@ -162,7 +162,7 @@ func (r Record) Validate() error {
 		return bad(fmt.Sprintf("unknown phase %q", clip(string(r.Intent.Phase))))
 	}
 	if !r.Ruleset.IsZero() {
-		if _, err := NewCohort(r.Ruleset.Members...); err != nil {
+		if err := checkNodes(r.Ruleset.Members); err != nil {
 			return bad(err.Error())
 		}
 	}

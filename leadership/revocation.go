@@ -144,6 +144,7 @@ func (v *Revocation) Propose(to NodeID, next *Ruleset) (*Proposal, error) {
 			p.marker.Over = append(p.marker.Over, rules.Ruleset)
 		}
 	}
+	p.at = make([]Position, p.cohort.Len())
 	for m := range r.told.All() {
 		p.hear(r.cohort.Node(m).ID, r.seen[m].position)
 	}

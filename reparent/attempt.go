@@ -28,6 +28,8 @@ type attempt struct {
 	next     *leadership.Ruleset
 	prefer   []leadership.NodeID
 	statuses []leadership.Status
+	hints    *leadership.Round // of the preview; nil: nobody answered yet
+	hinted   []bool            // whose status is in hints, as in statuses
 	term     leadership.Term
 
 	outrun  leadership.Term // a fence that was seen above a term we took

@@ -166,16 +166,22 @@ func probe() leadership.Term {
 }
 
 // preview runs the very check that the change will act on, on hints: as if
-// every node that answered had promised what it said of itself.
+// every node that answered had promised what it said of itself. Asked again, it
+// takes in those that have answered since.
 func (a *attempt) preview(ss []leadership.Status) (*leadership.Round, establish.Choice, error) {
-	r, err := a.newRound(probe())
-	if err != nil {
-		return nil, establish.Choice{}, err
+	if a.hints == nil {
+		r, err := a.newRound(probe())
+		if err != nil {
+			return nil, establish.Choice{}, err
+		}
+		a.hints, a.hinted = r, make([]bool, len(ss))
 	}
-	for _, s := range ss {
-		if !s.Reachable {
+	r := a.hints
+	for i, s := range ss {
+		if !s.Reachable || a.hinted[i] {
 			continue
 		}
+		a.hinted[i] = true
 		pos := s.Position
 		// A hint that cannot be used is one that is missing: the check says so.
 		_ = r.Add(leadership.Testimony{
@@ -259,7 +265,8 @@ func (a *attempt) blank(r *leadership.Round) error {
 }
 
 func (a *attempt) contest(rev *leadership.Revocation, r *leadership.Round, ss []leadership.Status, heard func(leadership.NodeID) bool) establish.Contest {
-	unfit := a.unfit(rev)
+	reads := rev.Reads()
+	unfit := a.unfit(rev, reads)
 	c := establish.Contest{
 		Selection: rev.Selection(), Want: a.change.To, Prefer: a.prefer,
 		Ready: func(id leadership.NodeID) error {
@@ -272,9 +279,9 @@ func (a *attempt) contest(rev *leadership.Revocation, r *leadership.Round, ss []
 	if a.change.Kind == leadership.KindEmergency {
 		c.Avoid = a.from
 	}
-	reads := rev.Reads()
 	rulesets := rev.Rulesets()
 	newest := rulesets[len(rulesets)-1]
+	c.Standings = make([]establish.Standing, 0, len(newest.Members))
 	for _, m := range newest.Members {
 		s := establish.Standing{Node: m}
 		if m.ID == a.from {
@@ -330,9 +337,9 @@ func (a *attempt) held(id leadership.NodeID) bool {
 
 // unfit names the nodes that were read and cannot follow the selected log:
 // nothing truncates their tail, and nothing repairs them, or they are isolated.
-func (a *attempt) unfit(rev *leadership.Revocation) []leadership.NodeID {
+func (a *attempt) unfit(rev *leadership.Revocation, reads []leadership.NodePosition) []leadership.NodeID {
 	var ids []leadership.NodeID
-	for _, p := range rev.Reads() {
+	for _, p := range reads {
 		n := a.g.nodes[p.Node]
 		if a.held(p.Node) || !n.Truncates && n.Repair == nil && !rev.Selection().Extends(p.Position) {
 			ids = append(ids, p.Node)

@@ -9,35 +9,42 @@ import (
 
 // survey asks the nodes for their status, all at once and at most Limits.Status
 // long. enough, when not nil, ends it early: a leader that hangs must not delay
-// the emergency that it is the cause of. The result is in the order of ids.
+// the emergency that it is the cause of. It is called after each answer, by the
+// goroutine that called survey, until it returns true. The result is in the
+// order of ids.
 func (g *Guard) survey(ctx context.Context, ids []leadership.NodeID, enough func([]leadership.Status) bool) []leadership.Status {
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Limits.Status)
 	defer cancel()
-	out := make([]leadership.Status, len(ids))
-	for i, id := range ids {
-		out[i] = leadership.Status{Node: id}
+	type answer struct {
+		from int
+		leadership.Status
 	}
-	var mu sync.Mutex // guards out
+	out := make([]leadership.Status, len(ids))
+	answers := make(chan answer, len(ids))
 	var wg sync.WaitGroup
+	asked := 0
 	for i, id := range ids {
+		out[i].Node = id
 		n, ok := g.nodes[id]
 		if !ok {
 			continue
 		}
+		asked++
 		wg.Go(func() {
 			s, err := n.Status.Status(ctx)
-			if err != nil || s.Node != id {
-				return
-			}
-			s.Reachable = true
-			mu.Lock()
-			out[i] = s
-			done := enough != nil && enough(out)
-			mu.Unlock()
-			if done {
-				cancel()
-			}
+			s.Reachable = err == nil && s.Node == id
+			answers <- answer{i, s}
 		})
+	}
+	for range asked {
+		a := <-answers
+		if !a.Reachable {
+			continue
+		}
+		if out[a.from] = a.Status; enough != nil && enough(out) {
+			enough = nil
+			cancel()
+		}
 	}
 	wg.Wait()
 	return out

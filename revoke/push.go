@@ -86,43 +86,39 @@ func (p *Push) Revoke(ctx context.Context, ask Ask, report func(leadership.Testi
 // ask gets a node's promise and, where it is read apart, its position: two
 // reports, so that a slow read delays no one else's proof of revocation.
 func (p *Push) ask(ctx context.Context, t leadership.Term, id leadership.NodeID, n Promiser, report func(leadership.Testimony)) error {
-	var got leadership.Testimony
-	err := retry(ctx, p.opt.Retry, func() (err error) {
-		got, err = n.Promise(ctx, t)
-		return err
-	})
-	if err != nil {
-		if r, ok := refused(id, err); ok {
-			r.Mechanism = p.name
-			report(r)
-		}
-		return &NodeError{Node: id, Op: "promise", Err: err}
-	}
-	if err := say(&got, id, t, "promise", p.name); err != nil {
-		return err
-	}
-	report(got)
+	read, err := p.get(ctx, t, id, "promise", n.Promise, report)
 	r, slow := n.(Reader)
-	if got.Read != nil || !slow {
-		return nil
+	if err != nil || read || !slow {
+		return err
 	}
+	if _, err := p.get(ctx, t, id, "read", r.Read, report); err != nil {
+		// The node has promised: that it refuses the read proves nothing.
+		return partialError{err}
+	}
+	return nil
+}
+
+// get asks a node for one testimony and reports it, or its refusal. read says
+// that the position was in it.
+func (p *Push) get(ctx context.Context, t leadership.Term, id leadership.NodeID, op string, ask func(context.Context, leadership.Term) (leadership.Testimony, error), report func(leadership.Testimony)) (read bool, err error) {
+	var got leadership.Testimony
 	err = retry(ctx, p.opt.Retry, func() (err error) {
-		got, err = r.Read(ctx, t)
+		got, err = ask(ctx, t)
 		return err
 	})
 	if err != nil {
-		if r, ok := refused(id, err); ok {
-			r.Mechanism = p.name
-			report(r)
+		var refusal bool
+		if got, refusal = refused(id, err); refusal {
+			got.Mechanism = p.name
+			report(got)
 		}
-		// The node has promised: that it refuses the read proves nothing.
-		return partialError{&NodeError{Node: id, Op: "read", Err: err}}
+		return false, &NodeError{Node: id, Op: op, Err: err}
 	}
-	if err := say(&got, id, t, "read", p.name); err != nil {
-		return err
+	if err := say(&got, id, t, op, p.name); err != nil {
+		return false, err
 	}
 	report(got)
-	return nil
+	return got.Read != nil, nil
 }
 
 // say labels a testimony, and refuses one that is about another node or term:

@@ -57,16 +57,22 @@ func Cause(ctx context.Context) uint64 {
 // ErrRefused, ErrLost, ErrKilled, one that wraps leadership.ErrUnknownOutcome
 // and the cause of ctx's end, or h's.
 func Call[V any](ctx context.Context, from, to *Proc, op string, h func(ctx context.Context) (V, error)) (V, error) {
-	return call(ctx, from, to, op, false, h)
+	return call(ctx, 0, from, to, op, false, h)
+}
+
+// CallFor is Call for a caller that gives up after d, as it would at the end of
+// a context with that timeout.
+func CallFor[V any](ctx context.Context, d time.Duration, from, to *Proc, op string, h func(ctx context.Context) (V, error)) (V, error) {
+	return call(ctx, d, from, to, op, false, h)
 }
 
 // Ask is Call for an h that changes nothing. A question whose caller gave up is
 // no event either, and to have been asked is nothing that a process observes.
 func Ask[V any](ctx context.Context, from, to *Proc, op string, h func(ctx context.Context) (V, error)) (V, error) {
-	return call(ctx, from, to, op, true, h)
+	return call(ctx, 0, from, to, op, true, h)
 }
 
-func call[V any](ctx context.Context, from, to *Proc, op string, pure bool, h func(ctx context.Context) (V, error)) (V, error) {
+func call[V any](ctx context.Context, d time.Duration, from, to *Proc, op string, pure bool, h func(ctx context.Context) (V, error)) (V, error) {
 	var zero V
 	s := from.sim
 	life, cause := from.from(ctx)
@@ -81,14 +87,44 @@ func call[V any](ctx context.Context, from, to *Proc, op string, pure bool, h fu
 	}
 	s.post(&x.Event)
 	defer s.leave(&x.end)
+	var late <-chan time.Time
+	if d > 0 {
+		t := s.alarm(d)
+		defer s.silence(t)
+		late = t.C
+	}
 	select {
 	case r := <-x.got:
 		return r.v, r.err
 	case <-ctx.Done():
 		return zero, &unknownError{context.Cause(ctx)}
+	case <-late:
+		return zero, &unknownError{context.DeadlineExceeded}
 	case <-life.Done():
 		return zero, ErrKilled
 	}
+}
+
+// alarm returns a timer that goes off after d, one that was silenced if there
+// is any.
+func (s *Sim) alarm(d time.Duration) *time.Timer {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := len(s.alarms) - 1
+	if n < 0 {
+		return time.NewTimer(d)
+	}
+	t := s.alarms[n]
+	s.alarms = s.alarms[:n]
+	t.Reset(d)
+	return t
+}
+
+func (s *Sim) silence(t *time.Timer) {
+	t.Stop()
+	s.mu.Lock()
+	s.alarms = append(s.alarms, t)
+	s.mu.Unlock()
 }
 
 // unknownError is what a caller gets who gave up.

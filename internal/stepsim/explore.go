@@ -142,7 +142,7 @@ func (x *Explorer) which(s *Sim, can []int) int {
 		x.broken = ErrDiverged
 		return -1
 	}
-	s.picks = append(s.picks, Pick{f.of, f.picked})
+	s.picks.add(Pick{f.of, f.picked})
 	x.asleep = slices.Clone(f.asleep)
 	for _, m := range f.events[:f.picked] {
 		if !asleep(x.asleep, m) {
@@ -232,7 +232,7 @@ func Explore(sc Scope, run func(x *Explorer) (*Sim, error)) Found {
 	for {
 		s, err := run(x)
 		f.Runs++
-		f.Depth = max(f.Depth, len(s.Picks()))
+		f.Depth = max(f.Depth, s.picks.len())
 		f.States = len(x.seen)
 		f.Ambiguous += s.Ambiguous()
 		if x.broken != nil {

@@ -46,9 +46,12 @@ type Sim struct {
 	left    [actions]int
 	delays  int
 
-	mu       sync.Mutex // guards incoming, idle, closed
+	mu       sync.Mutex // guards all down to the blank line, for moments
 	incoming []*Event
-	idle     []worker // the last to become so last
+	alarms   []*time.Timer // silent
+	idle     []worker      // the last to become so last
+	busy     int           // jobs that are not over
+	quiet    chan struct{} // closed when busy falls to zero; nil: nobody waits
 	closed   bool
 
 	pending []*Event // canonical order, oldest step first
@@ -56,8 +59,8 @@ type Sim struct {
 	held    []string // patterns of a script
 	procs   []*Proc
 	cuts    [][2]*Proc
-	picks   []Pick
-	trace   []line
+	picks   blocks[Pick]
+	trace   blocks[line]
 	hash    uint64
 	steps   int
 	asked   []Action // scratch
@@ -67,7 +70,6 @@ type Sim struct {
 	posted  uint64
 	handler time.Duration
 	started time.Time
-	handles sync.WaitGroup
 	workers sync.WaitGroup
 	timer   *time.Timer   // of doze
 	wake    chan struct{} // capacity 1: something was posted, or a Do is over
@@ -136,7 +138,7 @@ func (s *Sim) Settled() {
 func (s *Sim) Steps() int { return s.steps }
 
 // Picks returns the decisions of the run so far.
-func (s *Sim) Picks() []Pick { return s.picks }
+func (s *Sim) Picks() []Pick { return s.picks.all() }
 
 // Thorough makes of a run with an explorer's picks the run that the explorer
 // made: it ends when all that is under way has arrived.
@@ -158,10 +160,7 @@ func (s *Sim) choose(p Point) int {
 	if k < 0 || k >= p.N {
 		k = 0
 	}
-	if n := len(s.picks); n == cap(s.picks) {
-		s.picks = slices.Grow(s.picks, max(n, 256))
-	}
-	s.picks = append(s.picks, Pick{p.N, k})
+	s.picks.add(Pick{p.N, k})
 	return k
 }
 
@@ -257,7 +256,7 @@ func (s *Sim) Close() {
 	for _, p := range s.procs {
 		p.kill()
 	}
-	s.handles.Wait()
+	s.join()
 	s.dismiss()
 }
 

@@ -2,7 +2,6 @@ package stepsim
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -58,10 +57,7 @@ func (s *Sim) add(l line) {
 		h = mix(h, uint64(l.from))
 	}
 	s.hash = mixString(h, l.note)
-	if n := len(s.trace); n == cap(s.trace) {
-		s.trace = slices.Grow(s.trace, max(n, 256)) // append would copy it more often
-	}
-	s.trace = append(s.trace, l)
+	s.trace.add(l)
 }
 
 func (s *Sim) note(a Action, e *Event, note string) {
@@ -85,16 +81,16 @@ func (p *Proc) Note(note string) { p.sim.noteProc(Deliver, p, note) }
 func (s *Sim) Hash() uint64 { return s.hash }
 
 // Lines returns how many lines the trace has so far.
-func (s *Sim) Lines() int { return len(s.trace) }
+func (s *Sim) Lines() int { return s.trace.len() }
 
 // Trace returns the last n lines of the trace, all for n <= 0.
 func (s *Sim) Trace(n int) []string {
-	from := 0
+	lines := s.trace.all()
 	if n > 0 {
-		from = max(0, len(s.trace)-n)
+		lines = lines[max(0, len(lines)-n):]
 	}
-	out := make([]string, 0, len(s.trace)-from)
-	for _, l := range s.trace[from:] {
+	out := make([]string, 0, len(lines))
+	for _, l := range lines {
 		out = append(out, s.render(l))
 	}
 	return out

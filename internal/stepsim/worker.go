@@ -20,8 +20,8 @@ func (f function) run() { f() }
 func (s *Sim) Go(f func()) { s.start(function(f)) }
 
 func (s *Sim) start(j job) {
-	s.handles.Add(1)
 	s.mu.Lock()
+	s.busy++
 	if n := len(s.idle) - 1; n >= 0 {
 		w := s.idle[n]
 		s.idle = s.idle[:n]
@@ -48,21 +48,42 @@ func deep(i int) byte {
 func (s *Sim) work(w worker) {
 	deep(len(w))
 	for j := range w {
-		s.do(j)
-		s.mu.Lock()
-		if s.closed {
-			s.mu.Unlock()
+		if !s.do(w, j) {
 			return
 		}
-		s.idle = append(s.idle, w)
-		s.mu.Unlock()
 	}
 }
 
-// do does a job, which may end its goroutine.
-func (s *Sim) do(j job) {
-	defer s.handles.Done()
+// do does a job, which may end its goroutine, and reports whether w waits for
+// another.
+func (s *Sim) do(w worker, j job) (again bool) {
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if again = again && !s.closed; again {
+			s.idle = append(s.idle, w)
+		}
+		if s.busy--; s.busy == 0 && s.quiet != nil {
+			close(s.quiet)
+			s.quiet = nil
+		}
+	}()
 	j.run()
+	return true
+}
+
+// join waits until no job is left.
+func (s *Sim) join() {
+	s.mu.Lock()
+	quiet := s.quiet
+	if quiet == nil && s.busy > 0 {
+		quiet = make(chan struct{})
+		s.quiet = quiet
+	}
+	s.mu.Unlock()
+	if quiet != nil {
+		<-quiet
+	}
 }
 
 // dismiss ends the goroutines of a run that is over.

@@ -132,13 +132,18 @@ type Sender interface {
 // that says that the other host is down; one that matches
 // leadership.ErrUnknownOutcome; or a *leadership.UnknownNodeError.
 func Send[V any](ctx context.Context, from Sender, to leadership.NodeID, what string, f func(ctx context.Context, peer Node) (V, error)) (V, error) {
+	return sendFor(ctx, 0, from, to, what, f)
+}
+
+// sendFor is Send for a sender that gives up after d, 0 for never.
+func sendFor[V any](ctx context.Context, d time.Duration, from Sender, to leadership.NodeID, what string, f func(ctx context.Context, peer Node) (V, error)) (V, error) {
 	w, proc := from.origin()
 	o, ok := w.hosts[to]
 	if !ok {
 		var zero V
 		return zero, &leadership.UnknownNodeError{Node: to}
 	}
-	return stepsim.Call(ctx, proc, o.proc, what, func(ctx context.Context) (V, error) {
+	return stepsim.CallFor(ctx, d, proc, o.proc, what, func(ctx context.Context) (V, error) {
 		defer w.caught(to, what)
 		return f(ctx, o.node)
 	})

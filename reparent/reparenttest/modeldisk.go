@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/leadership/acceptor"
@@ -147,14 +148,17 @@ func (n *store) shutOut() { n.out, n.acc = true, &acceptor.Acceptor{} }
 // write replaces the log from index at on, as one durable write under turn.
 // Torn, half of it is there.
 func (n *store) write(ctx context.Context, what string, at int, es []Entry) error {
-	return n.h.WriteTorn(ctx, fmt.Sprintf("%s at %d", what, at), func(torn bool) {
+	return n.h.WriteTorn(ctx, what+" at "+strconv.Itoa(at), func(torn bool) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		d := n.disk
 		if torn {
 			es = es[:len(es)/2]
 		}
-		d.log = append(d.log[:at:at], es...)
+		if at < len(d.log) {
+			d.log = d.log[:at:at] // what is in a log is never written again
+		}
+		d.log = append(d.log, es...)
 		d.applied = min(d.applied, at)
 		if n.applies(what) {
 			d.applied = len(d.log)

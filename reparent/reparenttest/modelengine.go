@@ -2,6 +2,7 @@ package reparenttest
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,7 +69,7 @@ func (n *store) applies(what string) bool { return !n.Relay || !strings.HasPrefi
 func (n *store) starts() {
 	d := n.disk
 	if n.lies.relayLost {
-		d.log = d.log[:min(d.applied, len(d.log))]
+		d.log = slices.Clip(d.log[:min(d.applied, len(d.log))])
 	}
 	if n.lies.autoStart {
 		n.engine = d.master

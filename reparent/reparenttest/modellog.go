@@ -48,13 +48,11 @@ func (n *store) send(life context.Context, l leadership.Leadership, to leadershi
 		}
 		n.mu.Unlock()
 		done := n.does(n.sends(to, l), uint64(told+1)<<32|uint64(fails), 0)
-		ctx, cancel := context.WithTimeout(life, 60*time.Millisecond)
 		what := "entries " + l.Term.String() + " " + strconv.Itoa(commit) + "/" + strconv.Itoa(len(log))
 		sent := n.h.Elapsed()
-		got, err := Send(ctx, n.h, to, what, func(ctx context.Context, peer Node) (int, error) {
+		got, err := sendFor(life, 60*time.Millisecond, n.h, to, what, func(ctx context.Context, peer Node) (int, error) {
 			return peer.Client.(*store).accept(ctx, l, log, commit)
 		})
-		cancel()
 		if err != nil {
 			fails++
 			_ = n.h.Sleep(life, 15*time.Millisecond)

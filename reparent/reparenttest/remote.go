@@ -3,6 +3,7 @@ package reparenttest
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/tenure-go/tenure/internal/stepsim"
@@ -55,10 +56,36 @@ func named(p *stepsim.Proc, what string, says ...any) string {
 	return what + fmt.Sprint(says...)
 }
 
-func ask[V any](ctx context.Context, r remote, what string, t leadership.Term, f func(context.Context, *Host) (V, error)) (V, error) {
-	if !t.IsZero() {
-		what += " " + t.String()
+// calls remembers the names of calls, each of which is made many times.
+type calls struct {
+	mu    sync.Mutex // guards names, for moments
+	names map[call]string
+}
+
+type call struct {
+	what string
+	term leadership.Term
+}
+
+func (c *calls) name(what string, t leadership.Term) string {
+	if t.IsZero() {
+		return what
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	name, ok := c.names[call{what, t}]
+	if !ok {
+		name = what + " " + t.String()
+		if c.names == nil {
+			c.names = map[call]string{}
+		}
+		c.names[call{what, t}] = name
+	}
+	return name
+}
+
+func ask[V any](ctx context.Context, r remote, what string, t leadership.Term, f func(context.Context, *Host) (V, error)) (V, error) {
+	what = r.h.w.calls.name(what, t)
 	return stepsim.Call(ctx, r.from, r.h.proc, what, func(ctx context.Context) (V, error) {
 		defer r.h.w.caught(r.h.ID, what)
 		r.h.w.arrives(r.h.ID, t)

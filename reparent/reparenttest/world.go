@@ -32,6 +32,7 @@ type World struct {
 	routed  []error                       // what clients of routers were told; written under mu
 	breaker *breaker
 	lessor  *lessor
+	calls   calls
 	own     map[*reparent.Guard]mechanisms // of the harness; guarded by mu
 	oracle
 }
@@ -240,13 +241,14 @@ func (w *World) heal(name string) (leadership.NodeID, error) {
 	return rep.To, w.settled(g, rep.To)
 }
 
+// clientWaits is how long a client waits for an answer.
+const clientWaits = 400 * time.Millisecond
+
 // append makes one client append to a node and classes the answer.
 func (w *World) append(ctx context.Context, p *stepsim.Proc, id leadership.NodeID) error {
 	h := w.hosts[id]
 	v, done := w.appending(p, id)
-	ctx, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
-	defer cancel()
-	_, err := stepsim.Call(ctx, p, h.proc, "append "+strconv.FormatUint(v, 10), func(ctx context.Context) (struct{}, error) {
+	_, err := stepsim.CallFor(ctx, clientWaits, p, h.proc, "append "+strconv.FormatUint(v, 10), func(ctx context.Context) (struct{}, error) {
 		defer w.caught(id, "Append")
 		w.asked(id)
 		return struct{}{}, h.node.Client.Append(ctx, v)
@@ -258,10 +260,8 @@ func (w *World) append(ctx context.Context, p *stepsim.Proc, id leadership.NodeI
 // read makes one client read at a node and takes it into the history.
 func (w *World) read(ctx context.Context, p *stepsim.Proc, id leadership.NodeID) error {
 	h := w.hosts[id]
-	ctx, cancel := context.WithTimeout(ctx, 400*time.Millisecond)
-	defer cancel()
 	done := w.reading(p, id)
-	got, err := stepsim.Call(ctx, p, h.proc, "read", h.readNow)
+	got, err := stepsim.CallFor(ctx, clientWaits, p, h.proc, "read", h.readNow)
 	done(got, err)
 	return err
 }
@@ -270,9 +270,7 @@ func (w *World) read(ctx context.Context, p *stepsim.Proc, id leadership.NodeID)
 func (w *World) readAll(p *stepsim.Proc, id leadership.NodeID) (log []uint64, err error) {
 	h := w.hosts[id]
 	for range 20 {
-		ctx, cancel := context.WithTimeout(context.Background(), 400*time.Millisecond)
-		log, err = stepsim.Call(ctx, p, h.proc, "read", h.readNow)
-		cancel()
+		log, err = stepsim.CallFor(context.Background(), clientWaits, p, h.proc, "read", h.readNow)
 		if err == nil {
 			return log, nil
 		}
