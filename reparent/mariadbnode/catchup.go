@@ -1,0 +1,129 @@
+package mariadbnode
+
+import (
+	"context"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// CatchUp implements establish.Candidate: it returns when everything in pos is
+// applied here. A server that follows the donor already only waits. Another one
+// is pointed at the donor up to pos and no further, without acknowledging
+// anything, and stopped again. It never removes anything: MariaDB cannot, so a
+// conflicting tail is a *leadership.DivergedError.
+//
+// It returns a *leadership.StaleTermError when more than t was promised, a
+// *PeerError, a *ReplicationError, or what Promise returns.
+func (n *Node) CatchUp(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position) error {
+	if err := t.Validate(); err != nil {
+		return err
+	}
+	want, ok := asPoint(pos.Point)
+	if !ok {
+		return &leadership.TextError{What: "position", Text: clip(pos.String()), Reason: "it is of no MariaDB server"}
+	}
+	if t.Less(pos.Term) {
+		return &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: pos.Term}
+	}
+	at, err := n.here(ctx, n.db)
+	if err != nil {
+		return err
+	}
+	if at.covers(pos) {
+		return nil
+	}
+	if !pos.Extends(at.Position) && at.record.Source.Leader != donor {
+		return &leadership.DivergedError{Positions: []leadership.NodePosition{{Node: n.cfg.ID, Position: at.Position}, {Node: donor, Position: pos}}}
+	}
+	if at.record.Source.Leader == donor && n.follows(donor, at.live.slave) && at.live.slave.ioRuns() {
+		return n.awaitCovers(ctx, n.db, t, pos)
+	}
+	return n.copy(ctx, t, donor, pos, want)
+}
+
+// here is where a node is.
+type here struct {
+	record record
+	live   live
+	leadership.Position
+}
+
+// covers reports whether the node's log holds all of pos.
+func (h here) covers(pos leadership.Position) bool {
+	return pos.IsZero() || h.Position.Extends(pos)
+}
+
+func (n *Node) here(ctx context.Context, q querier) (here, error) {
+	var h here
+	var err error
+	if h.record, err = n.load(ctx, q); err != nil {
+		return h, err
+	}
+	if h.live, err = n.look(ctx, q); err != nil {
+		return h, err
+	}
+	marks, older, err := n.markers(ctx, q)
+	h.Position = position(h.live.state, marks, older)
+	return h, err
+}
+
+func (n *Node) awaitCovers(ctx context.Context, q querier, t leadership.Term, pos leadership.Position) error {
+	return n.poll(ctx, func() (bool, error) {
+		h, err := n.here(ctx, q)
+		switch {
+		case err != nil:
+			return false, err
+		case t.Less(h.record.Promised):
+			return false, &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: h.record.Promised}
+		case h.covers(pos):
+			return true, nil
+		case h.live.slave.ioErrno != 0 && !h.live.slave.ioRuns():
+			return false, &ReplicationError{Node: n.cfg.ID, Thread: "IO", Errno: h.live.slave.ioErrno, Text: h.live.slave.ioError}
+		case h.live.slave.sqlErrno != 0:
+			return false, n.stopped(h.live.slave)
+		case !h.live.slave.ioRuns() && !h.live.slave.sqlRuns():
+			return false, &leadership.NotReadyError{Node: n.cfg.ID, Reason: "its source had less than " + pos.String()}
+		}
+		return false, nil
+	})
+}
+
+// copy takes what is missing from a donor that the node does not follow.
+func (n *Node) copy(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position, want Point) error {
+	s, err := n.turn(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	h, err := n.here(ctx, s.conn)
+	switch {
+	case err != nil:
+		return err
+	case t.Less(h.record.Promised):
+		return &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: h.record.Promised}
+	case h.covers(pos):
+		return nil
+	case !h.live.readOnly:
+		return &leadership.NotReadyError{Node: n.cfg.ID, Reason: "it takes writes itself"}
+	case h.record.Promised != t && !h.record.Source.IsZero():
+		// It acknowledges to another source, under a term that it keeps.
+		return &leadership.NotReadyError{Node: n.cfg.ID, Reason: "it follows " + h.record.Source.String() + ", not " + string(donor)}
+	}
+	if err := s.fence(ctx); err != nil {
+		return err
+	}
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	if err := s.semiSync(ctx, false, false); err != nil {
+		return err
+	}
+	if err := s.replicate(ctx, donor, want.State.Positions().String()); err != nil {
+		return err
+	}
+	err = n.awaitCovers(ctx, s.conn, t, pos)
+	if stop := s.fence(ctx); err == nil {
+		err = stop
+	}
+	return err
+}

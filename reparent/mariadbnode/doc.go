@@ -1,0 +1,2 @@
+// Package mariadbnode makes a MariaDB server a node of package reparent.
+package mariadbnode

@@ -1,0 +1,74 @@
+package mariadbnode
+
+import (
+	"context"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/revoke"
+)
+
+// Drain implements revoke.StepDowner. A MariaDB server cannot refuse new
+// transactions and let open ones finish. What is refused is new sessions, and
+// probes, of clients that ask before they write: SQL's Check answers with a
+// *leadership.Refusal from here on, until StepDown, or until Limits.Drain after
+// d on the server's own clock, whether the coordinator lives or not. Clients
+// behind a leadership.Barrier have nothing in flight when this is called.
+//
+// It returns when no transaction of a client is open, or d has passed.
+// Survivors are those open then.
+func (n *Node) Drain(ctx context.Context, t leadership.Term, d time.Duration) (revoke.Drained, error) {
+	if err := t.Validate(); err != nil {
+		return revoke.Drained{}, err
+	}
+	if err := n.announce(ctx, t, d); err != nil {
+		return revoke.Drained{}, err
+	}
+	first, now := -1, 0
+	wctx, cancel := context.WithTimeout(ctx, max(d, time.Millisecond))
+	defer cancel()
+	err := n.poll(wctx, func() (bool, error) {
+		err := n.db.QueryRowContext(wctx, selectUnits).Scan(&now)
+		if first < 0 {
+			first = now
+		}
+		return now == 0, n.step("count the open transactions", err)
+	})
+	switch {
+	case ctx.Err() != nil:
+		return revoke.Drained{}, context.Cause(ctx)
+	case err != nil && wctx.Err() == nil:
+		return revoke.Drained{}, err
+	}
+	return revoke.Drained{Finished: max(0, first-now), Survivors: max(0, now)}, nil
+}
+
+// selectUnits counts transactions that may write, and statements that run.
+// Replication's own threads are not clients, and neither is this account.
+const selectUnits = `SELECT COUNT(*) FROM information_schema.PROCESSLIST p LEFT JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID
+ WHERE p.USER NOT IN ('system user', SUBSTRING_INDEX(CURRENT_USER(), '@', 1)) AND p.COMMAND NOT LIKE 'Binlog Dump%'
+ AND (x.trx_id IS NOT NULL AND x.trx_is_read_only = 0 OR p.COMMAND IN ('Query', 'Execute'))`
+
+// announce writes that the leader drains.
+func (n *Node) announce(ctx context.Context, t leadership.Term, d time.Duration) error {
+	s, err := n.turn(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	r, l, err := s.begin(ctx)
+	if err != nil {
+		return err
+	}
+	if t.Less(r.Promised) {
+		return &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: r.Promised}
+	}
+	if l.readOnly || !r.Promised.Less(t) {
+		return nil // there is nothing to drain
+	}
+	if err := s.privileged(ctx); err != nil {
+		return err
+	}
+	r.Drain, r.Until = t, l.now.Add(max(0, d)+n.cfg.Limits.Drain).UnixMicro()
+	return s.save(ctx, r)
+}

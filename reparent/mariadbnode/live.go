@@ -1,0 +1,262 @@
+package mariadbnode
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// live is what the server says of itself at one moment.
+type live struct {
+	start    int64 // Unix seconds
+	now      time.Time
+	readOnly bool
+	state    State // all that it has logged
+	slavePos State
+	slave    slave
+}
+
+// slave is the state of replication at this server; the zero slave is that of a
+// server with no source.
+type slave struct {
+	configured bool
+	host       string
+	port       string
+	io, sql    string // Yes, No, Connecting, Preparing
+	sqlState   string
+	usingGTID  string
+	ioPos      State
+	relayFile  string
+	relayPos   uint64
+	ioErrno    int
+	ioError    string
+	sqlErrno   int
+	sqlError   string
+	filters    string
+	lag        string
+}
+
+// ioRuns reports whether the IO thread may take something from a source, or is
+// about to.
+func (s slave) ioRuns() bool { return s.configured && s.io != "No" }
+
+func (s slave) sqlRuns() bool { return s.configured && s.sql == "Yes" }
+
+// readAll is the state of an SQL thread that waits for the IO thread.
+const readAll = "Slave has read all relay log"
+
+// settled reports whether all that was received is applied, as far as the
+// positions in memory tell. After a start of the server there are none, and what
+// its relay log holds is to be looked for.
+func (s slave) settled(applied State) bool {
+	switch {
+	case !s.configured:
+		return true
+	case len(s.ioPos) > 0 && s.usingGTID != "No":
+		return applied.reached(s.ioPos)
+	}
+	return s.sqlRuns() && strings.HasPrefix(s.sqlState, readAll)
+}
+
+const selectLive = `SELECT @@global.read_only, @@global.gtid_binlog_state, @@global.gtid_slave_pos, UNIX_TIMESTAMP(NOW(6)),
+ (SELECT UNIX_TIMESTAMP() - VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME')`
+
+// look reads the state of the server. What it says together was not true
+// together unless the node is quiet.
+func (n *Node) look(ctx context.Context, q querier) (live, error) {
+	var l live
+	var state, pos string
+	var now, start float64
+	if err := q.QueryRowContext(ctx, selectLive).Scan(&l.readOnly, &state, &pos, &now, &start); err != nil {
+		return l, n.step("read the server's state", err)
+	}
+	l.start = int64(start)
+	l.now = time.UnixMicro(int64(now * 1e6))
+	var err error
+	if l.state, err = ParseState(state); err != nil {
+		return l, n.step("read gtid_binlog_state", err)
+	}
+	if l.slavePos, err = ParseState(pos); err != nil {
+		return l, n.step("read gtid_slave_pos", err)
+	}
+	// A server that was filled from a backup has a position before it has a
+	// binary log.
+	l.state = l.state.Merge(l.slavePos)
+	l.slave, err = n.slave(ctx, q)
+	return l, err
+}
+
+// slave reads SHOW ALL SLAVES STATUS.
+func (n *Node) slave(ctx context.Context, q querier) (slave, error) {
+	rows, err := q.QueryContext(ctx, "SHOW ALL SLAVES STATUS")
+	if err != nil {
+		return slave{}, n.step("read the replication status", err)
+	}
+	defer func() { _ = rows.Close() }()
+	all, err := columns(rows)
+	if err != nil {
+		return slave{}, n.step("read the replication status", err)
+	}
+	var s slave
+	for _, r := range all {
+		if r["Connection_name"] != "" {
+			return s, &UnsupportedError{Node: n.cfg.ID, Reason: "it has a named replication connection, " + strconv.Quote(r["Connection_name"]) + ": with several sources an acknowledgement cannot be told apart"}
+		}
+		s = slave{
+			configured: true, host: r["Master_Host"], port: r["Master_Port"],
+			io: r["Slave_IO_Running"], sql: r["Slave_SQL_Running"], sqlState: r["Slave_SQL_Running_State"], usingGTID: r["Using_Gtid"],
+			relayFile: r["Relay_Log_File"], ioError: r["Last_IO_Error"], sqlError: r["Last_SQL_Error"], lag: r["Seconds_Behind_Master"],
+		}
+		if s.ioPos, err = ParseState(r["Gtid_IO_Pos"]); err != nil {
+			return s, n.step("read Gtid_IO_Pos", err)
+		}
+		s.relayPos, _ = strconv.ParseUint(r["Relay_Log_Pos"], 10, 64)
+		s.ioErrno, _ = strconv.Atoi(r["Last_IO_Errno"])
+		s.sqlErrno, _ = strconv.Atoi(r["Last_SQL_Errno"])
+		for name, v := range r {
+			if (strings.HasPrefix(name, "Replicate_Do_") || strings.HasPrefix(name, "Replicate_Ignore_") || strings.HasPrefix(name, "Replicate_Wild_")) && v != "" {
+				s.filters += name + "=" + v + " "
+			}
+		}
+	}
+	return s, nil
+}
+
+// columns reads all rows by the names of their columns.
+func columns(rows *sql.Rows) ([]map[string]string, error) {
+	names, err := rows.Columns()
+	if err != nil {
+		return nil, err
+	}
+	var out []map[string]string
+	for rows.Next() {
+		vals := make([]sql.NullString, len(names))
+		ptrs := make([]any, len(names))
+		for i := range vals {
+			ptrs[i] = &vals[i]
+		}
+		if err := rows.Scan(ptrs...); err != nil {
+			return nil, err
+		}
+		m := map[string]string{}
+		for i, name := range names {
+			m[name] = vals[i].String
+		}
+		out = append(out, m)
+	}
+	return out, rows.Err()
+}
+
+// incarnation names the storage and the start of the server: a fence holds in
+// memory, so a restart is another life.
+func incarnation(storage string, start int64) string {
+	return storage + "@" + strconv.FormatInt(start, 10)
+}
+
+// mark is a row of the marker table.
+type mark struct {
+	leadership.Marker
+	before  State
+	decided bool
+}
+
+// markers reads the newest markers of the log, oldest first, and whether there
+// are older ones.
+func (n *Node) markers(ctx context.Context, q querier) (marks []mark, older bool, err error) {
+	fail := func(err error) ([]mark, bool, error) { return nil, false, n.step("read the markers", err) }
+	rows, err := q.QueryContext(ctx, n.sql("SELECT num, proposer, doc, before_state, decided FROM {}.marker ORDER BY num DESC, proposer DESC LIMIT ?"), maxEras+1)
+	if err != nil {
+		return fail(err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var m mark
+		var t leadership.Term
+		var doc, before string
+		if err := rows.Scan(&t.Num, &t.Proposer, &doc, &before, &m.decided); err != nil {
+			return fail(err)
+		}
+		if err := json.Unmarshal([]byte(doc), &m.Marker); err != nil {
+			return fail(err)
+		}
+		if m.Term != t {
+			return fail(&leadership.TextError{What: "marker", Text: clip(doc), Reason: "it is of another term than its row"})
+		}
+		if m.before, err = ParseState(before); err != nil {
+			return fail(err)
+		}
+		marks = append(marks, m)
+	}
+	if err := rows.Err(); err != nil {
+		return fail(err)
+	}
+	if older = len(marks) > maxEras; older {
+		marks = marks[:maxEras]
+	}
+	slices.Reverse(marks)
+	return marks, older, nil
+}
+
+// position makes the position of a log from its state and its markers.
+func position(st State, marks []mark, older bool) leadership.Position {
+	if len(st) == 0 && len(marks) == 0 {
+		return leadership.Position{}
+	}
+	p := Point{State: st, Older: older}
+	var t leadership.Term
+	for _, m := range marks {
+		p.Eras = append(p.Eras, Era{Term: m.Term, Before: m.before})
+		t = m.Term
+	}
+	return leadership.Position{Term: t, Point: p}
+}
+
+// sightings returns the rulesets that the log shows, the last two markers of it.
+func sightings(marks []mark) []leadership.Sighting {
+	var out []leadership.Sighting
+	for _, m := range marks[max(0, len(marks)-2):] {
+		out = append(out, leadership.Sighting{Marker: m.Marker, Decided: m.decided})
+	}
+	return out
+}
+
+// sessions returns the client sessions at the server other than our own that
+// are executing something.
+func (n *Node) sessions(ctx context.Context, q querier) ([]Session, error) {
+	rows, err := q.QueryContext(ctx, `SELECT ID, USER, COALESCE(STATE, ''), COALESCE(TIME_MS, 0), COMMAND FROM information_schema.PROCESSLIST
+ WHERE ID <> CONNECTION_ID() AND USER <> 'system user' AND COMMAND NOT LIKE 'Binlog Dump%' AND COMMAND <> 'Daemon'`)
+	if err != nil {
+		return nil, n.step("list the sessions", err)
+	}
+	defer func() { _ = rows.Close() }()
+	var out []Session
+	for rows.Next() {
+		var s Session
+		var ms float64
+		var command string
+		if err := rows.Scan(&s.ID, &s.User, &s.State, &ms, &command); err != nil {
+			return nil, n.step("list the sessions", err)
+		}
+		s.For = time.Duration(ms * float64(time.Millisecond))
+		if command == "Sleep" {
+			s.State = "Sleep"
+		}
+		out = append(out, s)
+	}
+	return out, n.step("list the sessions", rows.Err())
+}
+
+// acking is the state of a commit that waits for a replica.
+const acking = "Waiting for semi-sync ACK from slave"
+
+func (s Session) waits() bool { return s.State == acking }
+
+func waiting(ss []Session) []Session {
+	return slices.DeleteFunc(slices.Clone(ss), func(s Session) bool { return !s.waits() })
+}

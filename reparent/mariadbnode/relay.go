@@ -1,0 +1,250 @@
+package mariadbnode
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// event is one of a relay log.
+type event struct {
+	file string
+	pos  uint64
+	kind string
+	info string
+}
+
+// gtid returns the GTID of an event that begins a transaction, and whether one
+// event more completes it (a statement that commits by itself).
+func (e event) gtid() (g GTID, standalone, ok bool) {
+	if e.kind != "Gtid" {
+		return GTID{}, false, false
+	}
+	text, begin := strings.CutPrefix(e.info, "BEGIN ")
+	text = strings.TrimPrefix(text, "GTID ")
+	text, _, _ = strings.Cut(text, " ")
+	g, ok = parseGTID(text)
+	return g, !begin, ok
+}
+
+// ends reports whether the event is the end of a transaction.
+func (e event) ends() bool {
+	return e.kind == "Xid" || e.kind == "XA_prepare" || e.kind == "Query" && (e.info == "COMMIT" || e.info == "ROLLBACK")
+}
+
+// salvage is what of a relay log has not been applied.
+type salvage struct {
+	file string
+	pos  uint64
+	upTo State // last GTID of each domain
+}
+
+// plan finds what of a relay log is not applied yet: where its first
+// transaction begins that is not in applied, and up to where it is complete. A
+// transaction that is cut off at the end was never acknowledged. The zero
+// salvage says that there is nothing.
+func plan(events []event, applied State) salvage {
+	var out salvage
+	var cur GTID
+	var at event
+	open, standalone := false, false
+	done := func() {
+		open = false
+		if cur.Seq <= applied.top(cur.Domain) {
+			return
+		}
+		if out.file == "" {
+			out.file, out.pos = at.file, at.pos
+		}
+		out.upTo = out.upTo.Merge(State{cur}).Positions()
+	}
+	for _, e := range events {
+		if g, alone, ok := e.gtid(); ok {
+			cur, at, open, standalone = g, e, true, alone
+			continue
+		}
+		if open && (e.ends() || standalone && e.kind == "Query") {
+			done()
+		}
+	}
+	return out
+}
+
+// relayPage is how many events of a relay log are read at once, maxRelay how
+// many in all.
+const (
+	relayPage = 5000
+	maxRelay  = 10_000_000
+)
+
+// errNoRelayLog is what the server says of a relay log that is not there.
+const errNoRelayLog = 1220
+
+// events reads the relay log from the place up to which it was applied.
+func (s *session) events(ctx context.Context, st slave) ([]event, error) {
+	var out []event
+	file, pos := st.relayFile, st.relayPos
+	for len(out) < maxRelay {
+		page, next, err := s.page(ctx, file, pos)
+		switch {
+		case number(err) == errNoRelayLog && file != st.relayFile:
+			return out, nil
+		case err != nil:
+			return nil, err
+		}
+		for _, e := range page {
+			if _, _, ok := e.gtid(); ok || e.ends() || e.kind == "Query" {
+				out = append(out, e)
+			}
+		}
+		if len(page) == relayPage {
+			pos = next
+			continue
+		}
+		if file, err = nextFile(file); err != nil {
+			return nil, s.n.step("find the next relay log", err)
+		}
+		pos = 4
+	}
+	return nil, &UnsupportedError{Node: s.n.cfg.ID, Reason: "its relay log holds more than 10 million events that are not applied"}
+}
+
+func (s *session) page(ctx context.Context, file string, pos uint64) (page []event, next uint64, err error) {
+	rows, err := s.conn.QueryContext(ctx, fmt.Sprintf("SHOW RELAYLOG EVENTS IN %s FROM %d LIMIT %d", quote(file), pos, relayPage))
+	if err != nil {
+		return nil, 0, s.n.step("read the relay log", err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var e event
+		var server uint64
+		var end uint64
+		if err := rows.Scan(&e.file, &e.pos, &e.kind, &server, &end, &e.info); err != nil {
+			return nil, 0, s.n.step("read the relay log", err)
+		}
+		page, next = append(page, e), e.pos
+	}
+	if err := rows.Err(); err != nil {
+		return nil, 0, s.n.step("read the relay log", err)
+	}
+	if len(page) == relayPage {
+		page = page[:relayPage-1] // the last is the first of the next page
+		return append(page, event{}), next, nil
+	}
+	return page, next, nil
+}
+
+// nextFile returns "relay.000003" for "relay.000002".
+func nextFile(name string) (string, error) {
+	i := strings.LastIndexByte(name, '.')
+	num, err := strconv.Atoi(name[i+1:])
+	if i < 0 || err != nil {
+		return "", fmt.Errorf("relay log %q has no number", name)
+	}
+	return fmt.Sprintf("%s.%0*d", name[:i], len(name)-i-1, num+1), nil
+}
+
+// quote makes a string literal.
+func quote(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(s) + "'"
+}
+
+// applied waits until everything that this server received is applied. It takes
+// the turn only where the relay log has to be rescued.
+func (n *Node) applied(ctx context.Context, t leadership.Term) error {
+	return n.poll(ctx, func() (bool, error) {
+		l, err := n.look(ctx, n.db)
+		switch {
+		case err != nil:
+			return false, err
+		case l.slave.settled(l.slavePos):
+			return true, nil
+		case l.slave.sqlRuns():
+			return false, nil
+		}
+		s, err := n.turn(ctx, t)
+		if err != nil {
+			return false, err
+		}
+		defer s.close()
+		if _, err := n.at(ctx, t); err != nil {
+			return false, err
+		}
+		return true, s.settle(ctx)
+	})
+}
+
+// settle brings a server whose SQL thread does not run to where everything that
+// it received is applied. The caller has the turn, and the IO thread is
+// stopped.
+//
+// With MASTER_USE_GTID set, a start of the SQL thread while the IO thread is
+// stopped purges the relay log. So it is switched off first, and the relay log
+// named.
+func (s *session) settle(ctx context.Context) error {
+	l, err := s.n.look(ctx, s.conn)
+	if err != nil || l.slave.settled(l.slavePos) {
+		return err
+	}
+	if l.slave.sqlRuns() {
+		return s.waitSettled(ctx)
+	}
+	if l.slave.ioRuns() {
+		// Nothing is purged while one of the two runs.
+		if err := s.exec(ctx, "start the SQL thread", "START SLAVE SQL_THREAD"); err != nil {
+			return err
+		}
+		return s.waitSettled(ctx)
+	}
+	if l.slave.relayFile == "" {
+		return nil
+	}
+	events, err := s.events(ctx, l.slave)
+	if err != nil {
+		return err
+	}
+	todo := plan(events, l.slavePos)
+	if todo.file == "" {
+		return nil
+	}
+	s.n.cfg.Logger.Warn("mariadbnode: applying what a restarted server had acknowledged and not applied", "node", s.n.cfg.ID, "from", todo.file, "at", todo.pos, "up to", todo.upTo)
+	if err := s.exec(ctx, "name the relay log", fmt.Sprintf("CHANGE MASTER TO RELAY_LOG_FILE=%s, RELAY_LOG_POS=%d, MASTER_USE_GTID=no", quote(todo.file), todo.pos)); err != nil {
+		return err
+	}
+	if err := s.exec(ctx, "start the SQL thread", "START SLAVE SQL_THREAD"); err != nil {
+		return err
+	}
+	return s.waitReached(ctx, todo.upTo)
+}
+
+// waitSettled waits for an SQL thread that runs.
+func (s *session) waitSettled(ctx context.Context) error {
+	return s.n.poll(ctx, func() (bool, error) {
+		l, err := s.n.look(ctx, s.conn)
+		if err != nil || l.slave.settled(l.slavePos) {
+			return err == nil, err
+		}
+		return false, s.n.stopped(l.slave)
+	})
+}
+
+func (s *session) waitReached(ctx context.Context, want State) error {
+	return s.n.poll(ctx, func() (bool, error) {
+		l, err := s.n.look(ctx, s.conn)
+		if err != nil || l.slavePos.reached(want) {
+			return err == nil, err
+		}
+		return false, s.n.stopped(l.slave)
+	})
+}
+
+// stopped returns a *ReplicationError when the SQL thread does not run.
+func (n *Node) stopped(s slave) error {
+	if s.sqlRuns() {
+		return nil
+	}
+	return &ReplicationError{Node: n.cfg.ID, Thread: "SQL", Errno: s.sqlErrno, Text: s.sqlError}
+}

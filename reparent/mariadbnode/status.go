@@ -1,0 +1,59 @@
+package mariadbnode
+
+import (
+	"context"
+	"strconv"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// Status implements reparent.Statuser. It is a hint: the parts were read one
+// after the other, and what a replica has received and not applied is not in
+// its position. Source names a leader only when replication from it runs and
+// acknowledges.
+func (n *Node) Status(ctx context.Context) (leadership.Status, error) {
+	if n.closed.Load() {
+		return leadership.Status{}, ErrClosed
+	}
+	r, err := n.load(ctx, n.db)
+	if err != nil {
+		return leadership.Status{}, err
+	}
+	l, err := n.look(ctx, n.db)
+	if err != nil {
+		return leadership.Status{}, err
+	}
+	marks, older, err := n.markers(ctx, n.db)
+	if err != nil {
+		return leadership.Status{}, err
+	}
+	var acks bool
+	if err := n.db.QueryRowContext(ctx, "SELECT @@global.rpl_semi_sync_slave_enabled").Scan(&acks); err != nil {
+		return leadership.Status{}, n.step("read rpl_semi_sync_slave_enabled", err)
+	}
+	pos := position(l.state, marks, older)
+	s := leadership.Status{
+		Node: n.cfg.ID, Incarnation: incarnation(r.Incarnation, l.start), Reachable: true, Promised: r.Promised,
+		Leads: r.led(l.readOnly, l.start), Position: pos, Markers: sightings(marks), BelowFloor: below(pos, r.Floor),
+		Draining: !r.draining(l.now).IsZero(),
+	}
+	member := len(marks) > 0 && marks[len(marks)-1].Ruleset.Has(n.cfg.ID)
+	if n.follows(r.Source.Leader, l.slave) && l.slave.io == "Yes" && l.slave.sqlRuns() && acks == member {
+		s.Source = r.Source
+	}
+	s.Degraded = degraded(r, l)
+	return s, nil
+}
+
+// degraded says what is wrong with a server, "" for nothing.
+func degraded(r record, l live) string {
+	switch {
+	case l.slave.sqlErrno != 0:
+		return "the SQL thread stopped with error " + strconv.Itoa(l.slave.sqlErrno)
+	case !l.readOnly && r.led(false, l.start).IsZero():
+		return "it takes writes without a grant of its present life"
+	case l.slave.ioRuns() && r.Source.IsZero():
+		return "it replicates from " + l.slave.host + " although it follows nobody"
+	}
+	return ""
+}
