@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/tenure-go/tenure/leadership"
 )
 
 // Duration is a time.Duration in its text form, such as 500ms.
@@ -90,4 +92,39 @@ func (s Secret) String() string {
 		return "in " + s.File
 	}
 	return "none"
+}
+
+// Secrets reads every password that the configuration refers to, so that they can be
+// kept out of what is printed. It returns an *Error for one that cannot be read.
+func (cfg *Config) Secrets() ([]string, error) {
+	var all []Secret
+	if e := cfg.Registry.Etcd; e != nil {
+		all = append(all, e.Password)
+	}
+	if m := cfg.MariaDB; m != nil {
+		all = append(all, m.Password, m.Replication.Password)
+	}
+	if p := cfg.Postgres; p != nil {
+		all = append(all, p.Password, p.Replication.Password)
+	}
+	var values []string
+	for _, s := range all {
+		v, err := s.Value()
+		if err != nil {
+			return nil, &Error{File: "configuration", Reason: err.Error()}
+		}
+		if v != "" {
+			values = append(values, v)
+		}
+	}
+	return values, nil
+}
+
+// IDs returns the nodes' names, in the order of the file.
+func (cfg *Config) IDs() []leadership.NodeID {
+	var ids []leadership.NodeID
+	for _, n := range cfg.Nodes {
+		ids = append(ids, n.ID)
+	}
+	return ids
 }

@@ -75,6 +75,9 @@ const (
 	NoGrant Seen = "answers and does not lead"
 	Refused Seen = "its host refuses the connection"
 	Silent  Seen = "does not answer"
+	// Troubled is an answer that is an error, such as too many connections. The
+	// server is up, and whether it leads is not known.
+	Troubled Seen = "answers with an error"
 )
 
 // Sighting is what one observer saw last.
@@ -296,6 +299,9 @@ func count(c Case, r Rules) tally {
 			said = append(said, fmt.Sprintf("observer %s watches %s, not %s", s.Observer, s.Of, c.Of))
 		case s.Age > r.Stale:
 			said = append(said, fmt.Sprintf("observer %s has said nothing for %s", s.Observer, round(s.Age)))
+		case s.Saw == Troubled:
+			t.fresh++
+			said = append(said, fmt.Sprintf("observer %s: %s %s", s.Observer, c.Of.Leader, s.Saw))
 		case s.Saw == Leads:
 			t.fresh++
 			t.leads++

@@ -1,0 +1,11 @@
+package main
+
+import "github.com/tenure-go/tenure/examples/failover/internal/config"
+
+// engines are those that the tool knows.
+func engines() map[string]engine {
+	return map[string]engine{
+		config.MariaDBEngine:  nil,
+		config.PostgresEngine: nil,
+	}
+}
