@@ -135,4 +135,3 @@ func prescription(fs []reparent.Finding) string {
 	}
 	return b.String()
 }
-
