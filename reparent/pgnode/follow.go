@@ -1,0 +1,305 @@
+package pgnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// Follow implements establish.Follower. The leader goes to disk as the node's only
+// source, at once. The server is attached to it when its marker is there, and only
+// when this node's log is a part of the leader's: a standby that holds more would
+// acknowledge what it never received. Else it returns a *NotAncestorError, and the
+// node needs a repair.
+//
+// It returns when the marker is in this node's log.
+func (n *Node) Follow(ctx context.Context, t leadership.Term, leader leadership.NodeID) (leadership.Acceptance, error) {
+	l := leadership.Leadership{Leader: leader, Term: t}
+	p, err := n.peer(leader)
+	if err != nil && leader != n.cfg.ID {
+		return leadership.Acceptance{}, err
+	}
+	here, err := n.source(ctx, l)
+	if err != nil {
+		return leadership.Acceptance{}, err
+	}
+	if !here {
+		theirs, err := n.leading(ctx, p, l)
+		if err != nil {
+			return leadership.Acceptance{}, n.failed("follow "+l.String(), err)
+		}
+		if err := n.attach(ctx, p, l, theirs); err != nil {
+			return leadership.Acceptance{}, n.failed("follow "+l.String(), err)
+		}
+	}
+	st, err := n.arrived(ctx, l)
+	if err != nil {
+		return leadership.Acceptance{}, n.failed("follow "+l.String(), err)
+	}
+	o, err := n.begin(ctx, t)
+	if err != nil {
+		return leadership.Acceptance{}, err
+	}
+	defer o.end()
+	if o.own.Rebuild != nil && o.own.Rebuild.From == l {
+		if err := o.whole(l); err != nil {
+			return leadership.Acceptance{}, err
+		}
+	}
+	if p := o.acc.Status().Promised; p != t {
+		return leadership.Acceptance{}, &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: p}
+	}
+	return o.acceptance(l, st), nil
+}
+
+// source makes l the node's source on disk. here says that the server is attached
+// to it already, as far as its configuration says.
+func (n *Node) source(ctx context.Context, l leadership.Leadership) (here bool, err error) {
+	o, err := n.begin(ctx, l.Term)
+	if err != nil {
+		return false, err
+	}
+	defer o.end()
+	known := o.acc.Status().Source == l
+	if err := o.acc.Follow(o.ctx, l); err != nil {
+		return false, err
+	}
+	if o.own.Rebuild != nil && (!o.own.Rebuild.Copied || o.own.Rebuild.From != l) {
+		return false, &RebuildError{Node: n.cfg.ID, From: o.own.Rebuild.From}
+	}
+	return known && o.own.Last == l && o.receives(l), nil
+}
+
+// receives reports whether the server's walreceiver is l's.
+func (o *op) receives(l leadership.Leadership) bool {
+	s, err := o.local(o.ctx, false)
+	if err != nil {
+		return false
+	}
+	defer s.close()
+	r, err := s.row(o.ctx, "SELECT current_setting('primary_conninfo'), (SELECT count(*) FROM pg_stat_wal_receiver)")
+	if err != nil || r[1] == "0" {
+		return false
+	}
+	info, err := parseConninfo(r[0])
+	return err == nil && info["application_name"] == AckName(o.cfg.ID, l.Term)
+}
+
+// leading waits until the peer leads l with its marker in its log, and returns
+// what it holds.
+func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership) (state, error) {
+	var st state
+	var last error
+	err := poll(ctx, 5*time.Millisecond, func() (bool, error) {
+		if err := n.current(ctx, l.Term); err != nil {
+			return false, err
+		}
+		s, err := n.peerSession(ctx, p)
+		if err != nil {
+			last = err
+			return false, nil
+		}
+		defer s.close()
+		st, last = look(ctx, s, nil, leadership.Leadership{})
+		if last == nil && st.last != nil && l.Term.Less(st.last.Term) {
+			return false, fmt.Errorf("the log of %s has the marker of %s", l.Leader, st.last.Leadership())
+		}
+		return last == nil && !st.recovering && st.has(l), nil
+	})
+	if err != nil && last != nil {
+		err = errors.Join(err, fmt.Errorf("%s: %w", l.Leader, last))
+	}
+	return st, err
+}
+
+// attach points the server at its leader.
+func (n *Node) attach(ctx context.Context, p Peer, l leadership.Leadership, theirs state) error {
+	o, err := n.begin(ctx, l.Term)
+	if err != nil {
+		return err
+	}
+	defer o.end()
+	if st := o.acc.Status(); st.Source != l {
+		return &leadership.StaleTermError{Node: n.cfg.ID, Asked: l.Term, Promised: st.Promised}
+	}
+	info, err := withName(p.Replication, AckName(n.cfg.ID, l.Term))
+	if err != nil {
+		return err
+	}
+	to := map[string]string{"primary_conninfo": info}
+	if o.own.Rebuild != nil {
+		return o.attachCopy(to)
+	}
+	s, err := o.up()
+	if err != nil {
+		return err
+	}
+	defer func() { s.close() }()
+	if s, err = o.detached(s); err != nil {
+		return err
+	}
+	st, err := o.settle(o.ctx, s)
+	if err != nil {
+		return err
+	}
+	if !theirs.point.Contains(st.point) {
+		return &NotAncestorError{Node: n.cfg.ID, Leader: l, At: st.point.position(), Of: theirs.point.position()}
+	}
+	err = o.note(func(own *lineage) {
+		own.Noted, own.Last = st.point.Eras, l
+		own.Granted, own.Started = leadership.Term{}, ""
+	})
+	if err != nil {
+		return err
+	}
+	return o.configure(o.ctx, s, to)
+}
+
+// detached makes sure that the server is a standby that receives from nobody.
+func (o *op) detached(s *session) (*session, error) {
+	r, err := s.row(o.ctx, "SELECT pg_is_in_recovery()")
+	if err != nil {
+		return s, err
+	}
+	if r[0] != "t" {
+		if err := o.demote(StopFast, StopImmediate, StopKill); err != nil {
+			return s, err
+		}
+		s.close()
+		return o.await(o.ctx, true)
+	}
+	if err := o.standby(); err != nil {
+		return s, err
+	}
+	if err := o.gate(false); err != nil {
+		return s, err
+	}
+	if err := o.configure(o.ctx, s, detached()); err != nil {
+		return s, err
+	}
+	return s, o.receiverGone(s)
+}
+
+// attachCopy starts the server on the files of a repair, attached to whom they
+// were copied from. They are no log of their own until it has followed.
+func (o *op) attachCopy(to map[string]string) error {
+	if err := o.halt(StopFast, StopImmediate, StopKill); err != nil {
+		return err
+	}
+	if err := o.standby(); err != nil {
+		return err
+	}
+	if err := o.configureDown(to); err != nil {
+		return err
+	}
+	return o.cfg.Controller.Start(o.ctx)
+}
+
+// arrived waits until the marker of l is in this node's log.
+func (n *Node) arrived(ctx context.Context, l leadership.Leadership) (state, error) {
+	var st state
+	var s *session
+	var last error
+	defer func() {
+		if s != nil {
+			s.close()
+		}
+	}()
+	own, _, err := loadLineage(n.cfg.Dir)
+	if err != nil {
+		return st, err
+	}
+	err = poll(ctx, 4*time.Millisecond, func() (bool, error) {
+		if err := n.current(ctx, l.Term); err != nil {
+			return false, err
+		}
+		if s == nil {
+			if s, last = n.local(ctx, true); last != nil {
+				s = nil
+				return false, nil
+			}
+		}
+		if st, last = look(ctx, s, own.Noted, own.Last); last != nil {
+			s.close()
+			s = nil
+		}
+		return last == nil && st.has(l), nil
+	})
+	if err != nil && last != nil {
+		err = errors.Join(err, last)
+	}
+	return st, err
+}
+
+// CatchUp implements establish.Candidate. A node that receives already waits until
+// it has received enough. One that receives from nobody is attached to the donor,
+// under a name that nobody waits for, until it has, and detached again.
+func (n *Node) CatchUp(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position) error {
+	want, ok := pos.Point.(Point)
+	if !ok {
+		return &leadership.TextError{What: "position", Text: pos.String(), Reason: "it is not one of a PostgreSQL server"}
+	}
+	p, err := n.peer(donor)
+	if err != nil {
+		return err
+	}
+	o, err := n.begin(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer o.end()
+	if st := o.acc.Status(); t.Less(st.Promised) {
+		return &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: st.Promised}
+	}
+	return o.failed("catch up from "+string(donor), o.catchUp(t, p, donor, want))
+}
+
+func (o *op) catchUp(t leadership.Term, p Peer, donor leadership.NodeID, want Point) error {
+	s, err := o.up()
+	if err != nil {
+		return err
+	}
+	defer func() { s.close() }()
+	st, err := o.look(o.ctx, s)
+	if err != nil {
+		return err
+	}
+	enough := func() (bool, error) {
+		st, err := o.look(o.ctx, s)
+		if err == nil && t.Less(st.point.term()) {
+			return false, &leadership.StaleTermError{Node: o.cfg.ID, Asked: t, Promised: st.point.term()}
+		}
+		return err == nil && st.point.Contains(want), err
+	}
+	if st.receiving {
+		return poll(o.ctx, 5*time.Millisecond, enough)
+	}
+	if ok, err := enough(); ok || err != nil {
+		return err
+	}
+	if st, err = o.settle(o.ctx, s); err != nil {
+		return err
+	}
+	if !want.Contains(st.point) {
+		return &NotAncestorError{Node: o.cfg.ID, Leader: leadership.Leadership{Leader: donor}, At: st.point.position(), Of: want.position()}
+	}
+	info, err := withName(p.Replication, fetchName(o.cfg.ID))
+	if err != nil {
+		return err
+	}
+	// Not fenced any more, for a moment: the next promise has to do it again.
+	if err := o.note(func(l *lineage) { l.Fenced, l.Noted = leadership.Term{}, want.Eras }); err != nil {
+		return err
+	}
+	if err := o.configure(o.ctx, s, map[string]string{"primary_conninfo": info}); err != nil {
+		return err
+	}
+	err = poll(o.ctx, 5*time.Millisecond, enough)
+	// Detached again whatever came of it, and although ctx may be over.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.ctx), o.cfg.Limits.Connect)
+	defer cancel()
+	return errors.Join(err, o.configure(ctx, s, detached()))
+}

@@ -1,0 +1,277 @@
+package pgnode
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// transactions counts the clients that have a transaction open.
+func (n *Node) transactions(ctx context.Context, s *session) (int, error) {
+	rows, err := s.rows(ctx, "SELECT usename FROM pg_stat_activity WHERE backend_type = 'client backend' AND xact_start IS NOT NULL")
+	if err != nil {
+		return 0, err
+	}
+	count := 0
+	for _, r := range rows {
+		if !contains(n.exempt, r[0]) {
+			count++
+		}
+	}
+	return count, nil
+}
+
+func contains(in []string, s string) bool {
+	for _, v := range in {
+		if v == s {
+			return true
+		}
+	}
+	return false
+}
+
+// Install implements establish.Candidate. In this order: the promise and the node
+// as its own source go to disk; the gate is closed and every session of a client
+// ended, for one that was opened on a standby survives its promotion; the standbys
+// that the ruleset asks for, by their names of this term, are what the server will
+// wait for, read back in a new session; the server is promoted; and the marker is
+// a row in its log.
+//
+// The marker is committed without waiting for a standby, so that Install needs
+// nobody to follow: whether it is durable on others, their acceptances say.
+func (n *Node) Install(ctx context.Context, m leadership.Marker) (leadership.Acceptance, error) {
+	l := m.Leadership()
+	rulesets := append([]leadership.Ruleset{m.Ruleset}, m.Over...)
+	q, err := quorumFor(n.cfg.ID, rulesets)
+	if err != nil {
+		return leadership.Acceptance{}, &leadership.UnenforceablePolicyError{Node: n.cfg.ID, Policy: m.Ruleset.Policy, Err: err}
+	}
+	o, err := n.begin(ctx, l.Term)
+	if err != nil {
+		return leadership.Acceptance{}, err
+	}
+	defer o.end()
+	var st state
+	err = o.acc.Install(o.ctx, l, func(ctx context.Context) error {
+		var err error
+		st, err = o.install(ctx, m, standbyNames(q, m.Term))
+		return o.failed("install", err)
+	})
+	if err != nil {
+		return leadership.Acceptance{}, err
+	}
+	return o.acceptance(l, st), nil
+}
+
+func (o *op) acceptance(l leadership.Leadership, st state) leadership.Acceptance {
+	return leadership.Acceptance{
+		Node: o.cfg.ID, Incarnation: o.own.Incarnation, Term: l.Term, Leader: l.Leader, Position: st.point.position(),
+	}
+}
+
+// has reports whether the log's newest marker is that of l.
+func (st *state) has(l leadership.Leadership) bool {
+	return st.last != nil && st.last.Leadership() == l
+}
+
+func (o *op) install(ctx context.Context, m leadership.Marker, names string) (state, error) {
+	l := m.Leadership()
+	s, err := o.up()
+	if err != nil {
+		return state{}, err
+	}
+	defer func() { s.close() }()
+	st, err := o.look(ctx, s)
+	if err != nil {
+		return st, err
+	}
+	ours := !st.recovering && o.own.Last == l
+	if ours && st.has(l) {
+		return st, nil
+	}
+	if !ours {
+		if st, s, err = o.promote(ctx, l, s, st, names); err != nil {
+			return st, err
+		}
+	}
+	if err := o.standby(); err != nil {
+		return st, err
+	}
+	if err := o.mark(ctx, s, m, st.point.Eras); err != nil {
+		return st, fmt.Errorf("write the marker: %w", err)
+	}
+	if st, err = o.look(ctx, s); err == nil && (!st.has(l) || st.recovering) {
+		err = errors.New("the marker is not there")
+	}
+	return st, err
+}
+
+// promote makes a primary of the standby, behind a closed gate, and returns the
+// session to go on with.
+func (o *op) promote(ctx context.Context, l leadership.Leadership, s *session, st state, names string) (state, *session, error) {
+	if !st.recovering {
+		// A primary that nobody has fenced: of an older term, or made by hand.
+		if err := o.demote(StopFast, StopImmediate, StopKill); err != nil {
+			return st, s, err
+		}
+		s.close()
+		next, err := o.await(ctx, true)
+		if err != nil {
+			return st, s, err
+		}
+		s = next
+	}
+	if err := o.gate(false); err != nil {
+		return st, s, err
+	}
+	settings := detached()
+	settings["synchronous_standby_names"] = names
+	r, err := s.row(ctx, "SELECT current_setting('synchronous_commit')")
+	if err != nil {
+		return st, s, err
+	}
+	if settings["synchronous_commit"] = r[0]; r[0] != "remote_apply" {
+		settings["synchronous_commit"] = "on"
+	}
+	if err := o.configure(ctx, s, settings); err != nil {
+		return st, s, err
+	}
+	if err := o.receiverGone(s); err != nil {
+		return st, s, err
+	}
+	if err := o.evict(s); err != nil {
+		// Sessions that it may not end, a superuser's: a restart ends them.
+		if err := o.demote(StopFast, StopImmediate, StopKill); err != nil {
+			return st, s, err
+		}
+		s.close()
+		next, err := o.await(ctx, true)
+		if err != nil {
+			return st, s, err
+		}
+		s = next
+	}
+	if st, err = o.settle(ctx, s); err != nil {
+		return st, s, err
+	}
+	err = o.note(func(own *lineage) {
+		own.Noted, own.Last = st.point.Eras, l
+		own.Granted, own.Started = leadership.Term{}, ""
+	})
+	if err != nil {
+		return st, s, err
+	}
+	if err := s.exec(ctx, "SELECT pg_promote(false)"); err != nil {
+		return st, s, fmt.Errorf("pg_promote: %w", err)
+	}
+	pctx, cancel := context.WithTimeout(ctx, o.cfg.Limits.Promote)
+	defer cancel()
+	err = poll(pctx, 2*time.Millisecond, func() (bool, error) {
+		r, err := s.row(pctx, "SELECT pg_is_in_recovery()")
+		return err == nil && r[0] == "f", err
+	})
+	if err != nil {
+		return st, s, fmt.Errorf("the promotion has not ended: %w", err)
+	}
+	// What a new session has is what the next client's would have.
+	fresh, err := o.local(ctx, true)
+	if err != nil {
+		return st, s, err
+	}
+	s.close()
+	r, err = fresh.row(ctx, "SELECT current_setting('synchronous_standby_names'), current_setting('synchronous_commit')")
+	if err == nil && (r[0] != names || r[1] != settings["synchronous_commit"]) {
+		err = fmt.Errorf("promoted, and it waits for %q with synchronous_commit=%s, not for %q", r[0], r[1], names)
+	}
+	if err != nil {
+		return st, fresh, err
+	}
+	st, err = o.look(ctx, fresh)
+	return st, fresh, err
+}
+
+// mark writes the marker row.
+func (o *op) mark(ctx context.Context, s *session, m leadership.Marker, eras []Era) error {
+	body, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	return s.exec(ctx, fmt.Sprintf(`BEGIN; SET LOCAL synchronous_commit = local;
+		INSERT INTO tenure.marker (seq, term, leader, eras, marker)
+		SELECT coalesce(max(seq), 0) + 1, %s, %s, %s, %s FROM tenure.marker ON CONFLICT (term) DO NOTHING;
+		COMMIT`, quote(m.Term.String()), quote(string(m.Leader)), quote(eraText(eras)), quote(string(body))))
+}
+
+// Grant implements establish.Candidate. It narrows what the server waits for to
+// the marker's own ruleset, commits a row that enough standbys must have, and opens
+// the gate. A server that restarts comes up as a standby and does not lead,
+// whatever was granted.
+func (n *Node) Grant(ctx context.Context, t leadership.Term) error {
+	if err := t.Validate(); err != nil {
+		return err
+	}
+	o, err := n.begin(ctx, t)
+	if err != nil {
+		return err
+	}
+	defer o.end()
+	s, err := o.local(o.ctx, true)
+	if err != nil {
+		return o.failed("grant", err)
+	}
+	defer s.close()
+	st, err := o.look(o.ctx, s)
+	if err != nil {
+		return o.failed("grant", err)
+	}
+	l := leadership.Leadership{Leader: o.cfg.ID, Term: t}
+	if err := o.acc.Grant(o.ctx, t, func() bool { return !st.recovering && st.has(l) }); err != nil {
+		return err
+	}
+	return o.failed("grant", o.open(s, st, t))
+}
+
+func (o *op) open(s *session, st state, t leadership.Term) error {
+	q, err := quorumFor(o.cfg.ID, []leadership.Ruleset{st.last.Ruleset})
+	if err != nil {
+		return err
+	}
+	names := map[string]string{"synchronous_standby_names": standbyNames(q, t)}
+	r, err := s.row(o.ctx, "SELECT current_setting('synchronous_standby_names')")
+	if err != nil {
+		return err
+	}
+	if r[0] != names["synchronous_standby_names"] {
+		if err := o.configure(o.ctx, s, names); err != nil {
+			return err
+		}
+	}
+	if !st.last.Decided {
+		if err := o.decide(s, t); err != nil {
+			return err
+		}
+	}
+	if err := o.note(func(own *lineage) { own.Granted, own.Started = t, st.started }); err != nil {
+		return err
+	}
+	if err := o.gate(true); err != nil {
+		return err
+	}
+	return o.reload(o.ctx, s, names)
+}
+
+// decide commits, with the wait for standbys that every client's commit will have,
+// that the marker is complete.
+func (o *op) decide(s *session, t leadership.Term) error {
+	if _, err := s.c.Exec(o.ctx, "UPDATE tenure.marker SET decided = true WHERE term = "+quote(t.String())).ReadAll(); err != nil {
+		return fmt.Errorf("no commit gets through: %w", err)
+	}
+	if s.unreplicated() {
+		return &UnreplicatedError{}
+	}
+	return nil
+}

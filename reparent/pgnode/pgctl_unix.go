@@ -1,0 +1,126 @@
+//go:build unix
+
+package pgnode
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+)
+
+// asOwner lets a command run as the owner of the data directory when we are root.
+func asOwner(cmd *exec.Cmd, data string) error {
+	uid, gid, err := ownerOf(data)
+	if err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 || uid == 0 {
+		return nil
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+	return nil
+}
+
+func ownerOf(path string) (uid, gid int, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0, errors.ErrUnsupported
+	}
+	return int(st.Uid), int(st.Gid), nil
+}
+
+// giveTo makes a new file that of the owner of dir.
+func giveTo(f *os.File, dir string) error {
+	uid, gid, err := ownerOf(dir)
+	if err != nil || os.Geteuid() != 0 {
+		return err
+	}
+	return f.Chown(uid, gid)
+}
+
+// family returns the processes of the server in data: those that work in it, as
+// every process of a PostgreSQL server does, or, where that cannot be seen, the
+// one that postmaster.pid names.
+func family(data string) ([]int, error) {
+	data, err := filepath.EvalSymlinks(data)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat("/proc/self/cwd"); err != nil {
+		pid, err := postmaster(data)
+		if err != nil || pid == 0 || syscall.Kill(pid, 0) != nil {
+			return nil, err
+		}
+		return []int{pid}, nil
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || pid == os.Getpid() {
+			continue
+		}
+		cwd, err := os.Readlink("/proc/" + e.Name() + "/cwd")
+		if err != nil || cwd != data {
+			continue // it has ended, or is somebody else's
+		}
+		if name, err := os.ReadFile("/proc/" + e.Name() + "/comm"); err == nil && bytes.HasPrefix(name, []byte("postgres")) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+func postmaster(data string) (int, error) {
+	b, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	first, _, _ := bytes.Cut(b, []byte("\n"))
+	return strconv.Atoi(string(bytes.TrimSpace(first)))
+}
+
+// tell sends the server the signal of a mode. Fast and immediate are the
+// postmaster's to carry out; by force, every process is ended.
+func tell(data string, pids []int, mode StopMode) error {
+	sig, ok := map[StopMode]syscall.Signal{StopFast: syscall.SIGINT, StopImmediate: syscall.SIGQUIT, StopKill: syscall.SIGKILL}[mode]
+	if !ok {
+		return fmt.Errorf("unknown stop mode %q", mode)
+	}
+	if mode != StopKill {
+		pid, err := postmaster(data)
+		if err != nil {
+			return err
+		}
+		if pid == 0 {
+			return errors.New("there is no postmaster to tell")
+		}
+		pids = []int{pid}
+	}
+	var errs []error
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,204 @@
+package pgnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// detached are the settings of a standby that takes nothing from anybody. They
+// are in postgresql.auto.conf, so that a restart does not undo them.
+func detached() map[string]string {
+	return map[string]string{"primary_conninfo": "", "restore_command": ""}
+}
+
+func (o *op) inData(name string) string { return filepath.Join(o.cfg.Data, name) }
+
+// gate brings the gate in pg_hba.conf to open or closed, on disk. A server that
+// runs must reload it.
+func (o *op) gate(open bool) error {
+	b, err := o.cfg.Files.Read(o.ctx, o.cfg.HBA)
+	if err != nil {
+		return err
+	}
+	next, err := setGate(string(b), open, o.admit)
+	if err != nil || next == string(b) {
+		return err
+	}
+	return o.cfg.Files.Write(o.ctx, o.cfg.HBA, []byte(next))
+}
+
+// standby makes the next start one as a standby, whoever starts the server and
+// for whatever reason: a leader that crashed must not come back as one.
+func (o *op) standby() error {
+	_, err := o.cfg.Files.Read(o.ctx, o.inData("standby.signal"))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = o.cfg.Files.Write(o.ctx, o.inData("standby.signal"), nil)
+	}
+	return err
+}
+
+// configureDown writes settings for a server that is down.
+func (o *op) configureDown(settings map[string]string) error {
+	path := o.inData("postgresql.auto.conf")
+	b, err := o.cfg.Files.Read(o.ctx, path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	next := setAuto(string(b), settings)
+	if next == string(b) {
+		return nil
+	}
+	return o.cfg.Files.Write(o.ctx, path, []byte(next))
+}
+
+// halt ends the server: in order while that takes no longer than it may, then at
+// once, then by force. None of the three tells a client that waits for a standby
+// that its commit is done; cancelling its wait would.
+func (o *op) halt(modes ...StopMode) error {
+	var errs []error
+	for _, mode := range modes {
+		ctx, cancel := context.WithTimeout(o.ctx, o.cfg.Limits.Stop)
+		err := o.cfg.Controller.Stop(ctx, mode)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("stop %s: %w", mode, err))
+		if o.ctx.Err() != nil {
+			break
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// demote makes a fenced standby of the server, whatever it was, by a restart. The
+// order leaves nothing to a crash in between: from the first step on, the next
+// start is one as a standby behind a closed gate.
+func (o *op) demote(modes ...StopMode) error {
+	if err := o.standby(); err != nil {
+		return err
+	}
+	if err := o.gate(false); err != nil {
+		return err
+	}
+	if err := o.halt(modes...); err != nil {
+		return err
+	}
+	if err := o.configureDown(detached()); err != nil {
+		return err
+	}
+	return o.cfg.Controller.Start(o.ctx)
+}
+
+// fence carries the promise of t out at the server: it accepts from nobody, takes
+// no clients, and if it led it is a standby now. What it does outlives a restart.
+func (o *op) fence(t leadership.Term) error {
+	if !o.own.Fenced.Less(t) {
+		return nil
+	}
+	if err := o.detach(); err != nil {
+		return o.failed("fence", err)
+	}
+	return o.note(func(l *lineage) { l.Fenced, l.Granted, l.Started = t, leadership.Term{}, "" })
+}
+
+func (o *op) detach() error {
+	if o.own.Rebuild != nil {
+		// Nothing that it could acknowledge is there. It must not start.
+		if err := o.halt(StopFast, StopImmediate, StopKill); err != nil {
+			return err
+		}
+		return o.configureDown(detached())
+	}
+	s, err := o.local(o.ctx, false)
+	if err != nil {
+		if refused(err) {
+			return err
+		}
+		return o.demote(StopImmediate, StopKill)
+	}
+	defer s.close()
+	r, err := s.row(o.ctx, "SELECT pg_is_in_recovery()")
+	if err != nil {
+		return err
+	}
+	if r[0] != "t" {
+		return o.demote(StopFast, StopImmediate, StopKill)
+	}
+	if err := o.standby(); err != nil {
+		return err
+	}
+	if err := o.gate(false); err != nil {
+		return err
+	}
+	if err := o.configure(o.ctx, s, detached()); err != nil {
+		return err
+	}
+	return o.receiverGone(s)
+}
+
+// receiverGone waits until nothing is received any more: a walreceiver that was
+// told to end can still flush and acknowledge what it has.
+func (o *op) receiverGone(s *session) error {
+	ctx, cancel := context.WithTimeout(o.ctx, o.cfg.Limits.Stop)
+	defer cancel()
+	err := poll(ctx, 2*time.Millisecond, func() (bool, error) {
+		r, err := s.row(ctx, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walreceiver'")
+		return err == nil && r[0] == "0", err
+	})
+	if err != nil {
+		return fmt.Errorf("its walreceiver has not ended: %w", err)
+	}
+	return nil
+}
+
+// up returns a session at the server, which is started if it is down.
+func (o *op) up() (*session, error) {
+	if o.own.Rebuild != nil {
+		return nil, &RebuildError{Node: o.cfg.ID, From: o.own.Rebuild.From}
+	}
+	s, err := o.local(o.ctx, true)
+	if err == nil || refused(err) {
+		return s, err
+	}
+	running, err := o.cfg.Controller.Running(o.ctx)
+	if err != nil {
+		return nil, err
+	}
+	if !running {
+		// Who knows what it was when it went down.
+		if err := o.standby(); err != nil {
+			return nil, err
+		}
+		if err := o.cfg.Controller.Start(o.ctx); err != nil {
+			return nil, err
+		}
+	}
+	return o.await(o.ctx, true)
+}
+
+// evict ends every session of a client. They are ended, never cancelled: a commit
+// whose wait for a standby is cancelled tells its client that it is done.
+func (o *op) evict(s *session) error {
+	roles := make([]string, len(o.exempt))
+	for i, r := range o.exempt {
+		roles[i] = quote(r)
+	}
+	clients := " FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename NOT IN (" + strings.Join(roles, ", ") + ")"
+	ctx, cancel := context.WithTimeout(o.ctx, o.cfg.Limits.Connect)
+	defer cancel()
+	return poll(ctx, 3*time.Millisecond, func() (bool, error) {
+		if err := s.exec(ctx, "SELECT pg_terminate_backend(pid)"+clients); err != nil {
+			return false, err
+		}
+		r, err := s.row(ctx, "SELECT count(*)"+clients)
+		return err == nil && r[0] == "0", err
+	})
+}

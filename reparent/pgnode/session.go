@@ -1,0 +1,198 @@
+package pgnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// session is one connection of the node's role, used for statements of the
+// simple protocol, each of which carries a bound that the server keeps.
+type session struct {
+	c     *pgconn.PgConn
+	bound time.Duration
+}
+
+// dial opens a session at conf. With wal, replication commands can be sent too.
+func dial(ctx context.Context, conf *pgx.ConnConfig, bound time.Duration, wal bool) (*session, error) {
+	c := conf.Config.Copy()
+	if c.RuntimeParams == nil {
+		c.RuntimeParams = map[string]string{}
+	}
+	c.RuntimeParams["application_name"] = "tenure"
+	// The bound is the server's own: a client that gives up leaves a statement
+	// running.
+	c.RuntimeParams["statement_timeout"] = fmt.Sprint(bound.Milliseconds())
+	c.RuntimeParams["standard_conforming_strings"] = "on"
+	if wal {
+		c.RuntimeParams["replication"] = "database"
+	}
+	c.ConnectTimeout = bound
+	c.OnNotice = watch(c.OnNotice)
+	ctx, cancel := context.WithTimeout(ctx, bound)
+	defer cancel()
+	pc, err := pgconn.ConnectConfig(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	return &session{c: pc, bound: bound}, nil
+}
+
+func (s *session) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = s.c.Close(ctx)
+}
+
+// rows runs one statement and returns what it returned, as text; NULL is "".
+func (s *session) rows(ctx context.Context, sql string) ([][]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.bound+time.Second)
+	defer cancel()
+	res, err := s.c.Exec(ctx, sql).ReadAll()
+	if err != nil {
+		return nil, err
+	}
+	var out [][]string
+	for _, r := range res {
+		for _, row := range r.Rows {
+			fields := make([]string, len(row))
+			for i, f := range row {
+				fields[i] = string(f)
+			}
+			out = append(out, fields)
+		}
+	}
+	return out, nil
+}
+
+// row is rows for a statement that returns exactly one.
+func (s *session) row(ctx context.Context, sql string) ([]string, error) {
+	rows, err := s.rows(ctx, sql)
+	if err == nil && len(rows) != 1 {
+		err = fmt.Errorf("want one row, got %d, from %q", len(rows), sql)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return rows[0], nil
+}
+
+func (s *session) exec(ctx context.Context, sql string) error {
+	_, err := s.rows(ctx, sql)
+	return err
+}
+
+// local opens a session at the node's own server.
+func (n *Node) local(ctx context.Context, wal bool) (*session, error) {
+	return dial(ctx, n.conf, n.cfg.Limits.Connect, wal)
+}
+
+// await opens a session at the node's own server as soon as that answers.
+func (n *Node) await(ctx context.Context, wal bool) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.Limits.Start)
+	defer cancel()
+	var s *session
+	var last error
+	err := poll(ctx, 5*time.Millisecond, func() (bool, error) {
+		var err error
+		if s, err = n.local(ctx, wal); err != nil {
+			last = err
+			if refused(err) {
+				return false, err
+			}
+			return false, nil
+		}
+		return true, nil
+	})
+	if err != nil && last != nil {
+		err = errors.Join(err, last)
+	}
+	return s, err
+}
+
+// refused reports whether a server answered that it will not have this session,
+// now or later: as opposed to one that is starting, stopping or away.
+func refused(err error) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && !strings.HasPrefix(pe.Code, "57P") && !strings.HasPrefix(pe.Code, "53")
+}
+
+// peerSession opens a session at another node.
+func (n *Node) peerSession(ctx context.Context, p Peer) (*session, error) {
+	conf, err := pgx.ParseConfig(p.Conn)
+	if err != nil {
+		return nil, err
+	}
+	return dial(ctx, conf, n.cfg.Limits.Connect, true)
+}
+
+// configure writes settings with ALTER SYSTEM, lets the server load them, and
+// returns when a new session has them: what was written and not loaded is not in
+// force, and one session's word says nothing of the next one's.
+func (n *Node) configure(ctx context.Context, s *session, settings map[string]string) error {
+	for _, k := range sortedKeys(settings) {
+		if err := s.exec(ctx, "ALTER SYSTEM SET "+k+" = "+quote(settings[k])); err != nil {
+			return fmt.Errorf("ALTER SYSTEM SET %s: %w", k, err)
+		}
+	}
+	return n.reload(ctx, s, settings)
+}
+
+// reload has the server read its configuration, pg_hba.conf included, and returns
+// when a session that began after that has the settings.
+//
+// The postmaster reads both before it accepts another connection, and every
+// session inherits the time of that. A file that it could not read changes the
+// time as well, so both files are asked for errors.
+func (n *Node) reload(ctx context.Context, s *session, want map[string]string) error {
+	r, err := s.row(ctx, "SELECT clock_timestamp()::text, pg_reload_conf()")
+	if err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
+	since := r[0]
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.Limits.Connect)
+	defer cancel()
+	var wrong error
+	err = poll(ctx, 3*time.Millisecond, func() (bool, error) {
+		fresh, err := n.local(ctx, false)
+		if err != nil {
+			wrong = err
+			return false, nil
+		}
+		defer fresh.close()
+		wrong = n.loaded(ctx, fresh, since, want)
+		return wrong == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("reload: the server has not taken the configuration: %w", errors.Join(wrong, err))
+	}
+	return nil
+}
+
+func (n *Node) loaded(ctx context.Context, s *session, since string, want map[string]string) error {
+	r, err := s.row(ctx, "SELECT pg_conf_load_time() >= "+quote(since)+"::timestamptz, "+
+		"coalesce((SELECT string_agg(line_number || ': ' || error, '; ') FROM pg_hba_file_rules WHERE error IS NOT NULL), '')")
+	switch {
+	case err != nil:
+		return err
+	case r[0] != "t":
+		return errors.New("it has not reloaded yet")
+	case r[1] != "":
+		return fmt.Errorf("pg_hba.conf: %s", r[1])
+	}
+	for _, k := range sortedKeys(want) {
+		r, err := s.row(ctx, "SELECT current_setting("+quote(k)+")")
+		if err != nil {
+			return err
+		}
+		if r[0] != want[k] {
+			return fmt.Errorf("%s is %q in a new session, not %q: something overrides it", k, r[0], want[k])
+		}
+	}
+	return nil
+}

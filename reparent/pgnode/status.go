@@ -1,0 +1,53 @@
+package pgnode
+
+import (
+	"context"
+
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/leadership/acceptor"
+)
+
+// Status implements reparent.Statuser. It changes nothing and takes no lock. A
+// server that does not answer is an error: nothing is known of its log.
+func (n *Node) Status(ctx context.Context) (leadership.Status, error) {
+	rec, ok, err := n.store.Load(ctx)
+	if err == nil && !ok {
+		err = &acceptor.NoRecordError{Node: n.cfg.ID}
+	}
+	if err != nil {
+		return leadership.Status{}, err
+	}
+	own, _, err := loadLineage(n.cfg.Dir)
+	if err != nil {
+		return leadership.Status{}, err
+	}
+	out := leadership.Status{
+		Node: n.cfg.ID, Incarnation: own.Incarnation, Reachable: true,
+		Promised: rec.Promised, Source: rec.Source, BelowFloor: !rec.Floor.IsZero() || own.Rebuild != nil,
+	}
+	if own.Rebuild != nil {
+		out.Degraded = (&RebuildError{Node: n.cfg.ID, From: own.Rebuild.From}).Error()
+		return out, nil
+	}
+	s, err := n.local(ctx, true)
+	if err != nil {
+		return leadership.Status{}, n.failed("status", err)
+	}
+	defer s.close()
+	st, err := look(ctx, s, own.Noted, own.Last)
+	if err != nil {
+		return leadership.Status{}, n.failed("status", err)
+	}
+	out.Position, out.Markers = st.point.position(), st.markers
+	if st.leads(own) {
+		out.Leads = own.Granted
+	}
+	switch {
+	case st.paused:
+		out.Degraded = "replay is paused"
+	case st.recovering && !out.Source.IsZero() && out.Source.Leader != n.cfg.ID && !st.receiving:
+		// One that shows a receiver need not be well, but one that shows none is not.
+		out.Degraded = "it receives nothing from " + string(out.Source.Leader)
+	}
+	return out, nil
+}
