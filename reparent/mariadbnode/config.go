@@ -27,9 +27,6 @@ type Limits struct {
 	// ReadOnly is the server-side bound of SET GLOBAL read_only=1, during which
 	// writers wait. Default 3 s.
 	ReadOnly time.Duration
-	// Marker is the server-side bound of the write of a marker, which waits for
-	// the acknowledgement of a follower. Default 30 s.
-	Marker time.Duration
 	// Idle is after how long the server ends a connection of a call whose
 	// coordinator froze. Whole seconds, at least 1. Default 10 s.
 	Idle time.Duration
@@ -51,7 +48,7 @@ func (l *Limits) defaults() error {
 		name string
 	}{
 		{&l.Dial, time.Second, "Dial"}, {&l.Statement, 2 * time.Second, "Statement"},
-		{&l.ReadOnly, 3 * time.Second, "ReadOnly"}, {&l.Marker, 30 * time.Second, "Marker"},
+		{&l.ReadOnly, 3 * time.Second, "ReadOnly"},
 		{&l.Idle, 10 * time.Second, "Idle"}, {&l.Stolen, 250 * time.Millisecond, "Stolen"},
 		{&l.Poll, time.Millisecond, "Poll"}, {&l.Drain, 5 * time.Second, "Drain"},
 	} {

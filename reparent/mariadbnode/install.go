@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"strings"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -15,20 +14,21 @@ import (
 const maxTimeout = "18446744073709551615"
 
 // Install implements establish.Candidate. It promises the marker's term, makes
-// sure that everything received is applied, forgets the old source, switches
-// semi-synchronous replication on so that it cannot fall back to asynchronous,
-// reads that back, and writes the marker, as one row in the schema's marker
-// table. The server is read-only all the while: the marker is the only thing
-// that completes, from an account with READ_ONLY ADMIN.
+// sure that everything received is applied, forgets the old source, and writes
+// the marker, as one row in the schema's marker table, while the server is
+// read-only: it is all that can be completed, from an account with READ_ONLY
+// ADMIN. Then it switches semi-synchronous replication on, so that it cannot
+// fall back to asynchronous, and reads that back.
 //
-// It returns when the first follower has acknowledged the marker, or ctx has
-// ended: then the marker may be in the log. Asked again it returns at once when
-// it is. An acceptance is this node's word for its own log only, which is why
-// the statement that waits may be ended by a higher term.
+// The marker itself does not wait for an acknowledgement. An acceptance is this
+// node's word for its own log; that the marker is durable is what the
+// followers' acceptances say, who have applied it. So an attempt that is
+// abandoned leaves no commit behind that waits.
 //
-// It returns what Promise returns, a *SettingError for a server that cannot be
-// made to wait, and a *ReplicationError for one that cannot apply what it
-// received.
+// Asked again it returns when the marker is there. It returns what Promise
+// returns, a *leadership.UnenforceablePolicyError, a *SettingError for a server
+// that cannot be made to wait, and a *ReplicationError for one that cannot apply
+// what it received.
 func (n *Node) Install(ctx context.Context, m leadership.Marker) (leadership.Acceptance, error) {
 	var acc leadership.Acceptance
 	if err := m.Term.Validate(); err != nil {
@@ -59,7 +59,8 @@ func (n *Node) Install(ctx context.Context, m leadership.Marker) (leadership.Acc
 			return acc, err
 		}
 	}
-	if r.led(now.readOnly, now.start) != m.Term {
+	leads := r.led(now.readOnly, now.start) == m.Term
+	if !leads {
 		if err := s.promote(ctx); err != nil {
 			return acc, err
 		}
@@ -76,6 +77,14 @@ func (n *Node) Install(ctx context.Context, m leadership.Marker) (leadership.Acc
 			return acc, err
 		}
 	}
+	if !leads {
+		if err := s.exec(ctx, "arm semi-synchronous replication", "SET GLOBAL rpl_semi_sync_master_enabled=1"); err != nil {
+			return acc, err
+		}
+	}
+	if err := s.armed(ctx); err != nil {
+		return acc, err
+	}
 	h, err := n.here(ctx, s.conn)
 	if err != nil {
 		return acc, err
@@ -83,7 +92,8 @@ func (n *Node) Install(ctx context.Context, m leadership.Marker) (leadership.Acc
 	return leadership.Acceptance{Node: n.cfg.ID, Incarnation: incarnation(r.Incarnation, h.live.start), Term: m.Term, Leader: n.cfg.ID, Position: h.Position}, nil
 }
 
-// promote makes a read-only server a leader that completes nothing yet.
+// promote makes a read-only server one without a source, that would wait for
+// acknowledgements once it is told to.
 func (s *session) promote(ctx context.Context) error {
 	if err := s.quiesce(ctx); err != nil {
 		return err
@@ -91,16 +101,19 @@ func (s *session) promote(ctx context.Context) error {
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
+	if err := s.semiSync(ctx, false, false); err != nil {
+		return err
+	}
 	for _, st := range []struct{ step, q string }{
 		{"stop replication", "STOP SLAVE"},
 		{"forget the source", "RESET SLAVE ALL"},
-		{"arm semi-synchronous replication", "SET GLOBAL rpl_semi_sync_master_timeout=" + maxTimeout + ", GLOBAL rpl_semi_sync_master_wait_no_slave=1, GLOBAL rpl_semi_sync_master_wait_point=AFTER_SYNC, GLOBAL rpl_semi_sync_slave_enabled=0, GLOBAL rpl_semi_sync_master_enabled=1"},
+		{"set up semi-synchronous replication", "SET GLOBAL rpl_semi_sync_master_timeout=" + maxTimeout + ", GLOBAL rpl_semi_sync_master_wait_no_slave=1, GLOBAL rpl_semi_sync_master_wait_point=AFTER_SYNC"},
 	} {
 		if err := s.exec(ctx, st.step, st.q); err != nil {
 			return err
 		}
 	}
-	return s.armed(ctx)
+	return nil
 }
 
 // armed returns a *SettingError unless the server waits for an acknowledgement,
@@ -130,7 +143,7 @@ func (s *session) armed(ctx context.Context) error {
 	return nil
 }
 
-// mark writes the marker and waits until a follower has it.
+// mark writes the marker after the log.
 func (s *session) mark(ctx context.Context, m leadership.Marker) error {
 	doc, err := json.Marshal(m)
 	if err != nil {
@@ -140,15 +153,14 @@ func (s *session) mark(ctx context.Context, m leadership.Marker) error {
 	if err != nil {
 		return err
 	}
-	bound := seconds(s.n.cfg.Limits.Marker)
-	if err := s.exec(ctx, "prepare the marker", "SET SESSION sql_log_bin=1, binlog_format=ROW, max_statement_time="+bound); err != nil {
+	if err := s.exec(ctx, "prepare the marker", "SET SESSION sql_log_bin=1, binlog_format=ROW"); err != nil {
 		return err
 	}
 	err = s.exec(ctx, "write the marker", s.n.sql("INSERT INTO {}.marker (num, proposer, doc, before_state) VALUES (?, ?, ?, ?)"), m.Term.Num, m.Term.Proposer, string(doc), l.state.String())
 	if err != nil {
 		return err
 	}
-	return s.exec(ctx, "leave the binary log", fmt.Sprintf("SET SESSION sql_log_bin=0, max_statement_time=%s", seconds(s.n.cfg.Limits.Statement)))
+	return s.exec(ctx, "leave the binary log", "SET SESSION sql_log_bin=0")
 }
 
 // Grant implements establish.Candidate: read_only=0, once the marker of t is in
