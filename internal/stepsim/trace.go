@@ -80,6 +80,24 @@ func (p *Proc) Note(note string) { p.sim.noteProc(Deliver, p, note) }
 // same instants.
 func (s *Sim) Hash() uint64 { return s.hash }
 
+// Happened says how often each fault happened. A message that was lost to a cut
+// is no fault of its own.
+func (s *Sim) Happened() map[Action]int {
+	n := map[Action]int{}
+	for _, l := range s.trace {
+		switch l.act {
+		case Deliver, Release, Restart, Resume, Heal, Tick:
+			continue
+		case Drop:
+			if l.note == "cut" {
+				continue
+			}
+		}
+		n[l.act]++
+	}
+	return n
+}
+
 // Lines returns how many lines the trace has so far.
 func (s *Sim) Lines() int { return s.trace.len() }
 

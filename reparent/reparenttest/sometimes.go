@@ -2,10 +2,12 @@ package reparenttest
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
 
+	"github.com/tenure-go/tenure/internal/stepsim"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -15,7 +17,10 @@ type tally struct {
 	mu      sync.Mutex
 	n       map[string]int
 	runs    int
-	changes int
+	steps   int
+	changes int // asked of a guard
+	grants  int // leaderships
+	faults  map[stepsim.Action]int
 	mixes   map[[2]mechanism]int
 }
 
@@ -46,27 +51,44 @@ var sometimes = []string{
 	"completed late, by a leader that was replaced",
 }
 
+// seldom are those that at least one of many thousand must have reached.
+var seldom = []string{
+	"an isolation or a release came too late",
+}
+
+// many is how many that is.
+const many = 20_000
+
 func (t *tally) add(w *World) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.n == nil {
-		t.n, t.mixes = map[string]int{}, map[[2]mechanism]int{}
+		t.n, t.mixes, t.faults = map[string]int{}, map[[2]mechanism]int{}, map[stepsim.Action]int{}
 	}
 	for k, v := range w.mixes {
 		t.mixes[k] += v
 	}
+	for a, n := range w.sim.Happened() {
+		t.faults[a] += n
+	}
 	t.runs++
+	t.steps += w.sim.Steps()
+	t.changes += len(w.reports)
 	for k, v := range w.counts {
 		t.n[k] += v
 	}
-	t.changes += len(w.grants)
+	t.grants += len(w.grants)
 }
 
 // never returns the states that no run reached.
 func (t *tally) never() (out []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, s := range sometimes {
+	all := sometimes
+	if t.runs >= many {
+		all = slices.Concat(sometimes, seldom)
+	}
+	for _, s := range all {
 		if t.n[s] == 0 {
 			out = append(out, s)
 		}
@@ -78,14 +100,18 @@ func (t *tally) never() (out []string) {
 func (t *tally) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	var keys []string
-	for k := range t.n {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
 	var b strings.Builder
-	fmt.Fprintf(&b, "%d runs, %d leaderships; reached:", t.runs, t.changes)
-	for _, k := range keys {
+	fmt.Fprintf(&b, "%d runs, %d steps, %d changes of leader, %d leaderships", t.runs, t.steps, t.changes, t.grants)
+	sum := 0
+	for _, n := range t.faults {
+		sum += n
+	}
+	fmt.Fprintf(&b, ", %d faults:", sum)
+	for _, a := range slices.Sorted(maps.Keys(t.faults)) {
+		fmt.Fprintf(&b, " %d %s,", t.faults[a], a)
+	}
+	b.WriteString(" reached:")
+	for _, k := range slices.Sorted(maps.Keys(t.n)) {
 		fmt.Fprintf(&b, "\n%9d  %s", t.n[k], k)
 	}
 	return b.String()
