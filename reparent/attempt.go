@@ -27,6 +27,7 @@ type attempt struct {
 	from     leadership.NodeID
 	next     *leadership.Ruleset
 	prefer   []leadership.NodeID
+	without  map[leadership.NodeID]string // whose log is disregarded, and why
 	statuses []leadership.Status
 	hints    *leadership.Round // of the preview; nil: nobody answered yet
 	hinted   []bool            // whose status is in hints, as in statuses

@@ -37,6 +37,7 @@ type Change struct {
 	Force bool
 
 	prefer []leadership.NodeID // for an undo: whom to re-establish
+	failed leadership.NodeID   // and who could not be
 }
 
 // Planned hands the leadership to a node that is up to date, with the old

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/tenure-go/tenure/establish"
@@ -146,6 +147,9 @@ func (a *attempt) checkRuleset() error {
 // does not need.
 func (a *attempt) look(ctx context.Context) error {
 	var enough func([]leadership.Status) bool
+	if id := a.change.failed; id != "" {
+		a.doubt(notEstablished, id) // the others are waited for
+	}
 	if a.change.unplanned() {
 		enough = func(ss []leadership.Status) bool {
 			_, _, err := a.preview(ss)
@@ -196,7 +200,7 @@ func (a *attempt) preview(ss []leadership.Status) (*leadership.Round, establish.
 }
 
 func (a *attempt) newRound(t leadership.Term) (*leadership.Round, error) {
-	cfg := leadership.RoundConfig{Term: t, Rulesets: a.rulesets, Catalog: a.g.cfg.Catalog, Barred: a.rec.IsBarred}
+	cfg := leadership.RoundConfig{Term: t, Rulesets: a.rulesets, Catalog: a.g.cfg.Catalog, Barred: a.barred()}
 	if a.rec.Mode == leadership.Shortcut && !a.rec.Active.IsZero() {
 		active := a.rec.Active
 		cfg.Known = &active
@@ -336,9 +340,10 @@ func (a *attempt) held(id leadership.NodeID) bool {
 }
 
 // unfit names the nodes that were read and cannot follow the selected log:
-// nothing truncates their tail, and nothing repairs them, or they are isolated.
+// nothing truncates their tail, and nothing repairs them, or they are isolated. So
+// do those whose log is disregarded.
 func (a *attempt) unfit(rev *leadership.Revocation, reads []leadership.NodePosition) []leadership.NodeID {
-	var ids []leadership.NodeID
+	ids := slices.Sorted(maps.Keys(a.without))
 	for _, p := range reads {
 		n := a.g.nodes[p.Node]
 		if a.held(p.Node) || !n.Truncates && n.Repair == nil && !rev.Selection().Extends(p.Position) {

@@ -38,7 +38,7 @@ func (e *InfeasibleError) NotExecuted() bool { return true }
 
 // preflight refuses a change that could not be finished.
 func (a *attempt) preflight(context.Context) error {
-	r, _, err := a.preview(a.statuses)
+	r, _, err := a.regard()
 	if r == nil {
 		return err
 	}

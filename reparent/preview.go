@@ -59,7 +59,7 @@ func (g *Guard) Plan(ctx context.Context, c Change) (*Plan, error) {
 	for _, s := range a.statuses {
 		p.Nodes = append(p.Nodes, NodeFindings{Status: s, Findings: leadership.LeaderConditions().Explain(view, s.Node)})
 	}
-	r, choice, err := a.preview(a.statuses)
+	r, choice, err := a.regard()
 	p.Choice = choice
 	if r != nil {
 		p.Missing = r.Missing()

@@ -100,9 +100,14 @@ func (a *attempt) abandon(ctx context.Context) {
 // undo re-establishes somebody under a new term, the old leader if possible.
 // The old leadership itself is never revived: its term is dead.
 func (a *attempt) undo(ctx context.Context) {
+	back := Change{Kind: leadership.KindUndo, prefer: []leadership.NodeID{a.from}}
+	var veto *VetoError
+	if a.rep.Failed == StepInstall && ctx.Err() == nil && !errors.As(a.rep.Err, &veto) {
+		back.failed = a.rep.To
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.g.cfg.Limits.Undo)
 	defer cancel()
-	u := a.g.attempt(Change{Kind: leadership.KindUndo, prefer: []leadership.NodeID{a.from}})
+	u := a.g.attempt(back)
 	err := u.run(ctx)
 	u.conclude(ctx, err)
 	a.rep.Undo = u.rep

@@ -171,6 +171,18 @@ func reparentMutations() []mutation {
 			checks: []check{in(pkg, "TestG1_ASweepReleasesAnIsolatedNodeOnlyWhenItHasPromised")},
 		},
 		{
+			name: "nobody-is-disregarded", ids: "G5", file: "reparent/disregard.go",
+			rule:   "A log that keeps everybody from leading is disregarded where the others suffice.",
+			edits:  one("if !may || !errors.As(err, &none) {", "if !may || !errors.As(err, &none) || len(a.statuses) > 0 {"),
+			checks: []check{in("reparent/reparenttest", "TestTheShortestTracesThatAreKnownEndWell")},
+		},
+		{
+			name: "failed-candidate-tried-again", ids: "G5", file: "reparent/run.go",
+			rule:   "An undo does without the candidate that could not be established, where it can.",
+			edits:  one("back.failed = a.rep.To", "back.failed = \"\""),
+			checks: []check{in("reparent/reparenttest", "TestTheShortestTracesThatAreKnownEndWell")},
+		},
+		{
 			name: "sweep-repairs-on-a-guess", ids: "G2", file: "reparent/sweep.go",
 			rule:   "A node is repaired only when it and its source have said where their logs end.",
 			edits:  one("if out.Err = mends(l, s, lead); out.Err != nil {", "if out.Err = mends(l, s, lead); out.Err != nil && n.Repair == nil {"),

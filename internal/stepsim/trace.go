@@ -84,7 +84,7 @@ func (s *Sim) Hash() uint64 { return s.hash }
 // is no fault of its own.
 func (s *Sim) Happened() map[Action]int {
 	n := map[Action]int{}
-	for _, l := range s.trace {
+	for _, l := range s.trace.all() {
 		switch l.act {
 		case Deliver, Release, Restart, Resume, Heal, Tick:
 			continue

@@ -91,8 +91,9 @@ var sequences = []danger{
 		[]string{"trace: old_leader_completes_what_the_new_one_has", "story: log/answer_in_flight_while_a_follower_promises"}},
 }
 
-// belated are commands that arrive when what they were for is over, and do harm
-// where whoever carries them out does not look again.
+// belated are commands that arrive when what they were for is over and do harm
+// where whoever carries them out does not look again, and states that nobody
+// comes out of who does not look further.
 var belated = []danger{
 	{"A node is let go and its hold leaves the record; the isolation arrives a second time, and nobody knows that there is anything to let go.",
 		[]string{"trace: isolation_arrives_again_after_its_release", "without: isolation_arrives_again_after_its_release"}},
@@ -100,6 +101,10 @@ var belated = []danger{
 		[]string{"trace: repair_arrives_when_its_source_is_empty", "without: repair_arrives_when_its_source_is_empty", "test: .. TestASweepRepairsNobodyOnAGuess"}},
 	{"A server restarts for a step-down that it answered long ago, and takes the next leadership with it.",
 		[]string{"trace: restart_of_a_step_down_comes_late", "without: restart_of_a_step_down_comes_late"}},
+	{"A log shows a ruleset that nobody else ever saw, and nobody who could lead is a member of it.",
+		[]string{"trace: draft_of_a_dead_leadership_on_one_log", "mutation: nobody-is-disregarded"}},
+	{"A node has a marker that nobody else has, its peers do not reach it, and every coordinator does.",
+		[]string{"trace: candidate_reaches_no_peer", "mutation: failed-candidate-tried-again"}},
 	{"A repair is over and could not say so, and what is as good as any other log counts for nothing.",
 		[]string{"trace: floor_is_left_behind_by_a_repair", "without: floor_is_left_behind_by_a_repair"}},
 }

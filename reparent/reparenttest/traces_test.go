@@ -2,6 +2,7 @@ package reparenttest
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/tenure-go/tenure/internal/stepsim"
@@ -155,6 +156,49 @@ func shortest() []scenario {
 					d := s.ask("late", func(ctx context.Context, p *Process) error { return p.Nodes[id].Repair.Repair(ctx, l.Term, "n1") }).wait()
 					s.demand(!s.quiet || d.err != nil, "%s was repaired from an empty disk", id)
 				}
+			},
+		},
+		{
+			// Nobody who could lead is a member of what one log shows, and no later
+			// leadership had ever seen it.
+			name: "draft_of_a_dead_leadership_on_one_log",
+			script: func(s *script) {
+				s.reforms = true
+				s.wrote("n1", 1)
+				small := leadership.Ruleset{Policy: "majority", Members: slices.Clone(s.ruleset.Members[:2])}
+				small.Members[1].Ineligible = true
+				a, b := s.coordinator("a"), s.coordinator("b")
+				s.hold("req n1>* entries")
+				installed := s.seen(Installing)
+				d := a.begin(reparent.SetRuleset(small))
+				s.reach(func() bool { return s.seen(Installing) > installed || d.over })
+				s.let(5e6) // its marker is on n1, and nowhere else
+				a.die()
+				s.sim.Discard("req n1>* entries", false)
+				s.apart("n1", append(s.procs("n2", "n3"), b.p)...)
+				s.hold("req b>n3 grant")
+				d = b.begin(emergency("n3"))
+				s.reach(func() bool { return d.over || s.sim.Waiting("req b>n3 grant") > 0 })
+				b.die()
+				s.sim.Discard("req b>n3 grant", false)
+				s.free()
+				s.rejoin("n1")
+				s.coordinator("c").do(reparent.Resume()).ends(reparent.Done)
+			},
+		},
+		{
+			// Its log is the most advanced by a marker that nobody else has, and
+			// nobody else can fetch it.
+			name: "candidate_reaches_no_peer",
+			script: func(s *script) {
+				s.wrote("n1", 1)
+				s.apart("n1", s.procs("n2", "n3")...)
+				a := s.coordinator("a")
+				d := a.do(reparent.Refresh()).ends(reparent.Restored)
+				s.demand(!s.quiet || s.leader().Leader != "n1", "nobody but n1 was tried\n%s", d.rep)
+				s.wrote(s.leader().Leader, 1)
+				s.rejoin("n1")
+				s.sweep(a)
 			},
 		},
 		{
