@@ -1,0 +1,32 @@
+package pgnode_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tenure-go/tenure/internal/engines/load"
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
+)
+
+func TestPlannedChangeUnderWritersInOtherProcessesCostsNoErrorAndLosesNothing(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, leadership.Majority(), nil)
+	c.adopt()
+	l := c.write(2, 8)
+	require.NoError(t, l.AwaitAcks(t.Context(), 50))
+	began := time.Now()
+	for _, to := range []leadership.NodeID{"n2", "n3"} {
+		rep := c.run(reparent.Planned(to))
+		require.Equal(t, reparent.Done, rep.Outcome)
+		require.NoError(t, l.AwaitAcks(t.Context(), 50))
+	}
+	took := time.Since(began)
+	h, err := l.Stop(t.Context())
+	require.NoError(t, err)
+	c.level("n3", "n1", "n2")
+	v := h.Check(load.Rows{Node: "n3", IDs: c.rows("n3")}, load.Rows{Node: "n1", IDs: c.rows("n1")}, load.Rows{Node: "n2", IDs: c.rows("n2")})
+	t.Logf("%v\ntwo changes in %v", v, took)
+	require.NoError(t, v.Flawless())
+}
