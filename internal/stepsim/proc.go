@@ -55,14 +55,18 @@ type Proc struct {
 	messages int
 	work     atomic.Uint64 // digest of the handlers under way
 
-	reached uint64 // counts what happened to it
+	reached  uint64    // counts what happened to it
+	judged   uint64    // reached when State was last asked
+	judgedAt time.Time // the time then
 
 	// obs guards what follows: a goroutine that a timer woke is ordered with
 	// the scheduler by nothing else.
 	obs  sync.Mutex
-	seen uint64 // digest of all it observed, in order
-	base uint64 // seen at the last Unorder
+	seen uint64 // digest of all it observed, in order if it knows it
+	base uint64 // seen when it began to forget the order
 	bag  uint64 // what it observed since, as a set
+	free bool   // it knows no order
+	name uint64 // digest of the stage it is in; only when free
 
 	offset time.Duration
 	mono   time.Duration // shown by its monotonic clock at since
@@ -118,19 +122,24 @@ func (p *Proc) observe(x uint64) {
 	p.reached++
 	p.obs.Lock()
 	defer p.obs.Unlock()
-	p.seen = mix(p.seen, x)
 	p.bag += mix(3, x)
+	if p.free {
+		p.seen = mix(mix(p.base, p.bag), p.name)
+	} else {
+		p.seen = mix(p.seen, x)
+	}
 }
 
-// Unorder says, for an explorer, that the process' further behaviour rests on
-// what it observed since it began to forget, and on stage, but not on the order
-// of that. With fresh set it begins to forget now: what is observed from here
-// on is told apart from what was before. It is called by a goroutine of the
-// process.
+// Unorder says, for an explorer, that the process' further behaviour, as long as
+// it lives and until it says so again, rests on what it observed since it began
+// to forget, and will observe, and on stage, but not on the order of that. With
+// fresh set it begins to forget now: what is observed from here on is told apart
+// from what was before. It is called by a goroutine of the process.
 func (p *Proc) Unorder(fresh bool, stage string) {
 	p.obs.Lock()
 	defer p.obs.Unlock()
-	p.seen = mixString(mix(p.base, p.bag), stage)
+	p.free, p.name = true, mixString(0, stage)
+	p.seen = mix(mix(p.base, p.bag), p.name)
 	if fresh {
 		p.base, p.bag = p.seen, 0
 	}

@@ -377,8 +377,14 @@ func (s *Sim) digest(in []*Event) {
 			q.see(whole)
 		}
 	}
+	now := time.Now()
 	for _, p := range s.procs {
-		if p.State != nil && p.up {
+		// Nothing else than what reached it, or a timer, can have changed it.
+		if p.State == nil || p.judged == p.reached && p.judgedAt == now {
+			continue
+		}
+		p.judged, p.judgedAt = p.reached, now
+		if p.up {
 			state := mix(mix(0x57a7e, p.State()), p.work.Load())
 			p.obs.Lock()
 			p.seen = state

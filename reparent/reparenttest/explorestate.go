@@ -2,12 +2,8 @@ package reparenttest
 
 import (
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"hash"
-	"hash/fnv"
-	"io"
 	"maps"
 	"slices"
 	"time"
@@ -89,7 +85,7 @@ func content(v any, err error) (uint64, bool) {
 	h := newHasher()
 	if err != nil {
 		h.str(err.Error())
-		return h.Sum64(), true
+		return h.sum, true
 	}
 	switch v := v.(type) {
 	case leadership.Testimony, leadership.Acceptance, leadership.Status, leadership.Record, revoke.Drained:
@@ -104,36 +100,39 @@ func content(v any, err error) (uint64, bool) {
 	default:
 		return 0, false
 	}
-	return h.Sum64(), true
+	return h.sum, true
 }
 
 // digestJSON digests what is nothing but its fields.
 func digestJSON(v any) uint64 {
 	h := newHasher()
 	b, err := json.Marshal(v)
-	_, _ = h.Write(b)
+	h.str(string(b))
 	h.flag(err == nil)
-	return h.Sum64()
+	return h.sum
 }
 
-// hasher writes the parts of a state, each ended, so that no two run together.
+// hasher takes in the parts of a state, each ended, so that no two run together.
 // It gives the same in every process: a schedule found in one is run in another.
-type hasher struct{ hash.Hash64 }
+type hasher struct{ sum uint64 }
 
-func newHasher() hasher { return hasher{fnv.New64a()} }
+func newHasher() hasher { return hasher{14695981039346656037} } // FNV-1a
 
-func (h hasher) num(n uint64) {
-	var b [8]byte
-	binary.LittleEndian.PutUint64(b[:], n)
-	_, _ = h.Write(b[:])
+func (h *hasher) num(n uint64) {
+	for range 8 {
+		h.sum = (h.sum ^ n&0xff) * 1099511628211
+		n >>= 8
+	}
 }
 
-func (h hasher) str(s string) {
+func (h *hasher) str(s string) {
 	h.num(uint64(len(s)))
-	_, _ = io.WriteString(h, s)
+	for i := range len(s) {
+		h.sum = (h.sum ^ uint64(s[i])) * 1099511628211
+	}
 }
 
-func (h hasher) flag(b bool) {
+func (h *hasher) flag(b bool) {
 	if b {
 		h.num(1)
 	} else {
@@ -141,17 +140,17 @@ func (h hasher) flag(b bool) {
 	}
 }
 
-func (h hasher) term(t leadership.Term) {
+func (h *hasher) term(t leadership.Term) {
 	h.num(t.Num)
 	h.str(t.Proposer)
 }
 
-func (h hasher) leader(l leadership.Leadership) {
+func (h *hasher) leader(l leadership.Leadership) {
 	h.str(string(l.Leader))
 	h.term(l.Term)
 }
 
-func (h hasher) entries(log []Entry) {
+func (h *hasher) entries(log []Entry) {
 	h.num(uint64(len(log)))
 	for _, e := range log {
 		h.term(e.Term)
@@ -200,13 +199,13 @@ func (n *store) Digest() uint64 {
 		h.str(string(id))
 		h.leader(n.observers[id])
 	}
-	n.digestLeases(h)
-	return h.Sum64()
+	n.digestLeases(&h)
+	return h.sum
 }
 
 // digestLeases adds what only leased and lying stores have. Leases end on the
 // clock of their holder, or of their giver, so what that shows is a part of it.
-func (n *store) digestLeases(h hasher) {
+func (n *store) digestLeases(h *hasher) {
 	h.leader(n.engine)
 	h.term(n.renewing)
 	for _, id := range slices.Sorted(maps.Keys(n.support)) {
@@ -231,7 +230,7 @@ func (n *store) does(what string, a, b uint64) (done func()) {
 	h.num(a)
 	h.num(b)
 	h.num(uint64(time.Since(n.h.w.began)))
-	sum := h.Sum64()
+	sum := h.sum
 	n.doing.Add(sum)
 	return func() { n.doing.Add(-sum) }
 }
