@@ -24,6 +24,9 @@ type scenario struct {
 	parts   func(*Harness)
 	// needs are the faults that it makes.
 	needs Features
+	// applies says why it cannot be played on nodes of h, "" when it can. nil:
+	// on all.
+	applies func(h Harness) string
 	// variants is how many ways there are to play it, told by script.variant;
 	// 0 means 1.
 	variants int
@@ -59,6 +62,11 @@ func Scenarios(t *testing.T, h Harness, f Features, o Options) {
 			t.Parallel()
 			if not := missing(sc.needs, f); not != "" {
 				t.Skipf("it needs a fault that is not claimed: %s", not)
+			}
+			if sc.applies != nil {
+				if not := sc.applies(h); not != "" {
+					t.Skip(not)
+				}
 			}
 			sc.play(t, h, f, o, alone)
 		})

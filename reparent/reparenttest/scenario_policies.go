@@ -13,6 +13,7 @@ func policyStories() []scenario {
 		}
 	}
 	return []scenario{
+		seriesStory(),
 		{
 			name: "policy/two_of_four_needs_three_reached", covers: []string{"5"}, size: 4, policy: leadership.AtLeast(2),
 			needs: Features{Crash: true}, variants: 2,

@@ -24,7 +24,6 @@ var elsewhere = map[string]string{
 	"S15": "a registry that loses accepted records breaks the registry's contract, and no record can say so: etcdregistry's tests; the full test of a change does not rest on it (registry/second_bootstrap)",
 	"S21": "what a server answers to a killed commit: the engine adapters; that an answer of a replaced leader is not trusted: coordinator and client stories",
 	"S22": "sets of GTIDs are compared by leadership's position tests; a simulated log has one order",
-	"6":   "the decision is one pure function: every minimal revocation and every near miss is enumerated in package leadership",
 	"28":  "a restored backup is a disk that lost what it promised, which only its incarnation tells: storage/node_comes_back_empty_under_its_old_name is the same to everyone else; acceptor's tests",
 	"16":  "clocks at their bound, restarts of the lessor and pauses are a table: TestLeasesAtTheBoundOfTheClocks, and revoke's tests",
 }
