@@ -153,7 +153,7 @@ func (g *Guard) sweep(ctx context.Context, id leadership.NodeID, rec leadership.
 	case n.Follow == nil:
 		out.Err = errors.New("its adapter offers no Follower")
 		return out
-	case s.Reachable && s.Source == l && s.Position.Term == l.Term && !s.BelowFloor:
+	case s.Reachable && s.Source == l && s.Position.Term == l.Term && !s.BelowFloor && !strays(s, lead):
 		out.Did = "follows"
 		return out
 	}
@@ -179,6 +179,13 @@ func (g *Guard) sweep(ctx context.Context, id leadership.NodeID, rec leadership.
 		out.Did = "followed"
 	}
 	return out
+}
+
+// strays reports whether a follower holds what its leader has not, and lacks
+// something of what it has: a statement that was run on the follower itself, for
+// one. It says that it follows, and gets nothing any more.
+func strays(s, lead leadership.Status) bool {
+	return lead.Reachable && lead.Position.Rank(s.Position) == leadership.Diverged
 }
 
 // mends returns nil when what a node and the leader said of themselves shows that

@@ -175,7 +175,8 @@ func (n *store) Digest() uint64 {
 	h := newHasher()
 	h.str(n.disk.incarnation)
 	h.num(uint64(n.disk.applied))
-	for _, l := range []leadership.Leadership{n.disk.master, {Term: n.disk.checkpoint}, st.Source, st.Accepts, n.disk.rec.Source, {Term: st.Promised}, {Term: st.Leads}, {Term: n.disk.rec.Promised}, {Term: n.installed}, {Term: gate.Term}, {Term: gate.Sealed}} {
+	h.num(uint64(n.disk.own))
+	for _, l := range []leadership.Leadership{n.disk.master, {Term: n.disk.checkpoint}, st.Source, st.Accepts, n.disk.rec.Source, {Term: st.Promised}, {Term: st.Leads}, {Term: n.disk.rec.Promised}, {Term: n.installed}, {Term: n.asked}, {Term: n.loaded}, {Term: gate.Term}, {Term: gate.Sealed}} {
 		h.leader(l)
 	}
 	h.str(st.Floor.String())

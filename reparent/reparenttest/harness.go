@@ -45,6 +45,7 @@ type Harness struct {
 	// the guard's own.
 	Establish func(p *Process) (establish.Establisher, error)
 
+	traits       Traits                      // of a store of this package
 	alone        bool                        // a node can be a cluster of one
 	ours         bool                        // a store of this package: its runs must reach all of sometimes
 	leased       bool                        // leaders hold leases of the simulated lessor

@@ -73,7 +73,7 @@ func postgresTraits() Traits { return Traits{Repairs: true, Opens: true, Restart
 // Store is a harness of simulated stores, to test revokers, establishers,
 // policies and registries with: Traits say how its nodes behave.
 func Store(t Traits) Harness {
-	return Harness{Name: "store", ours: true, alone: true, leased: t.Leased, localReads: t.LocalReads, Boot: func(h *Host) (Node, error) { return bootStore(h, t) }}
+	return Harness{Name: "store", ours: true, traits: t, alone: true, leased: t.Leased, localReads: t.LocalReads, Boot: func(h *Host) (Node, error) { return bootStore(h, t) }}
 }
 
 // store is the node: the real acceptor over a simulated disk, and a log.
@@ -99,6 +99,8 @@ type store struct {
 	rules     []*leadership.Rules
 	history   []leadership.Term     // promises and grants of this life, in order, for explorers
 	doing     atomic.Uint64         // digest of who waits for what in this node, for explorers
+	asked     leadership.Term       // whose setting of followers to wait for the server was given last
+	loaded    leadership.Term       // whose it goes by
 	engine    leadership.Leadership // whom the engine replicates from, whatever was promised
 	changed   chan struct{}         // closed when the log or commit moves; nil: nobody waits
 
@@ -280,7 +282,7 @@ func (n *store) read() acceptor.Reading {
 		}
 	}
 	slices.Reverse(ss)
-	*last = lastRead{log, n.commit, acceptor.Reading{Position: positionOf(log), Markers: ss}}
+	*last = lastRead{log, n.commit, acceptor.Reading{Position: n.strayed(positionOf(log)), Markers: ss}}
 	return last.Reading
 }
 

@@ -43,6 +43,9 @@ func (n *store) CatchUp(ctx context.Context, t leadership.Term, donor leadership
 	if err := n.current(t); err != nil || n.position().Extends(pos) {
 		return err
 	}
+	if n.disk.own > 0 {
+		return errBroken
+	}
 	if err := n.bound(ctx, t, theirs); err != nil {
 		return err
 	}
@@ -163,7 +166,9 @@ func (n *store) Repair(ctx context.Context, t leadership.Term, from leadership.N
 	if err := n.write(ctx, "restore", at, theirs[at:]); err != nil {
 		return err
 	}
-	n.disk.adrift = false
+	n.mu.Lock()
+	n.disk.adrift, n.disk.own, n.last = false, 0, lastRead{}
+	n.mu.Unlock()
 	if err := n.inside(ctx, from); err != nil {
 		return err
 	}

@@ -28,6 +28,10 @@ type storeDisk struct {
 	// adrift: it was told that no rewind is required, and goes on from the
 	// end of its own log, whatever that holds.
 	adrift bool
+	// own are the transactions of statements that were run on this server while
+	// it followed: they are in no log but its own, and it can replicate nothing
+	// more.
+	own int
 }
 
 // errOut is what a node answers that lost storage. It may have promised more
@@ -175,6 +179,7 @@ func (n *store) remember() {
 			if rs, rules, err := rulesOf(n.h, m); err == nil && m.Leader == n.h.ID {
 				n.installed, n.rulesets, n.rules = m.Term, rs, rules
 				n.matched[n.h.ID] = len(n.disk.log)
+				n.asked, n.loaded = m.Term, m.Term // a server that starts reads its settings
 			}
 			return
 		}

@@ -3,6 +3,7 @@ package reparenttest
 import (
 	"context"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,7 +48,96 @@ type lies struct {
 	// noCheckpoint: pg_rewind finds that no rewind is required until the
 	// promoted server has made a checkpoint.
 	noCheckpoint bool
+	// unloaded: a server goes by the setting that it had as a follower until it
+	// has read the new one, and its adapter does not wait for that.
+	unloaded bool
 }
+
+// ownPoint is the place of a log that is not all there is on a server: it holds
+// transactions of its own besides. Neither it nor any other contains the other.
+type ownPoint struct {
+	leadership.LogPoint
+	own string
+}
+
+// Kind implements leadership.Point.
+func (ownPoint) Kind() string { return "logs" }
+
+// String implements leadership.Point.
+func (p ownPoint) String() string { return p.LogPoint.String() + "," + p.own }
+
+// Compare implements leadership.Point.
+func (p ownPoint) Compare(q leadership.Point) leadership.Order {
+	if q, ok := q.(ownPoint); ok && p.own == q.own {
+		return p.LogPoint.Compare(q.LogPoint)
+	}
+	return leadership.Diverged
+}
+
+// Extends implements leadership.Point.
+func (p ownPoint) Extends(own leadership.Term, from leadership.Position) bool {
+	q, ok := from.Point.(ownPoint)
+	return ok && p.own == q.own && p.LogPoint.Extends(own, leadership.Position{Term: from.Term, Point: q.LogPoint})
+}
+
+// statement is one that a person runs on the server, past the adapter. Only one
+// that logs by itself keeps it.
+func (n *store) statement(ctx context.Context) error {
+	if n.out {
+		return errOut
+	}
+	give, err := n.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer give()
+	if st := n.acc.Status(); !st.Leads.IsZero() || len(n.entries()) == 0 {
+		return nil // a transaction like all others, and nothing to see here
+	}
+	return n.h.Write(ctx, "statement", func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.disk.own++
+		n.last = lastRead{}
+	})
+}
+
+// strayed is the point of a log beside which there are own transactions.
+func (n *store) strayed(p leadership.Position) leadership.Position {
+	if at, ok := p.Point.(leadership.LogPoint); ok && n.disk.own > 0 {
+		p.Point = ownPoint{at, string(n.h.ID) + ":" + strconv.Itoa(n.disk.own)}
+	}
+	return p
+}
+
+// load has the server take on the setting by which it waits for followers, and
+// waits until it has: it is written to a file, which the server reads when it is
+// told to, some time later.
+func (n *store) load(ctx context.Context, t leadership.Term) error {
+	if !n.Opens {
+		return nil
+	}
+	n.mu.Lock()
+	asked := n.asked
+	n.asked = t
+	n.mu.Unlock()
+	if asked != t {
+		n.h.proc.Later("reload", func() {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			n.loaded = t
+			n.wake()
+		})
+	}
+	if n.lies.unloaded {
+		return nil
+	}
+	return n.await(ctx, func() bool { return n.loaded == t })
+}
+
+// alone reports whether the server completes without any follower, whatever its
+// adapter told it: what it was when it followed is what it goes by.
+func (n *store) alone() bool { return n.lies.unloaded && n.loaded != n.installed }
 
 // received says that what a follower has just acknowledged is in its relay log,
 // and has it applied.

@@ -26,6 +26,9 @@ func (n *store) Install(ctx context.Context, m leadership.Marker) (leadership.Ac
 		return leadership.Acceptance{}, err
 	}
 	err = n.acc.Install(ctx, l, func(ctx context.Context) error {
+		if err := n.load(ctx, m.Term); err != nil {
+			return err
+		}
 		give, err := n.take(ctx)
 		if err != nil {
 			return err
@@ -36,7 +39,11 @@ func (n *store) Install(ctx context.Context, m leadership.Marker) (leadership.Ac
 			return nil
 		}
 		n.h.Saw(Event{Kind: Installing, Leadership: l, Marker: &m})
-		return n.write(ctx, "marker "+m.Term.String(), len(log), []Entry{{Term: m.Term, Marker: &m}})
+		err = n.write(ctx, "marker "+m.Term.String(), len(log), []Entry{{Term: m.Term, Marker: &m}})
+		n.mu.Lock()
+		n.disk.own = 0 // what it has of its own, it gives to all
+		n.mu.Unlock()
+		return err
 	})
 	if err != nil {
 		return leadership.Acceptance{}, err

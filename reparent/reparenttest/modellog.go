@@ -104,6 +104,9 @@ func (n *store) accept(ctx context.Context, l leadership.Leadership, log []Entry
 	}
 	ours := n.entries()
 	if at := common(ours, log); at < len(log) {
+		if n.disk.own > 0 {
+			return 0, errBroken
+		}
 		err, wrong := n.acceptWrong(ctx, l, at, log)
 		switch {
 		case at < len(ours) && n.Repairs:
@@ -167,6 +170,9 @@ func (n *store) complete(l leadership.Leadership) {
 }
 
 func (n *store) durable(i int) bool {
+	if n.alone() {
+		return true
+	}
 	for _, r := range n.rules {
 		var have leadership.Set
 		for id, m := range n.matched {
