@@ -1,6 +1,8 @@
 package reparenttest
 
 import (
+	"context"
+
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
 )
@@ -129,13 +131,48 @@ func registryStories() []scenario {
 			},
 		},
 		{
+			name: "registry/restored_from_a_backup", covers: []string{"S15"}, variants: 6,
+			applies: func(h Harness) string {
+				if h.Registry != nil {
+					return "it puts an old record into the registry in memory, and Harness.Registry is set"
+				}
+				return ""
+			},
+			script: func(s *script) {
+				// Terms regress there, and nowhere else: who asks the nodes learns
+				// what they promised. One coordinator saw the newer record.
+				a := s.coordinator("a")
+				old := s.backUpRegistry()
+				a.do(reparent.Planned("n2")).ends(reparent.Done)
+				if s.variant%2 == 1 {
+					a.do(reparent.Planned("n3")).ends(reparent.Done)
+				}
+				s.wrote(s.leader().Leader, 1)
+				before := s.leader()
+				s.restoreRegistry(old)
+				b := s.coordinator("b")
+				switch s.variant / 2 {
+				case 0:
+					b.do(reparent.Emergency())
+				case 1:
+					a.do(reparent.Emergency())
+				default:
+					da, db := a.begin(reparent.Emergency()), b.begin(reparent.Planned("n1"))
+					da.wait()
+					db.wait()
+				}
+				s.coordinator("c").do(reparent.Resume()).ends(reparent.Done)
+				l := s.leader()
+				s.demand(before == l || before.Term.Less(l.Term), "%s leads, and %s did before the registry was restored", l, before)
+				s.wrote(l.Leader, 1)
+			},
+		},
+		{
 			name: "registry/second_bootstrap", covers: []string{"33"}, variants: 2,
 			script: func(s *script) {
 				s.wrote("n1", 1)
 				if s.variant == 1 { // and the record is gone
-					s.regHost.Disk = nil
-					s.bootRegistry()
-					s.records, s.swapped, s.saved = nil, nil, nil
+					s.restoreRegistry(leadership.Record{})
 				}
 				before := s.granted()
 				d := s.coordinator("a").do(reparent.Bootstrap(s.ruleset, "n2"))
@@ -153,4 +190,31 @@ func registryStories() []scenario {
 			},
 		},
 	}
+}
+
+// backUpRegistry is what the registry holds.
+func (s *script) backUpRegistry() leadership.Record {
+	r, err := s.reg.Load(context.Background())
+	if err != nil {
+		s.fail("the registry in memory: %v", err)
+	}
+	return r
+}
+
+// restoreRegistry puts an old record, or none, into a new registry: that terms
+// fall there is the story. What was under way to the old one ends with it: an
+// old write must not find the version that it was based on there once more.
+func (s *script) restoreRegistry(old leadership.Record) {
+	s.sim.Recall()
+	s.sim.Discard("req *>registry *", false)
+	s.sim.Discard("rep registry>* *", true)
+	reg := &leadership.MemoryRegistry{}
+	if old.Version > 0 {
+		if _, err := reg.Swap(context.Background(), 0, old); err != nil {
+			s.fail("the registry in memory: %v", err)
+		}
+	}
+	s.regHost.Disk = reg
+	s.bootRegistry()
+	s.records, s.swapped, s.saved = nil, nil, nil
 }

@@ -19,8 +19,6 @@ func TestScenario(t *testing.T) {
 // simulation, and where it is tested.
 var elsewhere = map[string]string{
 	"S13": "privileges inside a server: the engine adapters",
-	"S15": "a registry that loses accepted records breaks the registry's contract, and no record can say so: etcdregistry's tests; the full test of a change does not rest on it (registry/second_bootstrap)",
-	"28":  "a restored backup is a disk that lost what it promised, which only its incarnation tells: storage/node_comes_back_empty_under_its_old_name is the same to everyone else; acceptor's tests",
 	"16":  "clocks at their bound, restarts of the lessor and pauses are a table: TestLeasesAtTheBoundOfTheClocks, and revoke's tests",
 }
 
@@ -87,6 +85,7 @@ func TestStoriesFailWithoutTheRuleThatTheyAreAbout(t *testing.T) {
 		{story: "log/slow_write_ends_after_the_promise", b: bugs{ackEarly: true}},
 		{story: "log/long_tail_of_an_old_term_loses_to_a_short_one_of_a_new", b: bugs{cutsBack: true}},
 		{story: "stepdown/client_gives_up_while_its_commit_waits", b: bugs{earlyCommit: true}},
+		{story: "storage/voter_restored_from_a_backup", b: bugs{amnesia: true}},
 		{story: "engine/promoted_before_its_setting_is_in_force", l: lies{unloaded: true}},
 		{story: "engine/wait_of_a_commit_is_ended", l: lies{killQuery: true}},
 	} {
