@@ -1,14 +1,19 @@
 package reparenttest
 
 import (
+	"errors"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/tenure-go/tenure/internal/stepsim"
 )
 
 func TestScenario(t *testing.T) {
-	for name, h := range kinds() {
+	all := kinds()
+	all["reads by a lease"] = Store(Traits{LocalReads: true})
+	all["writes by a lease"] = Store(Traits{Leased: true})
+	for name, h := range all {
 		t.Run(name, func(t *testing.T) {
 			Scenarios(t, h, Everything(), Options{})
 		})
@@ -19,7 +24,6 @@ func TestScenario(t *testing.T) {
 // simulation, and where it is tested.
 var elsewhere = map[string]string{
 	"S13": "privileges inside a server: the engine adapters",
-	"16":  "clocks at their bound, restarts of the lessor and pauses are a table: TestLeasesAtTheBoundOfTheClocks, and revoke's tests",
 }
 
 func TestEverySituationHasAStoryOrAReason(t *testing.T) {
@@ -86,6 +90,8 @@ func TestStoriesFailWithoutTheRuleThatTheyAreAbout(t *testing.T) {
 		{story: "log/long_tail_of_an_old_term_loses_to_a_short_one_of_a_new", b: bugs{cutsBack: true}},
 		{story: "stepdown/client_gives_up_while_its_commit_waits", b: bugs{earlyCommit: true}},
 		{story: "storage/voter_restored_from_a_backup", b: bugs{amnesia: true}},
+		{story: "lease/clocks_at_their_bound", b: bugs{leaseNoMargin: true}},
+		{story: "lease/renewal_is_late", b: bugs{leaseFromReply: true}},
 		{story: "engine/promoted_before_its_setting_is_in_force", l: lies{unloaded: true}},
 		{story: "engine/wait_of_a_commit_is_ended", l: lies{killQuery: true}},
 	} {
@@ -95,14 +101,17 @@ func TestStoriesFailWithoutTheRuleThatTheyAreAbout(t *testing.T) {
 				t.Fatal("there is no such story")
 			}
 			traits := Traits{OneSlot: true, bugs: c.b, lies: c.l}
-			traits.Opens = traits.lies.unloaded
+			traits.Opens = c.l.unloaded
+			traits.LocalReads = strings.HasPrefix(c.story, "lease/")
 			ways := uint64(max(1, sc.variants))
 			for seed := range ways + 40 {
 				var how stepsim.Chooser = stepsim.Quiet()
 				if seed >= ways {
 					how = stepsim.Seed(seed, restless)
 				}
-				got := sc.once(t, Store(traits), Everything(), seed, seed%ways, seed >= ways, how, false)
+				h := Store(traits)
+				h.localReads = h.localReads && !c.b.leaseNoMargin // the coordinator adds none either
+				got := sc.once(t, h, Everything(), seed, seed%ways, seed >= ways, how, false)
 				if got.err != nil {
 					t.Logf("%v (seed %d)", got.err, seed)
 					return
@@ -110,5 +119,20 @@ func TestStoriesFailWithoutTheRuleThatTheyAreAbout(t *testing.T) {
 			}
 			t.Error("it passes")
 		})
+	}
+}
+
+// Leases rest on a bound of how wrong clocks are: with clocks beyond it, the same
+// story ends badly.
+func TestLeasesEndBadlyBeyondTheBoundOfTheClocks(t *testing.T) {
+	t.Parallel()
+	for variant := range uint64(2) {
+		sc := clockStory(10*leaseRate, nil)
+		got := sc.once(t, Store(Traits{LocalReads: true}), Everything(), variant, variant, false, stepsim.Quiet(), false)
+		slow := variant == 0 // the leader's clock is
+		var v *Violation
+		if found := errors.As(got.err, &v) && v.Name == "I18"; found != slow {
+			t.Errorf("the leader's clock is slow: %t, and the story ends: %v", slow, got.err)
+		}
 	}
 }
