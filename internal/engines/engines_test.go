@@ -1,8 +1,19 @@
 package engines_test
 
 import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/tenure-go/tenure/internal/engines"
 	"github.com/tenure-go/tenure/internal/engines/enginetest"
@@ -10,52 +21,362 @@ import (
 
 var host *engines.Host
 
-func TestMain(m *testing.M) { os.Exit(enginetest.Main(m, &host)) }
+const (
+	waitBound = 20 * time.Second
+	// orphanVar makes the test binary a process that dies with servers running.
+	orphanVar = "TENURE_TEST_ORPHAN"
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(orphanVar) != "" {
+		os.Exit(orphan())
+	}
+	os.Exit(enginetest.Main(m, &host))
+}
 
 func TestServersOfEachEngineAreKilledFrozenAndRestarted(t *testing.T) {
 	t.Parallel()
 	t.Run("mariadb", func(t *testing.T) {
 		t.Parallel()
-		lives(t, enginetest.MariaDB(t, host, 3, engines.MariaDBConfig{}))
+		for _, s := range enginetest.MariaDB(t, host, 3, engines.MariaDBConfig{}) {
+			lives(t, s)
+		}
 	})
 	t.Run("postgres", func(t *testing.T) {
 		t.Parallel()
-		lives(t, enginetest.Postgres(t, host, 3, engines.PostgresConfig{}))
+		for _, s := range enginetest.Postgres(t, host, 3, engines.PostgresConfig{}) {
+			lives(t, s)
+		}
 	})
 	t.Run("etcd", func(t *testing.T) {
 		t.Parallel()
-		enginetest.Need(t, engines.Etcd)
 		e := enginetest.Etcd(t, host, engines.EtcdConfig{Members: 3})
-		lives(t, e.Members())
-		if err := e.Await(t.Context()); err != nil {
-			t.Fatal(err)
+		for _, s := range e.Members() {
+			lives(t, s)
 		}
+		require.NoError(t, e.Await(t.Context()))
 	})
 }
 
-func lives(t *testing.T, all []*engines.Server) {
+// lives takes a server through its life. Its port and its data outlast it.
+func lives(t *testing.T, s *engines.Server) {
 	t.Helper()
-	for _, s := range all {
-		for _, step := range []struct {
-			what string
-			do   func() error
-			runs bool
-		}{
-			{"freeze", s.Freeze, true},
-			{"thaw", s.Thaw, true},
-			{"kill", s.Kill, false},
-			{"start", func() error { return s.Start(t.Context()) }, true},
-			{"freeze again", s.Freeze, true},
-			{"stop while frozen", func() error { return s.Stop(t.Context()) }, false},
-			{"start again", func() error { return s.Start(t.Context()) }, true},
-			{"restart", func() error { return s.Restart(t.Context()) }, true},
-		} {
-			if err := step.do(); err != nil {
-				t.Fatalf("%s of %s: %v", step.what, s.Name(), err)
-			}
-			if s.Running() != step.runs {
-				t.Fatalf("after %s of %s, Running is %v", step.what, s.Name(), s.Running())
-			}
+	addr := s.Addr()
+	serves(t, s)
+	require.NoError(t, s.Freeze())
+	require.True(t, s.Running())
+	silent(t, s)
+	require.NoError(t, s.Thaw())
+	serves(t, s)
+	require.NoError(t, s.Kill())
+	down(t, s)
+	require.NoError(t, s.Kill(), "a second time")
+	require.NoError(t, s.Start(t.Context()))
+	require.NoError(t, s.Start(t.Context()), "it runs already")
+	require.NoError(t, s.Freeze())
+	require.NoError(t, s.Kill(), "frozen")
+	down(t, s)
+	require.NoError(t, s.Start(t.Context()))
+	require.NoError(t, s.Freeze())
+	require.NoError(t, s.Stop(t.Context()), "frozen")
+	down(t, s)
+	require.NoError(t, s.Start(t.Context()))
+	require.NoError(t, s.Restart(t.Context()))
+	serves(t, s)
+	require.Equal(t, addr, s.Addr())
+}
+
+// answers says whether the server says anything: MariaDB greets, PostgreSQL
+// answers a request for TLS, etcd an HTTP one.
+func answers(s *engines.Server) error {
+	conn, err := net.DialTimeout("tcp", s.Addr(), time.Second)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(300 * time.Millisecond)); err != nil {
+		return err
+	}
+	hello := "\x00\x00\x00\x08\x04\xd2\x16\x2f" // SSLRequest
+	if strings.HasPrefix(s.Name(), "e") {
+		hello = "GET /version HTTP/1.0\r\n\r\n"
+	}
+	if !strings.HasPrefix(s.Name(), "m") {
+		if _, err := conn.Write([]byte(hello)); err != nil {
+			return err
 		}
 	}
+	_, err = bufio.NewReader(conn).ReadByte()
+	return err
+}
+
+func serves(t *testing.T, s *engines.Server) {
+	t.Helper()
+	enginetest.Eventually(t, waitBound, s.Name()+" answers", func(context.Context) error { return answers(s) })
+}
+
+// silent says that the server takes connections, which the kernel does for it,
+// and answers nothing.
+func silent(t *testing.T, s *engines.Server) {
+	t.Helper()
+	err := answers(s)
+	var timeout net.Error
+	require.ErrorAs(t, err, &timeout)
+	require.True(t, timeout.Timeout(), "%v", err)
+}
+
+func down(t *testing.T, s *engines.Server) {
+	t.Helper()
+	require.False(t, s.Running())
+	<-s.Exited()
+	require.Error(t, answers(s))
+}
+
+func TestAStartThatFailsShowsTheLogAndLeavesNothing(t *testing.T) {
+	t.Parallel()
+	enginetest.Need(t, engines.MariaDB)
+	enginetest.Slot(t)
+	s, err := host.MariaDB(t.Context(), engines.MariaDBConfig{ServerID: 1, Flags: []string{"--no-such-flag"}})
+	enginetest.Use(t, s, err)
+	err = s.Start(t.Context())
+	require.ErrorContains(t, err, "unknown option '--no-such-flag'")
+	require.False(t, s.Running())
+	_, err = host.MariaDB(t.Context(), engines.MariaDBConfig{})
+	require.ErrorContains(t, err, "ServerID")
+}
+
+func TestAPortThatWasTakenIsReplacedBeforeItIsKnownAndNotAfter(t *testing.T) {
+	t.Parallel()
+	for _, e := range []engines.Engine{engines.MariaDB, engines.Postgres} {
+		t.Run(string(e), func(t *testing.T) {
+			t.Parallel()
+			enginetest.Need(t, e)
+			enginetest.Slot(t)
+			var s *engines.Server
+			var err error
+			if e == engines.MariaDB {
+				s, err = host.MariaDB(t.Context(), engines.MariaDBConfig{ServerID: 1})
+			} else {
+				s, err = host.Postgres(t.Context(), engines.PostgresConfig{})
+			}
+			enginetest.Use(t, s, err)
+			taken := s.Addr()
+			ln, err := net.Listen("tcp", taken)
+			require.NoError(t, err)
+			defer ln.Close()
+			require.NoError(t, s.Start(t.Context()))
+			require.NotEqual(t, taken, s.Addr())
+			serves(t, s)
+			addr := s.Addr()
+			require.NoError(t, s.Stop(t.Context()))
+			other, err := net.Listen("tcp", addr)
+			require.NoError(t, err)
+			err = s.Start(t.Context())
+			require.NoError(t, other.Close())
+			require.ErrorContains(t, err, "lready in use")
+			require.Equal(t, addr, s.Addr())
+			require.NoError(t, s.Start(t.Context()))
+			serves(t, s)
+		})
+	}
+}
+
+func TestKillAndFreezeReachWhatSomebodyElseStarted(t *testing.T) {
+	t.Parallel()
+	s := enginetest.Postgres(t, host, 1, engines.PostgresConfig{})[0]
+	require.NoError(t, s.Stop(t.Context()))
+	ctx, cancel := context.WithTimeout(t.Context(), waitBound)
+	defer cancel()
+	cmd, err := s.Command(ctx, s.Binary("pg_ctl"), "-D", s.Data(), "-w", "-l", s.Log(), "start")
+	require.NoError(t, err)
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.True(t, s.Running())
+	require.NoError(t, s.Freeze())
+	silent(t, s)
+	require.NoError(t, s.Kill())
+	require.False(t, s.Running())
+	require.NoError(t, s.Start(t.Context()))
+	serves(t, s)
+}
+
+func TestACancelledStartLeavesNothing(t *testing.T) {
+	t.Parallel()
+	enginetest.Need(t, engines.MariaDB)
+	enginetest.Slot(t)
+	s, err := host.MariaDB(t.Context(), engines.MariaDBConfig{ServerID: 1})
+	enginetest.Use(t, s, err)
+	why := errors.New("enough")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 20*time.Millisecond, why)
+	defer cancel()
+	require.ErrorIs(t, s.Start(ctx), why)
+	require.False(t, s.Running())
+	require.NoError(t, s.Start(t.Context()))
+}
+
+// segments returns the shared memory segments of System V on this machine.
+func segments(t *testing.T) map[string]bool {
+	t.Helper()
+	b, err := os.ReadFile("/proc/sysvipc/shm")
+	require.NoError(t, err)
+	ids := map[string]bool{}
+	for _, line := range strings.Split(string(b), "\n")[1:] {
+		if f := strings.Fields(line); len(f) > 1 {
+			ids[f[1]] = true
+		}
+	}
+	return ids
+}
+
+// segmentOf returns the one that a PostgreSQL server notes.
+func segmentOf(t *testing.T, s *engines.Server) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(s.Data(), "postmaster.pid"))
+	require.NoError(t, err)
+	f := strings.Fields(strings.Split(string(b), "\n")[6])
+	require.Len(t, f, 2)
+	return f[1]
+}
+
+func TestNothingIsLeftBehind(t *testing.T) {
+	t.Parallel()
+	enginetest.Need(t, engines.MariaDB, engines.Postgres, engines.Etcd)
+	enginetest.Slot(t)
+	h, err := engines.NewHost()
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, h.Close()) }) // the second one of a test that did not fail
+	m, err := h.MariaDB(t.Context(), engines.MariaDBConfig{ServerID: 1})
+	require.NoError(t, err)
+	p, err := h.Postgres(t.Context(), engines.PostgresConfig{})
+	require.NoError(t, err)
+	require.NoError(t, m.Start(t.Context()))
+	require.NoError(t, p.Start(t.Context()))
+	_, err = h.Etcd(t.Context(), engines.EtcdConfig{})
+	require.NoError(t, err)
+	segment := segmentOf(t, p)
+	require.Contains(t, segments(t), segment)
+	require.NoError(t, p.Freeze())
+	require.NotEmpty(t, processesIn(t, h.Dir()))
+	require.NoError(t, h.Close())
+	require.Empty(t, processesIn(t, h.Dir()))
+	require.NoDirExists(t, h.Dir())
+	require.NotContains(t, segments(t), segment)
+	require.Error(t, m.Start(t.Context()))
+	_, err = h.MariaDB(t.Context(), engines.MariaDBConfig{ServerID: 1})
+	require.ErrorContains(t, err, "closed")
+}
+
+// processesIn returns the processes that mention dir in their command line or
+// work there.
+func processesIn(t *testing.T, dir string) (found []string) {
+	t.Helper()
+	entries, err := filepath.Glob("/proc/[0-9]*")
+	require.NoError(t, err)
+	for _, p := range entries {
+		line, _ := os.ReadFile(filepath.Join(p, "cmdline"))
+		cwd, _ := os.Readlink(filepath.Join(p, "cwd"))
+		if strings.Contains(string(line), dir) || strings.HasPrefix(cwd, dir) {
+			found = append(found, filepath.Base(p))
+		}
+	}
+	return found
+}
+
+// orphan starts servers, says where, and waits to be killed.
+func orphan() int {
+	h, err := engines.NewHost()
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), waitBound)
+	defer cancel()
+	m, err := h.MariaDB(ctx, engines.MariaDBConfig{ServerID: 1})
+	if err == nil {
+		err = m.Start(ctx)
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	p, err := h.Postgres(ctx, engines.PostgresConfig{})
+	if err == nil {
+		err = p.Start(ctx)
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	// A garbage collection, and threads that end, must not end the servers.
+	fmt.Println(h.Dir())
+	_, _ = os.Stdin.Read(make([]byte, 1))
+	return 1
+}
+
+func TestServersDieWithTheProcessThatStartedThem(t *testing.T) {
+	t.Parallel()
+	enginetest.Need(t, engines.MariaDB, engines.Postgres)
+	enginetest.Slot(t)
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), exe)
+	cmd.Env = append(os.Environ(), orphanVar+"=1")
+	stdin, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	defer stdin.Close()
+	stdout, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	dir, err := bufio.NewReader(stdout).ReadString('\n')
+	require.NoError(t, err)
+	dir = strings.TrimSpace(dir)
+	require.DirExists(t, dir)
+	require.NotEmpty(t, processesIn(t, dir))
+	require.NoError(t, cmd.Process.Kill())
+	require.Error(t, cmd.Wait())
+	enginetest.Eventually(t, waitBound, "the servers end", func(context.Context) error {
+		if left := processesIn(t, dir); len(left) > 0 {
+			return fmt.Errorf("%v", left)
+		}
+		return nil
+	})
+	// The directory goes with the next Host, once it is old.
+	old := time.Now().Add(-time.Hour)
+	require.NoError(t, os.Chtimes(dir, old, old))
+	h, err := engines.NewHost()
+	require.NoError(t, err)
+	require.NoError(t, h.Close())
+	require.NoDirExists(t, dir)
+}
+
+func TestAHostThatLivesIsNotSweptAway(t *testing.T) {
+	t.Parallel()
+	if host == nil {
+		t.Skip("no host on this system")
+	}
+	first, err := engines.NewHost()
+	require.NoError(t, err)
+	defer first.Close()
+	old := time.Now().Add(-time.Hour)
+	require.NoError(t, os.Chtimes(first.Dir(), old, old))
+	second, err := engines.NewHost()
+	require.NoError(t, err)
+	require.NoError(t, second.Close())
+	require.DirExists(t, first.Dir())
+}
+
+func TestAMissingBinaryIsNamed(t *testing.T) {
+	t.Setenv("PATH", t.TempDir())
+	_, err := engines.Find("oracle")
+	require.ErrorContains(t, err, "oracle")
+	if _, err := os.Stat("/usr/bin/etcd"); err == nil {
+		found, err := engines.Find(engines.Etcd)
+		require.NoError(t, err, "it is where the packages put it")
+		require.Equal(t, "/usr/bin/etcd", found["etcd"])
+		return
+	}
+	_, err = engines.Find(engines.Etcd)
+	var missing *engines.NotFound
+	require.ErrorAs(t, err, &missing)
+	require.Equal(t, "etcd", missing.Binary)
 }

@@ -33,8 +33,8 @@ type MariaDBConfig struct {
 	// /etc/mysql/mariadb.cnf for what Debian configures; "" reads none.
 	DefaultsFile string
 	// Init is SQL that is run once, when the template is made, before any
-	// replication: accounts, databases, tables. It is not in a binary log. Servers with
-	// the same Init share a template.
+	// replication: accounts, databases, tables. Each statement ends its line. It
+	// is not in a binary log. Servers with the same Init share a template.
 	Init string
 }
 

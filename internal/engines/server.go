@@ -136,8 +136,9 @@ func (s *Server) Data() string { return filepath.Join(s.dir, "data") }
 // Dir returns a directory that is the server's own, outside its data directory.
 func (s *Server) Dir() string { return s.dir }
 
-// Log returns the path of the log, which all starts append to.
-func (s *Server) Log() string { return filepath.Join(s.dir, "log") }
+// Log returns the path of the log, which all starts append to. MariaDB insists on
+// the ending.
+func (s *Server) Log() string { return filepath.Join(s.dir, "log.err") }
 
 // LogTail returns the last 2 kB of the log.
 func (s *Server) LogTail() string {

@@ -3,10 +3,12 @@ package engines
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -111,17 +113,27 @@ func family(dir string) []int {
 	return pids
 }
 
-// state returns the letter of a process's state, 0 when it is gone.
-func state(pid int) byte {
+// proc is one process as the kernel shows it.
+type proc struct {
+	state  byte // 0 when it is gone
+	parent int
+	start  string // tells it from a later one with its number
+}
+
+func look(pid int) (p proc) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
-		return 0
+		return p
 	}
-	i := strings.LastIndexByte(string(b), ')')
-	if i < 0 || i+2 >= len(b) {
-		return 0
+	// The name, in parentheses, may hold anything.
+	_, rest, ok := strings.Cut(string(b[max(0, strings.LastIndexByte(string(b), ')')):]), " ")
+	f := strings.Fields(rest)
+	if !ok || len(f) < 20 {
+		return p
 	}
-	return b[i+2]
+	p.parent, _ = strconv.Atoi(f[1])
+	p.state, p.start = f[0][0], f[19]
+	return p
 }
 
 const signalBound = 10 * time.Second
@@ -150,9 +162,58 @@ func settle(dir string, sig syscall.Signal, want func(pids []int) bool) error {
 	}
 }
 
-// endAll kills every process that works in dir and waits until they are gone.
+// orphanBound is for how long init may leave a postmaster unreaped that somebody
+// else started: the next one, who finds its number in postmaster.pid, takes it for
+// alive. Zombies of other orphans are dead enough.
+const orphanBound = 2 * time.Second
+
+// endAll kills every process that works in dir and waits until they are gone. A
+// process that exits has no working directory any more before it is.
 func endAll(dir string) error {
-	return settle(dir, syscall.SIGKILL, func(pids []int) bool { return len(pids) == 0 })
+	seen := map[int]string{}
+	err := settle(dir, syscall.SIGKILL, func(pids []int) bool {
+		for _, pid := range pids {
+			seen[pid] = look(pid).start
+		}
+		return len(pids) == 0
+	})
+	if err != nil {
+		return err
+	}
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	begun := time.Now()
+	master := postmaster(dir)
+	for {
+		for pid, start := range seen {
+			p := look(pid)
+			waits := pid == master && p.parent != os.Getpid() && time.Since(begun) < orphanBound
+			if p.state == 0 || p.start != start || p.state == 'Z' && !waits {
+				delete(seen, pid)
+			}
+		}
+		switch {
+		case len(seen) == 0:
+			return nil
+		case time.Since(begun) > signalBound:
+			return fmt.Errorf("engines: processes %v of %s do not end", slices.Collect(maps.Keys(seen)), dir)
+		}
+		<-tick.C
+	}
+}
+
+// postmaster returns the number in a data directory's postmaster.pid, or 0.
+func postmaster(dir string) int {
+	b, err := os.ReadFile(filepath.Join(dir, "postmaster.pid"))
+	if err != nil {
+		return 0
+	}
+	line, _, _ := strings.Cut(string(b), "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil {
+		return 0
+	}
+	return pid
 }
 
 // stopAll stops every process that works in dir, children that were being born
@@ -167,7 +228,7 @@ func contAll(dir string) error {
 
 func every(pids []int, stopped bool) bool {
 	for _, pid := range pids {
-		if s := state(pid); s != 0 && (s == 'T') != stopped {
+		if p := look(pid); p.state != 0 && (p.state == 'T') != stopped {
 			return false
 		}
 	}
