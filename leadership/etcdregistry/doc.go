@@ -88,7 +88,7 @@
 //	                                   until it is opened anew
 //
 // Restore etcd with revisions that go on ("etcdutl snapshot restore --bump-revision
-// 1000000000 --mark-compacted", etcd 3.5.10 and later), else restart routers and
+// 1000000000 --mark-compacted", where it has these flags), else restart routers and
 // coordinators, then run a change or a refresh: it takes a term above what the nodes
 // have promised, and writes the record anew.
 package etcdregistry

@@ -1,6 +1,7 @@
 package etcdregistry
 
 import (
+	"cmp"
 	"context"
 	"math"
 
@@ -47,9 +48,9 @@ func (r *Registry) load(ctx context.Context, op string) (rec leadership.Record, 
 // Swap implements leadership.Registry with one transaction, guarded by the mod
 // revision, and by the ownership of the lock when the Registry is that of a Held. An
 // answer that is lost is asked for again, and the value is known for its own when
-// the first request had been executed; so the outcome is unknown only when
-// etcd stays silent until ctx or Config.Patience is over, or when others have
-// written since. It is an *UnknownError then.
+// the first request had been executed, even when others have written since; so the
+// outcome is unknown only when etcd stays silent until ctx or Config.Patience is
+// over, or has compacted what others replaced. It is an *UnknownError then.
 //
 // It returns a *leadership.ConflictError, a *leadership.TransitionError for a record
 // that cannot be stored, and a *NotOwnerError: nothing was written.
@@ -81,16 +82,24 @@ func (r *Registry) Swap(ctx context.Context, base uint64, next leadership.Record
 		return decodeRecord(&mvccpb.KeyValue{Key: []byte(r.key), Value: []byte(value), ModRevision: out.rev})
 	}
 	cur := uint64(modRevision(out.found))
-	switch {
-	case cur == base && r.held != nil:
-		// Also when a request before was not answered: that key is still at base, and
+	if cur == base && r.held != nil {
+		// Also when a request before was not answered: the key is still at base, and
 		// the guard will never hold again.
 		return leadership.Record{}, &NotOwnerError{Num: r.held.num, Now: createRevision(out.guard)}
-	case out.unsure:
-		return leadership.Record{}, &UnknownError{Op: op, Endpoints: r.c.cfg.Endpoints,
-			Last: &leadership.ConflictError{Base: base, Current: cur}}
 	}
-	return leadership.Record{}, &leadership.ConflictError{Base: base, Current: cur}
+	conflict := &leadership.ConflictError{Base: base, Current: cur}
+	if out.unsure {
+		// Only what came right after base can be ours: the guard of any request that was
+		// not answered holds for nothing later.
+		next, err := r.c.successor(ctx, op, r.key, int64(base))
+		switch {
+		case err != nil || next == nil:
+			return leadership.Record{}, &UnknownError{Op: op, Endpoints: r.c.cfg.Endpoints, Last: cmp.Or(err, error(conflict)), Err: cause(ctx)}
+		case string(next.Value) == value:
+			return decodeRecord(next)
+		}
+	}
+	return leadership.Record{}, conflict
 }
 
 // Wait implements leadership.Registry with a watch, which is opened again when its

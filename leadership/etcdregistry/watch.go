@@ -1,9 +1,12 @@
 package etcdregistry
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"time"
 
+	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
@@ -100,4 +103,34 @@ func (w *watch) close() {
 	w.cancel()
 	_ = w.stream.Close() // what it says is about a stream that was given up
 	w.stream, w.ch = nil, nil
+}
+
+// successor returns what replaced the value that key had at revision base, nil when
+// that cannot be told: there was no value, or the history is compacted.
+func (c *Client) successor(ctx context.Context, op, key string, base int64) (next *mvccpb.KeyValue, err error) {
+	if base == 0 {
+		return nil, nil
+	}
+	_, err = c.ask(ctx, op, false, func(ctx context.Context) error {
+		w := &watch{c: c, key: key}
+		defer w.close()
+		w.open(ctx, base+1)
+		for {
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case resp, ok := <-w.ch:
+				switch {
+				case resp.Err() == rpctypes.ErrCompacted:
+					return nil
+				case !ok || resp.Err() != nil:
+					return cmp.Or(resp.Err(), errors.New("the watch was closed"))
+				case len(resp.Events) > 0:
+					next = resp.Events[0].Kv
+					return nil
+				}
+			}
+		}
+	})
+	return next, err
 }

@@ -1,0 +1,462 @@
+package etcdregistry_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/tenure-go/tenure/internal/engines"
+	"github.com/tenure-go/tenure/internal/engines/enginetest"
+	"github.com/tenure-go/tenure/internal/engines/netproxy"
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/leadership/etcdregistry"
+	"github.com/tenure-go/tenure/leadership/leadershiptest"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+)
+
+// raw is a client of etcd's own library.
+func raw(t testing.TB, cfg clientv3.Config) *clientv3.Client {
+	t.Helper()
+	cfg.Logger, cfg.DialTimeout = zap.NewNop(), bound
+	c, err := clientv3.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+// A majority is up all the time, and the contract is kept as if nothing happened.
+func TestTheRegistryKeepsItsContractWhileMembersAreKilledAndFrozen(t *testing.T) {
+	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{Members: 3})
+	cfg := impatient(etcd.Endpoints()...)
+	ctx, stop := context.WithCancel(t.Context())
+	var chaos sync.WaitGroup
+	var faults atomic.Int32
+	chaos.Go(func() {
+		for i := 0; ctx.Err() == nil; i++ {
+			m := etcd.Members()[i%3]
+			if err := trouble(ctx, etcd, m, i%2 == 0); err != nil && ctx.Err() == nil {
+				t.Errorf("fault %d: %v", i, err)
+				return
+			}
+			faults.Add(1)
+		}
+	})
+	name := names("chaos")
+	var retries uint64
+	rounds := 0
+	// Each member is killed and is frozen, while the kit runs.
+	for ok := true; ok && faults.Load() < 6 && !t.Failed(); rounds++ {
+		ok = t.Run(fmt.Sprintf("round %d", rounds+1), func(t *testing.T) {
+			leadershiptest.Registry(t, func(t *testing.T) leadership.Registry {
+				c := open(t, name(), cfg)
+				t.Cleanup(func() { retries += c.Stats().Retries })
+				return closingRegistry{c.Registry(), c}
+			})
+		})
+	}
+	stop()
+	chaos.Wait()
+	t.Logf("%d rounds, %d faults, %d requests made again", rounds, faults.Load(), retries)
+	if retries < 6 {
+		t.Errorf("%d requests were made again: the faults were not met", retries)
+	}
+}
+
+// trouble freezes or kills one member for a while, and returns when all is well.
+func trouble(ctx context.Context, etcd *engines.EtcdCluster, m *engines.Server, freeze bool) error {
+	down, up := m.Kill, func() error { return m.Start(context.WithoutCancel(ctx)) }
+	if freeze {
+		down, up = m.Freeze, m.Thaw
+	}
+	if err := down(); err != nil {
+		return err
+	}
+	pause(ctx, 900*time.Millisecond) // an election takes 500 ms to 1 s
+	if err := up(); err != nil {
+		return err
+	}
+	pause(ctx, 200*time.Millisecond)
+	return etcd.Await(ctx)
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
+
+// The request arrives, its answer does not; then it does, and one write was made.
+func TestASwapWhoseAnswerIsLostKnowsItsOwnWrite(t *testing.T) {
+	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
+	edge := enginetest.Edge(t, etcd.Members()[0].Addr())
+	reg := open(t, "c", impatient(edge.Addr())).Registry()
+	direct := open(t, "c", impatient(etcd.Endpoints()...)).Registry()
+	first := create(t, reg)
+	next, err := begin(first, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, edge.SetWay(netproxy.Backward, netproxy.Drop))
+	type result struct {
+		rec leadership.Record
+		err error
+	}
+	done := make(chan result, 1)
+	go func() {
+		rec, err := reg.Swap(t.Context(), first.Version, next)
+		done <- result{rec, err}
+	}()
+	written, err := direct.Wait(within(t, bound), first.Version)
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, edge.Set(netproxy.Reset))
+	must(t, edge.Set(netproxy.Pass))
+	r := <-done
+	if r.err != nil || !r.rec.Equal(written) {
+		t.Fatalf("Swap = %+v, %v, want what was written: %+v", r.rec, r.err, written)
+	}
+	if now, err := direct.Load(t.Context()); err != nil || !now.Equal(written) {
+		t.Errorf("it was written twice: %+v, %v", now, err)
+	}
+}
+
+// Ways to be left without an answer: the request was executed, or not, or it was
+// executed and then overwritten. None may be called a failure.
+func TestASwapWithoutAnAnswerIsUnknown(t *testing.T) {
+	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
+	cli := raw(t, clientv3.Config{Endpoints: etcd.Endpoints()})
+	for _, c := range []struct {
+		name                             string
+		executed, overwritten, compacted bool
+	}{
+		{name: "executed", executed: true},
+		{name: "not executed"},
+		{name: "overwritten", executed: true, overwritten: true},
+		{name: "overwritten and compacted", executed: true, overwritten: true, compacted: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cluster := strings.ReplaceAll(c.name, " ", "-")
+			edge := enginetest.Edge(t, etcd.Members()[0].Addr())
+			reg := open(t, cluster, impatient(edge.Addr())).Registry()
+			direct := open(t, cluster, impatient(etcd.Endpoints()...)).Registry()
+			first := create(t, reg)
+			next, err := begin(first, "x")
+			must(t, err)
+			lost := netproxy.Forward
+			if c.executed {
+				lost = netproxy.Backward
+			}
+			must(t, edge.SetWay(lost, netproxy.Drop))
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			type result struct {
+				rec leadership.Record
+				err error
+			}
+			done := make(chan result, 1)
+			go func() {
+				rec, err := reg.Swap(ctx, first.Version, next)
+				done <- result{rec, err}
+			}()
+			heal := func() {
+				must(t, edge.Set(netproxy.Reset))
+				must(t, edge.Set(netproxy.Pass))
+			}
+			var written leadership.Record
+			if c.executed {
+				written, err = direct.Wait(within(t, bound), first.Version)
+				must(t, err)
+			} else {
+				pause(t.Context(), 300*time.Millisecond) // one attempt and a half
+			}
+			if c.overwritten {
+				again, err := begin(written, "y")
+				must(t, err)
+				again, err = direct.Swap(t.Context(), written.Version, again)
+				must(t, err)
+				if c.compacted {
+					_, err = cli.Compact(t.Context(), int64(again.Version))
+					must(t, err)
+				}
+				heal()
+			} else {
+				cancel()
+			}
+			r := <-done
+			if c.overwritten && !c.compacted {
+				// The history tells.
+				if r.err != nil || !r.rec.Equal(written) {
+					t.Errorf("Swap = %+v, %v, want what was overwritten: %+v", r.rec, r.err, written)
+				}
+				return
+			}
+			wantAs[*etcdregistry.UnknownError](t, r.err)
+			var conflict *leadership.ConflictError
+			if !errors.Is(r.err, leadership.ErrUnknownOutcome) || leadership.NotExecuted(r.err) || errors.As(r.err, &conflict) {
+				t.Errorf("Swap = %v: it may have been executed", r.err)
+			}
+			if !c.overwritten && !errors.Is(r.err, context.Canceled) {
+				t.Errorf("%v does not say why it gave up", r.err)
+			}
+			// It is settled as every caller does: by a load, and the same step again.
+			heal()
+			out, err := leadership.Update(within(t, bound), reg, func(r leadership.Record) (leadership.Record, error) {
+				return r.Begin(next.Intent, true)
+			})
+			if c.overwritten {
+				wantAs[*leadership.SupersededError](t, err)
+			} else if err != nil || out.Fence != next.Fence {
+				t.Errorf("settled as %+v, %v", out, err)
+			}
+		})
+	}
+}
+
+// The request was not executed, and cannot be any more: that is known, not unknown.
+func TestASwapThatLostToAnotherWhileItWasNotAnsweredIsAConflict(t *testing.T) {
+	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
+	edge := enginetest.Edge(t, etcd.Members()[0].Addr())
+	reg := open(t, "c", impatient(edge.Addr())).Registry()
+	direct := open(t, "c", impatient(etcd.Endpoints()...)).Registry()
+	first := create(t, reg)
+	next, err := begin(first, "x")
+	must(t, err)
+	must(t, edge.SetWay(netproxy.Forward, netproxy.Drop))
+	done := make(chan error, 1)
+	go func() {
+		_, err := reg.Swap(t.Context(), first.Version, next)
+		done <- err
+	}()
+	pause(t.Context(), 300*time.Millisecond)
+	other, err := begin(first, "y")
+	must(t, err)
+	other, err = direct.Swap(t.Context(), first.Version, other)
+	must(t, err)
+	must(t, edge.Set(netproxy.Reset))
+	must(t, edge.Set(netproxy.Pass))
+	conflict := wantAs[*leadership.ConflictError](t, <-done)
+	if conflict.Base != first.Version || conflict.Current != other.Version {
+		t.Errorf("%+v", conflict)
+	}
+}
+
+func TestWithoutAMajorityReadsSaySoAndWritesAreUnknown(t *testing.T) {
+	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{Members: 3})
+	cfg := impatient(etcd.Endpoints()...)
+	cfg.Patience = time.Second
+	c := open(t, "c", cfg)
+	reg, barrier := c.Registry(), c.Barrier()
+	first := create(t, reg)
+	next, err := begin(first, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	waited := make(chan error, 1)
+	go func() {
+		_, err := reg.Wait(t.Context(), first.Version)
+		waited <- err
+	}()
+	for _, m := range etcd.Members()[:2] {
+		must(t, m.Freeze())
+	}
+	start := time.Now()
+	_, err = reg.Load(t.Context())
+	down := wantAs[*etcdregistry.UnavailableError](t, err)
+	if len(down.Endpoints) != 3 || errors.Is(err, leadership.ErrUnknownOutcome) || errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Load = %v", err)
+	}
+	_, err = reg.Swap(t.Context(), first.Version, next)
+	if !errors.Is(err, leadership.ErrUnknownOutcome) || leadership.NotExecuted(err) {
+		t.Errorf("Swap = %v", err)
+	}
+	err = barrier.Leave(t.Context(), leadership.RouterLease{Router: "r", Session: "s", TTL: time.Second})
+	wantAs[*etcdregistry.UnavailableError](t, err) // it reads first
+	wantAs[*etcdregistry.UnavailableError](t, <-waited)
+	if took := time.Since(start); took > 10*cfg.Patience {
+		t.Errorf("it took %s to say so, with a patience of %s", took, cfg.Patience)
+	}
+	for _, m := range etcd.Members()[:2] {
+		must(t, m.Thaw())
+	}
+	// The Swap may have been executed now, or never. It is settled, and done once.
+	var out leadership.Record
+	enginetest.Eventually(t, bound, "settle", func(ctx context.Context) error {
+		out, err = leadership.Update(ctx, reg, func(r leadership.Record) (leadership.Record, error) { return r.Begin(next.Intent, true) })
+		return err
+	})
+	if out.Fence != next.Fence || out.Intent.Term != next.Intent.Term {
+		t.Errorf("settled as %+v", out)
+	}
+}
+
+// The watch is cut, and what it would have gone on from is compacted before it is back.
+func TestAWaitGoesOnAfterACompaction(t *testing.T) {
+	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
+	edge := enginetest.Edge(t, etcd.Members()[0].Addr())
+	cfg := impatient(edge.Addr())
+	c := open(t, "c", cfg)
+	direct := open(t, "c", impatient(etcd.Endpoints()...)).Registry()
+	cli := raw(t, clientv3.Config{Endpoints: etcd.Endpoints()})
+	last := create(t, direct)
+	for _, write := range []bool{false, true} { // the record, while the watch is cut
+		before := c.Stats()
+		got := make(chan leadership.Record, 1)
+		go func() {
+			r, err := c.Registry().Wait(t.Context(), last.Version)
+			if err != nil {
+				t.Error(err)
+			}
+			got <- r
+		}()
+		watched(t, etcd.Endpoints()[0], 1)
+		must(t, edge.Set(netproxy.Reset))
+		next, err := begin(last, "x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if write {
+			if last, err = direct.Swap(t.Context(), last.Version, next); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 { // the revision that is compacted is still to be had
+			resp, err := cli.Put(t.Context(), "other", "key")
+			if err == nil {
+				_, err = cli.Compact(t.Context(), resp.Header.Revision)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		must(t, edge.Set(netproxy.Pass))
+		if !write {
+			enginetest.Eventually(t, bound, "the watch meets the compaction", func(context.Context) error {
+				if s := c.Stats(); s.Compacted == before.Compacted {
+					return fmt.Errorf("%+v", s)
+				}
+				return nil
+			})
+			watched(t, etcd.Endpoints()[0], 1)
+			if last, err = direct.Swap(t.Context(), last.Version, next); err != nil {
+				t.Fatal(err)
+			}
+		}
+		select {
+		case r := <-got:
+			if !r.Equal(last) {
+				t.Errorf("Wait = %+v, want %+v", r, last)
+			}
+		case <-time.After(bound):
+			t.Fatal("the Wait does not return")
+		}
+	}
+}
+
+// A frozen member answers no ping for 13 s. The Wait does not wait for that.
+func TestAWaitWhoseMemberIsFrozenHearsOfAChangeByItself(t *testing.T) {
+	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{Members: 3})
+	c := open(t, "c", impatient(etcd.Endpoints()...))
+	reg := c.Registry()
+	last := create(t, reg)
+	got := make(chan error, 1)
+	go func() {
+		_, err := reg.Wait(t.Context(), last.Version)
+		got <- err
+	}()
+	var holds *engines.Server
+	enginetest.Eventually(t, bound, "find the member of the watch", func(ctx context.Context) error {
+		for i, url := range etcd.Endpoints() {
+			if n, err := watchers(ctx, url); err != nil {
+				return err
+			} else if n == "1" {
+				holds = etcd.Members()[i]
+				return nil
+			}
+		}
+		return errors.New("no member has a watch")
+	})
+	must(t, holds.Freeze())
+	defer func() { must(t, holds.Thaw()) }()
+	start := time.Now()
+	if _, err := leadership.Update(within(t, bound), open(t, "c", impatient(etcd.Endpoints()...)).Registry(),
+		func(r leadership.Record) (leadership.Record, error) { return begin(r, "x") }); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-got:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the Wait hangs with its member")
+	}
+	t.Logf("%s from the freeze on", time.Since(start).Round(time.Millisecond))
+	if c.Stats().Missed != 1 {
+		t.Errorf("%+v: want one change that the watch missed", c.Stats())
+	}
+}
+
+var watcherTotal = regexp.MustCompile(`(?m)^etcd_debugging_mvcc_watcher_total (\d+)$`)
+
+// watchers returns how many watches a member has.
+func watchers(ctx context.Context, url string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/metrics", nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return "", err
+	}
+	m := watcherTotal.FindSubmatch(b)
+	if m == nil {
+		return "", errors.New("no etcd_debugging_mvcc_watcher_total")
+	}
+	return string(m[1]), nil
+}
+
+// watched returns when the member has so many watches.
+func watched(t testing.TB, url string, want int) {
+	t.Helper()
+	enginetest.Eventually(t, bound, "a watch", func(ctx context.Context) error {
+		n, err := watchers(ctx, url)
+		if err == nil && n != fmt.Sprint(want) {
+			err = fmt.Errorf("%s watches, want %d", n, want)
+		}
+		return err
+	})
+}
+
+func within(t testing.TB, d time.Duration) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
