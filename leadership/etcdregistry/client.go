@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
 )
 
 // Client is a connection to etcd for the registry, the barrier and the lock of one
@@ -67,7 +68,10 @@ func Open(cluster string, cfg Config) (*Client, error) {
 		DialTimeout: cfg.Patience,
 		// The least that etcd allows by default (--grpc-keepalive-min-time 5s), doubled.
 		DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 3 * time.Second,
-		Logger: zap.NewNop(),
+		// Enough to renew a token on the way. The library's own 100 would hide why they failed.
+		MaxUnaryRetries: 4, BackoffWaitBetween: minAttempt / 2,
+		Logger:      zap.NewNop(),
+		DialOptions: []grpc.DialOption{grpc.WithChainUnaryInterceptor(failFast)},
 	})
 	if err != nil {
 		if r := refused(err); r != nil {
@@ -78,6 +82,12 @@ func Open(cluster string, cfg Config) (*Client, error) {
 	c := &Client{etcd: etcd, lease: clientv3.RetryLeaseClient(etcd), cfg: cfg, base: cfg.Prefix + cluster + "/"}
 	c.life, c.end = context.WithCancelCause(context.Background())
 	return c, nil
+}
+
+// failFast makes a request fail when there is no connection, with the reason for that.
+// The client library lets it wait for one, and then says that time was up.
+func failFast(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	return invoke(ctx, method, req, reply, cc, append(opts, grpc.WaitForReady(false))...)
 }
 
 // Close ends every call under way and disconnects. All later calls return
@@ -140,18 +150,21 @@ func (c *Client) ask(ctx context.Context, op string, writes bool, once func(cont
 		c.counts.requests.Add(1)
 		err := once(call)
 		cancel()
-		var rewound *RewoundError
-		switch r := refused(err); {
+		r := refused(err)
+		switch {
 		case err == nil:
 			return unsure, nil
-		case errors.As(err, &rewound):
+		case errors.As(err, new(*RewoundError)):
 			return true, err
-		case r != nil && !unsure:
+		case r != nil && !unsure && !passing(r):
 			return false, &RefusedError{Op: op, Err: r}
 		case r == nil:
 			unsure = unsure || writes
 		}
-		last = err
+		// That time was up says less than why it was tried again.
+		if last == nil || !errors.Is(err, context.DeadlineExceeded) {
+			last = err
+		}
 		pause := time.NewTimer(min(retryPause, time.Until(limit)))
 		select {
 		case <-ctx.Done():
@@ -165,6 +178,9 @@ func (c *Client) ask(ctx context.Context, op string, writes bool, once func(cont
 	}
 	if unsure {
 		return true, &UnknownError{Op: op, Endpoints: c.cfg.Endpoints, Last: last, Err: cause(ctx)}
+	}
+	if r := refused(last); r != nil {
+		return false, &RefusedError{Op: op, Err: r}
 	}
 	return false, &UnavailableError{Op: op, Endpoints: c.cfg.Endpoints, Last: last, Err: cause(ctx)}
 }
@@ -244,9 +260,8 @@ func (c *Client) replace(ctx context.Context, op string, ch change) (out outcome
 		out.found, out.guard = first(resp.Responses, 0), first(resp.Responses, 1)
 		return nil
 	})
-	var rewound *RewoundError
 	switch {
-	case errors.As(err, &rewound) && out.unsure:
+	case errors.As(err, new(*RewoundError)) && out.unsure:
 		// It was executed or not, in a history that is not ours.
 		return out, &UnknownError{Op: op, Endpoints: c.cfg.Endpoints, Last: err}
 	case err != nil || out.done:

@@ -128,6 +128,12 @@ func refused(err error) error {
 	return nil
 }
 
+// passing reports whether a refusal is likely to be over soon: users were changed, a token
+// ended, the queue is full.
+func passing(r error) bool {
+	return r == rpctypes.ErrInvalidAuthToken || r == rpctypes.ErrAuthOldRevision || r == rpctypes.ErrTooManyRequests
+}
+
 // RewoundError is returned when etcd no longer has the history that this Client, or
 // the version given to Wait, has seen: it was restored from a backup, or the endpoints
 // lead to another cluster. Revisions are given out again then, so versions and

@@ -95,14 +95,18 @@ type holding struct {
 // *RefusedError, an *UnavailableError, an *UnknownError (the lock may have been taken, and
 // lapses), a *RewoundError, leadership.ErrClosed, or context.Cause. A goroutine renews the lease while f runs; it has ended when Run
 // returns. Giving the lock back takes at most Config.Patience, also when ctx has
-// ended; when that fails the lock lapses after TTL. What is left behind when
-// ctx ends before f is called lapses likewise.
+// ended; when that fails, or the lock is lost, it lapses after TTL. What is left behind
+// when ctx ends before f is called lapses likewise.
 func (l *Lock) Run(ctx context.Context, f func(ctx context.Context, h *Held) error) error {
 	h, err := l.acquire(ctx)
 	if err != nil {
 		return err
 	}
-	defer l.c.revoke(context.WithoutCancel(ctx), h.lease)
+	defer func() {
+		if h.Left() > 0 {
+			l.c.revoke(context.WithoutCancel(ctx), h.lease)
+		}
+	}()
 	ctx, lose := context.WithCancelCause(ctx)
 	stop := context.AfterFunc(l.c.life, func() { lose(leadership.ErrClosed) })
 	defer stop()
