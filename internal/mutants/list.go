@@ -6,7 +6,7 @@ import "slices"
 // mutation along.
 func mutations() []mutation {
 	return slices.Concat(roundMutations(), policyMutations(), proposalMutations(), recordMutations(),
-		acceptorMutations(), revokeMutations(), reparentMutations(),
+		acceptorMutations(), revokeMutations(), kitMutations(), reparentMutations(),
 		lameduckMutations(), bufferMutations(), barrierMutations(), httpMutations(), sqlMutations())
 }
 

@@ -1,0 +1,59 @@
+package main
+
+// kitMutations are of the checks of the simulation: one that is blind lets
+// everything pass.
+func kitMutations() []mutation {
+	const pkg = "reparent/reparenttest"
+	fires := in(pkg, "TestEachInvariantFiresAndItsNearMissDoesNot")
+	lives := in(pkg, "TestEachLivenessCheckFiresAndItsNearMissDoesNot")
+	return []mutation{
+		{
+			name: "observers-look-like-members", ids: "G2", file: pkg + "/invariants_completions.go",
+			rule:   "I20: a copy at one who is no member is not mistaken for one of too few members.",
+			edits:  one("if m < 0 && have&(1<<n) != 0 {", "if m < -1 && have&(1<<n) != 0 {"),
+			checks: []check{in(pkg, "TestI20_AnObserverMakesNothingDurable"), fires},
+		},
+		{
+			name: "too-few-copies-pass", ids: "G2", file: pkg + "/invariants_completions.go",
+			rule:   "I22: what is completed is on enough members.",
+			edits:  one("		if r.durable(k.index, have) {", "		if r.durable(k.index, have) || have != 0 {"),
+			checks: []check{fires},
+		},
+		{
+			name: "copies-counted-under-the-old-ruleset", ids: "G2", file: pkg + "/invariants_completions.go",
+			rule:   "I22: behind its own marker a leader goes by its own ruleset.",
+			edits:  one("		must = must[:1]\n", "		must = must[1:]\n"),
+			checks: []check{fires},
+		},
+		{
+			name: "any-log-is-a-selected-one", ids: "G2", file: pkg + "/invariants_installs.go",
+			rule:   "I13: a leader is installed with a log that somebody reported to its attempt.",
+			edits:  one("	if !reported {", "	if !reported && len(heard) == 0 {"),
+			checks: []check{fires},
+		},
+		{
+			name: "no-leader-is-no-failure", ids: "G5", file: pkg + "/world.go",
+			rule:   "L1: when all faults are over a leader can be established.",
+			edits:  one("	case rep.Err != nil:\n		return \"\", &Violation", "	case rep.Err != nil && rep.To != \"\":\n		return \"\", &Violation"),
+			checks: []check{lives},
+		},
+		{
+			name: "leader-without-requests-is-no-failure", ids: "G5", file: pkg + "/world.go",
+			rule:   "L1: a leader that was established takes requests.",
+			edits:  one("			werr = w.append(context.Background(), p, rep.To)\n", "			_ = w.append(context.Background(), p, rep.To)\n"),
+			checks: []check{lives},
+		},
+		{
+			name: "unasked-change-is-no-failure", ids: "G5", file: pkg + "/invariants_liveness.go",
+			rule:   "L2: when nobody asks, the leader does not change.",
+			edits:  one("	case len(w.grants) != before &&", "	case len(w.grants) < before &&"),
+			checks: []check{lives},
+		},
+		{
+			name: "straggler-is-no-failure", ids: "G5", file: pkg + "/invariants_liveness.go",
+			rule:   "L3: every node follows after a few sweeps.",
+			edits:  one("		if n.Err != nil && w.mayFollow(n.Node) {", "		if n.Err != nil && !w.mayFollow(n.Node) {"),
+			checks: []check{lives},
+		},
+	}
+}
