@@ -137,7 +137,7 @@ func reparentMutations() []mutation {
 		{
 			name: "bars-not-read", ids: "G2", file: "reparent/plan.go",
 			rule:   "A round knows which nodes were declared gone.",
-			edits:  one(", Barred: a.rec.IsBarred}", "}"),
+			edits:  one(", Barred: a.barred()}", "}"),
 			checks: []check{in(pkg, "TestG2_ANodeThatWasDeclaredGoneIsNoEvidenceUntilItHasFollowed")},
 		},
 		{
