@@ -201,7 +201,7 @@ func (c *cluster) guard(reach ...leadership.NodeID) *reparent.Guard {
 		Barrier: c.barrier,
 		Limits: reparent.Limits{
 			Status: 2 * time.Second, Quiet: 5 * time.Second, Drain: 3 * time.Second,
-			Revoke: 20 * time.Second, Install: 30 * time.Second, Linger: 5 * time.Second,
+			Revoke: 20 * time.Second, Install: 30 * time.Second, Linger: time.Second,
 		},
 	})
 	require.NoError(c.t, err)

@@ -92,18 +92,27 @@ func (o *op) receives(l leadership.Leadership) bool {
 // what it holds.
 func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership) (state, error) {
 	var st state
+	var s *session
 	var last error
-	err := poll(ctx, 5*time.Millisecond, func() (bool, error) {
+	defer func() {
+		if s != nil {
+			s.close()
+		}
+	}()
+	err := poll(ctx, 4*time.Millisecond, func() (bool, error) {
 		if err := n.current(ctx, l.Term); err != nil {
 			return false, err
 		}
-		s, err := n.peerSession(ctx, p)
-		if err != nil {
-			last = err
-			return false, nil
+		if s == nil {
+			if s, last = n.peerSession(ctx, p); last != nil {
+				s = nil
+				return false, nil
+			}
 		}
-		defer s.close()
-		st, last = look(ctx, s, nil, leadership.Leadership{})
+		if st, last = look(ctx, s, nil, leadership.Leadership{}); last != nil {
+			s.close() // it may have been promoted, or restarted
+			s = nil
+		}
 		if last == nil && st.last != nil && l.Term.Less(st.last.Term) {
 			return false, fmt.Errorf("the log of %s has the marker of %s", l.Leader, st.last.Leadership())
 		}
@@ -160,9 +169,13 @@ func (n *Node) attach(ctx context.Context, p Peer, l leadership.Leadership, thei
 
 // detached makes sure that the server is a standby that receives from nobody.
 func (o *op) detached(s *session) (*session, error) {
-	r, err := s.row(o.ctx, "SELECT pg_is_in_recovery()")
+	r, err := s.row(o.ctx, `SELECT pg_is_in_recovery(), current_setting('primary_conninfo') = '' AND current_setting('restore_command') = ''
+		AND NOT EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'walreceiver')`)
 	if err != nil {
 		return s, err
+	}
+	if r[0] == "t" && r[1] == "t" && o.own.Fenced == o.acc.Status().Promised {
+		return s, nil // by the promise of this term, which waited until it was so
 	}
 	if r[0] != "t" {
 		if err := o.demote(StopFast, StopImmediate, StopKill); err != nil {

@@ -16,8 +16,8 @@ func nodeLocal() []string {
 	return []string{"postgresql.conf", "postgresql.auto.conf", "pg_hba.conf", "pg_ident.conf"}
 }
 
-// Repair implements establish.Repairer: it makes the node's log one that can
-// follow from, the leader of t. It waits until from leads, has it make a
+// Repair implements establish.Repairer: it makes the node's log one that can follow
+// from, the leader of t, if it is not. It waits until from leads, has it make a
 // checkpoint, since pg_rewind else finds that there is nothing to do, and rewinds;
 // where the place at which the logs part cannot be proven, or pg_rewind cannot do
 // it, the data is copied anew.
@@ -59,6 +59,9 @@ func (o *op) repair(p Peer, l leadership.Leadership, theirs state) error {
 	if r := o.own.Rebuild; r != nil && r.Copied && r.From == l {
 		return nil
 	}
+	if o.own.System != 0 && o.own.System != theirs.point.System {
+		return &leadership.IncarnationError{Node: o.cfg.ID, Want: fmt.Sprint(o.own.System), Got: fmt.Sprint(theirs.point.System)}
+	}
 	var at *Point
 	if o.own.Rebuild == nil {
 		st, err := o.lastLook()
@@ -66,12 +69,12 @@ func (o *op) repair(p Peer, l leadership.Leadership, theirs state) error {
 			return err
 		}
 		at = &st.point
+		if theirs.point.Contains(*at) {
+			return nil // it can follow as it is
+		}
 		if err := o.acc.SetFloor(o.ctx, at.position()); err != nil {
 			return err
 		}
-	}
-	if o.own.System != 0 && o.own.System != theirs.point.System {
-		return &leadership.IncarnationError{Node: o.cfg.ID, Want: fmt.Sprint(o.own.System), Got: fmt.Sprint(theirs.point.System)}
 	}
 	if err := o.keep(); err != nil {
 		return err

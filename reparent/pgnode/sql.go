@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"io"
 	"net"
 	"sync/atomic"
 
@@ -102,17 +103,57 @@ func (c *connector) Connect(ctx context.Context) (driver.Conn, error) {
 // Conn is a connection of Connector. (*sql.Conn).Raw shows it.
 type Conn struct{ *stdlib.Conn }
 
-// settle returns the error of a statement, which has ended: a success that was not
-// waited for is none.
+// LostError is returned when a statement was handed to pgx and its connection broke
+// before the answer. It is a leadership.ErrUnknownOutcome.
+//
+// pgx (5.12) reports some of these as errors that are safe to retry, and hands them
+// to database/sql as driver.ErrBadConn, upon which that runs the statement again: a
+// read that fails between the messages of an answer closes the connection, and what
+// is returned is that the connection is closed, as if nothing had been sent
+// (pgconn.MultiResultReader.NextResult). This package takes nobody's word for it but
+// its own look at the connection before the statement.
+type LostError struct{ Err error }
+
+func (e *LostError) Error() string { return "pgnode: the connection broke: " + e.Err.Error() }
+
+// Unwrap returns leadership.ErrUnknownOutcome, and Err unless that says of itself
+// that the statement may be run again.
+func (e *LostError) Unwrap() []error {
+	if errors.Is(e.Err, driver.ErrBadConn) || pgconn.SafeToRetry(e.Err) {
+		return []error{leadership.ErrUnknownOutcome}
+	}
+	return []error{leadership.ErrUnknownOutcome, e.Err}
+}
+
+// settle returns the error of a statement that was handed over: a success that was
+// not waited for is none, and that it was not sent nobody can tell any more.
 func (c *Conn) settle(err error) error {
-	if taken(c.Conn.Conn().PgConn()) && err == nil {
+	var pe *pgconn.PgError
+	switch waited := !taken(c.Conn.Conn().PgConn()); {
+	case err == nil && !waited:
 		return &UnreplicatedError{}
+	case err == nil || errors.As(err, &pe):
+		return err
+	case errors.Is(err, driver.ErrBadConn), pgconn.SafeToRetry(err), c.Conn.Conn().IsClosed():
+		return &LostError{err}
 	}
 	return err
 }
 
+// closed returns driver.ErrBadConn for a connection that is closed before anything
+// is handed to it: this one proves that nothing was sent.
+func (c *Conn) closed() error {
+	if c.Conn.Conn().IsClosed() {
+		return driver.ErrBadConn
+	}
+	return nil
+}
+
 // ExecContext implements driver.ExecerContext.
 func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Result, error) {
+	if err := c.closed(); err != nil {
+		return nil, err
+	}
 	res, err := c.Conn.ExecContext(ctx, query, args)
 	if err = c.settle(err); err != nil {
 		return nil, err
@@ -122,6 +163,9 @@ func (c *Conn) ExecContext(ctx context.Context, query string, args []driver.Name
 
 // QueryContext implements driver.QueryerContext.
 func (c *Conn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	if err := c.closed(); err != nil {
+		return nil, err
+	}
 	r, err := c.Conn.QueryContext(ctx, query, args)
 	return c.rows(r, err)
 }
@@ -139,9 +183,12 @@ func (c *Conn) rows(r driver.Rows, err error) (driver.Rows, error) {
 
 // BeginTx implements driver.ConnBeginTx.
 func (c *Conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
+	if err := c.closed(); err != nil {
+		return nil, err
+	}
 	t, err := c.Conn.BeginTx(ctx, opts)
 	if err != nil {
-		return nil, err
+		return nil, c.settle(err)
 	}
 	return &tx{Tx: t, c: c}, nil
 }
@@ -158,9 +205,12 @@ func (c *Conn) Prepare(query string) (driver.Stmt, error) {
 
 // PrepareContext implements driver.ConnPrepareContext.
 func (c *Conn) PrepareContext(ctx context.Context, query string) (driver.Stmt, error) {
+	if err := c.closed(); err != nil {
+		return nil, err
+	}
 	s, err := c.Conn.PrepareContext(ctx, query)
 	if err != nil {
-		return nil, err
+		return nil, c.settle(err)
 	}
 	return &stmt{Stmt: s.(*stdlib.Stmt), c: c}, nil
 }
@@ -171,6 +221,9 @@ type stmt struct {
 }
 
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
+	if err := s.c.closed(); err != nil {
+		return nil, err
+	}
 	res, err := s.Stmt.ExecContext(ctx, args)
 	if err = s.c.settle(err); err != nil {
 		return nil, err
@@ -179,6 +232,9 @@ func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (drive
 }
 
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
+	if err := s.c.closed(); err != nil {
+		return nil, err
+	}
 	r, err := s.Stmt.QueryContext(ctx, args)
 	return s.c.rows(r, err)
 }
@@ -201,10 +257,13 @@ type rows struct {
 
 func (r *rows) Next(dest []driver.Value) error {
 	err := r.Rows.Next(dest)
-	if err != nil && taken(r.c.Conn.Conn().PgConn()) {
-		return &UnreplicatedError{}
+	if errors.Is(err, io.EOF) {
+		if lost := r.c.settle(nil); lost != nil {
+			return lost
+		}
+		return err
 	}
-	return err
+	return r.c.settle(err)
 }
 
 func (r *rows) Close() error { return r.c.settle(r.Rows.Close()) }
@@ -214,20 +273,15 @@ func (r *rows) Close() error { return r.c.settle(r.Rows.Close()) }
 // statement can tell, since a procedure may commit on its way. A session that the
 // server ended, and a commit that was not waited for, prove nothing.
 func Classify(err error) buffer.Class {
-	var un *UnreplicatedError
 	var pe *pgconn.PgError
 	switch {
-	case err == nil:
+	case err == nil, errors.Is(err, leadership.ErrUnknownOutcome):
 		return buffer.Unclassified
-	case errors.As(err, &un):
-		return buffer.MaybeExecuted
 	case errors.As(err, &pe):
 		if pe.SeverityUnlocalized == "FATAL" || pe.SeverityUnlocalized == "PANIC" || pe.Severity == "FATAL" {
 			return buffer.MaybeExecuted
 		}
 		return buffer.Answered
-	case pgconn.SafeToRetry(err):
-		return buffer.NotSentYet
 	}
 	return buffer.Unclassified
 }

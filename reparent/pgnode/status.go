@@ -7,8 +7,11 @@ import (
 	"github.com/tenure-go/tenure/leadership/acceptor"
 )
 
-// Status implements reparent.Statuser. It changes nothing and takes no lock. A
-// server that does not answer is an error: nothing is known of its log.
+// Status implements reparent.Statuser. It changes nothing and takes no lock. Of a
+// server that is down it says what the node knows, and BelowFloor, since nothing
+// can be said of its log before it is started: by Promise, or by the Repair of a
+// sweep, which discards nothing from a log that can follow as it is. A server that
+// runs and does not answer is an error.
 func (n *Node) Status(ctx context.Context) (leadership.Status, error) {
 	rec, ok, err := n.store.Load(ctx)
 	if err == nil && !ok {
@@ -31,6 +34,10 @@ func (n *Node) Status(ctx context.Context) (leadership.Status, error) {
 	}
 	s, err := n.local(ctx, true)
 	if err != nil {
+		if running, rerr := n.cfg.Controller.Running(ctx); rerr == nil && !running {
+			out.BelowFloor, out.Degraded = true, "its server is down"
+			return out, nil
+		}
 		return leadership.Status{}, n.failed("status", err)
 	}
 	defer s.close()
