@@ -21,6 +21,8 @@ type engine func(cfg *config.Config) ([]server, error)
 type server struct {
 	node   reparent.Node
 	doctor func(context.Context) ([]reparent.Finding, error)
+	// setup makes the record of a new member, once.
+	setup func(context.Context) error
 	// pulse says how the server, as a replica, gets on with its leader. It is a
 	// hint for the failure detector.
 	pulse func(context.Context) (pulse, error)
@@ -80,7 +82,7 @@ func (cl *cluster) openRegistry() error {
 		cl.closers = append(cl.closers, b.Close)
 	}
 	if cl.cfg.Registry.Etcd != nil {
-		return errors.New("etcd is not supported yet") // replaced below
+		return cl.openEtcd()
 	}
 	reg, err := leadership.OpenFileRegistry(cl.cfg.Registry.File)
 	if err != nil {

@@ -121,7 +121,12 @@ func (cfg *Config) checkRegistry(c *checker) {
 		r.Etcd.Prefix = cmp.Or(r.Etcd.Prefix, "/tenure/")
 		c.tls("registry.etcd.tls", r.Etcd.TLS)
 	}
-	if cfg.Barrier.File != "" {
+	switch b := cfg.Barrier; {
+	case b.File != "" && b.Etcd:
+		c.bad("barrier", "needs one of file and etcd, not both")
+	case b.Etcd && r.Etcd == nil:
+		c.bad("barrier.etcd", "is beside the registry in etcd, and the registry is not there")
+	case b.File != "":
 		c.directory("barrier.file", cfg.Barrier.File)
 	}
 }

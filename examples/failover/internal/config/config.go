@@ -76,19 +76,49 @@ type TLS struct {
 	ServerName string `yaml:"server_name"`
 }
 
-// Barrier is where routers say that they are quiet. Without one a planned change
-// does not wait for them.
+// Barrier is where routers say that they are quiet, at most one of the two. Without
+// one a planned change does not wait for them.
 type Barrier struct {
 	File string `yaml:"file"`
+	// Etcd takes the one beside the registry.
+	Etcd bool `yaml:"etcd"`
 }
 
 // MariaDB is what the nodes of the engine have in common.
 type MariaDB struct {
+	// User and Password are of the account that the tool works with.
 	User     string `yaml:"user"`
 	Password Secret `yaml:"password"`
 	TLS      *TLS   `yaml:"tls"`
 	// Replication is the account by which nodes follow the leader.
-	Replication Account `yaml:"replication"`
+	Replication MariaDBReplication `yaml:"replication"`
+	// RestartsFenced is your statement that every server's option files have
+	// read_only=1, skip_slave_start=1 and rpl_semi_sync_master_enabled=0. Without
+	// it no node may lead.
+	RestartsFenced bool `yaml:"restarts_fenced"`
+	// Schema holds the nodes' records. Default "tenure".
+	Schema string `yaml:"schema"`
+}
+
+// MariaDBReplication is how nodes follow the leader.
+type MariaDBReplication struct {
+	User      string   `yaml:"user"`
+	Password  Secret   `yaml:"password"`
+	Heartbeat Duration `yaml:"heartbeat"`
+	// TLS has them connect with TLS; its files are on the servers.
+	TLS *TLS `yaml:"tls"`
+}
+
+// MariaDBNode is what only one node of the engine has. Commands are a program and
+// its arguments; no shell reads them.
+type MariaDBNode struct {
+	// Kill ends the server's process with SIGKILL and returns when it is gone.
+	// It is run for a leader whose commits wait for acknowledgements for ever.
+	Kill []string `yaml:"kill"`
+	// Rebuild makes the server's data a copy of another node's and returns when
+	// it serves again. It is run by rejoin for a node that went astray, with
+	// TENURE_NODE, TENURE_FROM and TENURE_FROM_ADDR in its environment.
+	Rebuild []string `yaml:"rebuild"`
 }
 
 // Postgres is what the nodes of the engine have in common.
@@ -123,6 +153,7 @@ type Node struct {
 	Priority int `yaml:"priority"`
 	// NeverLeads keeps the node from leading.
 	NeverLeads bool          `yaml:"never_leads"`
+	MariaDB    *MariaDBNode  `yaml:"mariadb"`
 	Postgres   *PostgresNode `yaml:"postgres"`
 }
 

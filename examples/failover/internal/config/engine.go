@@ -10,11 +10,11 @@ var sslModes = []string{"disable", "allow", "prefer", "require", "verify-ca", "v
 
 // checkEngine checks what the nodes have in common.
 func (cfg *Config) checkEngine(c *checker) {
-	account := func(path, user string, password Secret) {
-		if user == "" {
+	// A password may be missing: a server may trust a user without one.
+	user := func(path, name string) {
+		if name == "" {
 			c.bad(path+".user", "is missing")
 		}
-		_ = password // a server may trust a user without one
 	}
 	switch cfg.Engine {
 	case MariaDBEngine:
@@ -22,8 +22,8 @@ func (cfg *Config) checkEngine(c *checker) {
 			c.bad("engine", "is mariadb, which needs the section mariadb, and no other")
 			return
 		}
-		account("mariadb", cfg.MariaDB.User, cfg.MariaDB.Password)
-		account("mariadb.replication", cfg.MariaDB.Replication.User, cfg.MariaDB.Replication.Password)
+		user("mariadb", cfg.MariaDB.User)
+		user("mariadb.replication", cfg.MariaDB.Replication.User)
 		c.tls("mariadb.tls", cfg.MariaDB.TLS)
 	case PostgresEngine:
 		if cfg.Postgres == nil || cfg.MariaDB != nil {
@@ -32,8 +32,8 @@ func (cfg *Config) checkEngine(c *checker) {
 		}
 		p := cfg.Postgres
 		p.Database, p.SSLMode = cmp.Or(p.Database, "postgres"), cmp.Or(p.SSLMode, "prefer")
-		account("postgres", p.User, p.Password)
-		account("postgres.replication", p.Replication.User, p.Replication.Password)
+		user("postgres", p.User)
+		user("postgres.replication", p.Replication.User)
 		if !slices.Contains(sslModes, p.SSLMode) {
 			c.bad("postgres.sslmode", "is %q, want one of %v", p.SSLMode, sslModes)
 		}
@@ -45,5 +45,18 @@ func (cfg *Config) checkEngine(c *checker) {
 func (cfg *Config) checkNodeEngine(c *checker, path string, n *Node) {
 	if cfg.Engine != PostgresEngine && n.Postgres != nil {
 		c.bad(path+".postgres", "belongs to another engine")
+	}
+	if cfg.Engine != MariaDBEngine && n.MariaDB != nil {
+		c.bad(path+".mariadb", "belongs to another engine")
+	}
+	if m := n.MariaDB; m != nil {
+		for _, cmd := range []struct {
+			key  string
+			args []string
+		}{{"kill", m.Kill}, {"rebuild", m.Rebuild}} {
+			if len(cmd.args) > 0 && cmd.args[0] == "" {
+				c.bad(path+".mariadb."+cmd.key, "names no program")
+			}
+		}
 	}
 }
