@@ -63,6 +63,7 @@ func verbs() []verb {
 		{name: "emergency", about: "the leader is gone: establish the best node that is reached", changes: true, flags: all(to, force, waive), run: change},
 		{name: "refresh", about: "establish the leader again under a new term; brings back stranded followers", changes: true, flags: all(force, late), run: change},
 		{name: "resume", about: "finish or undo what a coordinator left behind", changes: true, flags: all(force, waive), run: change},
+		{name: "setup", args: "NODE", positional: 1, about: "make the record of promises of a new member, once; all: of every node", changes: true, run: setup},
 		{name: "bootstrap", about: "the first leadership of empty servers, at the node -to", changes: true, flags: all(to), run: change},
 		{name: "adopt", about: "take over servers that replicate already and are led by -to", changes: true, flags: all(to, late), run: change},
 		{name: "rejoin", args: "NODE", positional: 1, about: "bring one node back to the leader; repairs it when it has what the leader has not", changes: true, flags: func(fs *flag.FlagSet, c *call) {

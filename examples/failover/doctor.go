@@ -41,6 +41,10 @@ func (cl *cluster) examine(ctx context.Context) []reparent.Finding {
 	var wg sync.WaitGroup
 	for i, s := range cl.servers {
 		if s.doctor == nil {
+			found[i] = []reparent.Finding{{
+				Node: s.node.ID, Severity: reparent.SeverityUnknown, Subject: "the server",
+				Risk: "there is no doctor for it, so nothing is known", Remedy: "set the node up first",
+			}}
 			continue
 		}
 		wg.Go(func() {

@@ -6,6 +6,6 @@ import "github.com/tenure-go/tenure/examples/failover/internal/config"
 func engines() map[string]engine {
 	return map[string]engine{
 		config.MariaDBEngine:  mariadbServers,
-		config.PostgresEngine: nil,
+		config.PostgresEngine: postgresServers,
 	}
 }

@@ -29,6 +29,7 @@ type document struct {
 	Plan     *reparent.Plan     `json:"plan,omitempty"`
 	Report   *reparent.Report   `json:"report,omitempty"`
 	Rejoin   *rejoined          `json:"rejoin,omitempty"`
+	Setup    []setUp            `json:"setup,omitempty"`
 
 	text string
 }

@@ -130,6 +130,9 @@ type Postgres struct {
 	// SSLMode is libpq's. Default "prefer".
 	SSLMode     string  `yaml:"sslmode"`
 	Replication Account `yaml:"replication"`
+	// AdmitMethod is how the tool and replication authenticate at a server that
+	// keeps clients out. Default "scram-sha-256".
+	AdmitMethod string `yaml:"admit_method"`
 }
 
 // Account is a user of a server.
@@ -157,9 +160,23 @@ type Node struct {
 	Postgres   *PostgresNode `yaml:"postgres"`
 }
 
-// PostgresNode is what only one node of the engine has.
+// PostgresNode is what only one node of the engine has. Its paths are on this
+// machine.
 type PostgresNode struct {
+	// Data is the data directory. Required.
 	Data string `yaml:"data"`
+	// Dir keeps what the node must not forget, its promises above all, outside
+	// of Data. Required.
+	Dir string `yaml:"dir"`
+	// HBA is pg_hba.conf. Default: the one in Data.
+	HBA string `yaml:"hba"`
+	// Bin has PostgreSQL's programs. Default: the newest that are installed.
+	Bin string `yaml:"bin"`
+	// Log is the server's log until its own configuration takes over. It must not
+	// be in Data.
+	Log string `yaml:"log"`
+	// Options are those of the postgres command.
+	Options string `yaml:"options"`
 }
 
 // Limits bound the steps of a change; see reparent.Limits for the defaults.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"path/filepath"
 	"slices"
 )
 
@@ -48,6 +49,14 @@ func (cfg *Config) checkNodeEngine(c *checker, path string, n *Node) {
 	}
 	if cfg.Engine != MariaDBEngine && n.MariaDB != nil {
 		c.bad(path+".mariadb", "belongs to another engine")
+	}
+	if cfg.Engine == PostgresEngine {
+		switch p := n.Postgres; {
+		case p == nil || p.Data == "" || p.Dir == "":
+			c.bad(path+".postgres", "needs data and dir: the data directory, and one for what the node must not forget")
+		case !filepath.IsAbs(p.Data) || !filepath.IsAbs(p.Dir):
+			c.bad(path+".postgres", "needs absolute paths for data and dir")
+		}
 	}
 	if m := n.MariaDB; m != nil {
 		for _, cmd := range []struct {

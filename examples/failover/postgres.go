@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/stdlib"
+
+	"github.com/tenure-go/tenure/examples/failover/internal/config"
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/leadership/acceptor"
+	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/pgnode"
+	"github.com/tenure-go/tenure/revoke"
+)
+
+// postgresServers makes the nodes of PostgreSQL servers, all of them on this
+// machine: a node works in its server's data directory.
+func postgresServers(cfg *config.Config) ([]server, error) {
+	p := cfg.Postgres
+	password, err := p.Password.Value()
+	if err != nil {
+		return nil, err
+	}
+	replication, err := p.Replication.Password.Value()
+	if err != nil {
+		return nil, err
+	}
+	var all []server
+	for _, n := range cfg.Nodes {
+		pc := pgnode.Config{
+			ID: n.ID, Conn: conninfo(p, n.Admin, p.User, password), Addr: n.Addr, Priority: n.Priority,
+			Data: n.Postgres.Data, Dir: n.Postgres.Dir, HBA: n.Postgres.HBA, AdmitMethod: p.AdmitMethod,
+			Controller: pgnode.PgCtl{Data: n.Postgres.Data, Bin: n.Postgres.Bin, Log: n.Postgres.Log, Options: n.Postgres.Options},
+			Peers:      map[leadership.NodeID]pgnode.Peer{},
+		}
+		if p.Replication.User != p.User {
+			pc.Admit = []string{p.Replication.User}
+		}
+		for _, o := range cfg.Nodes {
+			if o.ID != n.ID {
+				pc.Peers[o.ID] = pgnode.Peer{
+					Conn:        conninfo(p, o.Admin, p.User, password),
+					Replication: conninfo(p, o.Replication, p.Replication.User, replication),
+				}
+			}
+		}
+		s, err := postgresServer(pc)
+		if err != nil {
+			for _, s := range all {
+				err = errors.Join(err, s.close())
+			}
+			return nil, fmt.Errorf("%s: %w", n.ID, err)
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+// postgresServer opens one node. One without a record yet is there, and says so
+// whatever it is asked: setup makes the record.
+func postgresServer(pc pgnode.Config) (server, error) {
+	conf, err := pgx.ParseConfig(pc.Conn)
+	if err != nil {
+		return server{}, errors.New("its connection string cannot be used") // pgx may show it
+	}
+	db := stdlib.OpenDB(*conf)
+	db.SetMaxOpenConns(1)
+	s := server{
+		setup:    func(ctx context.Context) error { return pgnode.Init(ctx, pc) },
+		pulse:    func(ctx context.Context) (pulse, error) { return postgresPulse(ctx, db) },
+		answered: postgresAnswered,
+	}
+	node, err := pgnode.New(pc)
+	var none *acceptor.NoRecordError
+	switch {
+	case errors.As(err, &none):
+		u := unset{pc.ID}
+		s.node = reparent.Node{ID: pc.ID, Addr: pc.Addr, Status: u, Promise: u}
+		s.close = db.Close
+		return s, nil
+	case err != nil:
+		return server{}, errors.Join(err, db.Close())
+	}
+	s.node = node.Reparent()
+	s.close = func() error {
+		node.Close()
+		return db.Close()
+	}
+	return s, nil
+}
+
+// unset is a node without a record.
+type unset struct{ id leadership.NodeID }
+
+// notSetUpError is returned by a node that was never set up. Nothing was touched.
+type notSetUpError struct{ node leadership.NodeID }
+
+func (e *notSetUpError) Error() string {
+	return fmt.Sprintf("%s has no record of its promises: run setup once on a new member; one that lost it comes back under another name", e.node)
+}
+
+func (e *notSetUpError) NotExecuted() bool { return true }
+
+func (u unset) Status(context.Context) (leadership.Status, error) {
+	return leadership.Status{}, &notSetUpError{u.id}
+}
+
+func (u unset) Promise(context.Context, leadership.Term) (leadership.Testimony, error) {
+	return leadership.Testimony{}, &notSetUpError{u.id}
+}
+
+var _ revoke.Promiser = unset{}
+
+// postgresAnswered reports whether an error came from a server that is up.
+func postgresAnswered(err error) bool {
+	var e *pgconn.PgError
+	// 57P03 is that of a server which starts, recovers or stops.
+	return errors.As(err, &e) && e.Code != "57P03"
+}
+
+// postgresPulse reads how replication gets on. A primary that hangs keeps the
+// connection; what tells is that messages arrive.
+func postgresPulse(ctx context.Context, db *sql.DB) (pulse, error) {
+	var status, at, end sql.NullString
+	err := db.QueryRowContext(ctx, "SELECT status, last_msg_receipt_time::text, latest_end_lsn::text FROM pg_stat_wal_receiver").Scan(&status, &at, &end)
+	if errors.Is(err, sql.ErrNoRows) {
+		return pulse{}, nil
+	}
+	return pulse{up: status.String == "streaming", beat: at.String + " " + end.String}, err
+}
+
+// conninfo is libpq's connection string.
+func conninfo(p *config.Postgres, addr, user, password string) string {
+	host, port, _ := net.SplitHostPort(addr) // it was checked
+	var b strings.Builder
+	quote := strings.NewReplacer(`\`, `\\`, `'`, `\'`)
+	for _, kv := range [][2]string{
+		{"host", host}, {"port", port}, {"user", user}, {"password", password}, {"dbname", p.Database},
+		{"sslmode", p.SSLMode}, {"connect_timeout", "2"},
+	} {
+		if kv[1] != "" {
+			fmt.Fprintf(&b, "%s='%s' ", kv[0], quote.Replace(kv[1]))
+		}
+	}
+	return strings.TrimSpace(b.String())
+}
