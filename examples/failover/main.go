@@ -6,9 +6,16 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/tenure-go/tenure/examples/failover/internal/stage"
+	"github.com/tenure-go/tenure/internal/engines/load"
 )
 
 func main() {
+	// The demo starts this program as the writers of its load.
+	if code, ok := load.Main(stage.OpenLoad); ok {
+		os.Exit(code)
+	}
 	os.Exit(process())
 }
 
@@ -34,7 +41,7 @@ func process() int {
 		case <-done:
 		}
 	}()
-	a := app{stdout: os.Stdout, stderr: os.Stderr, engines: engines()}
+	a := app{stdout: os.Stdout, stderr: os.Stderr, engines: knownEngines()}
 	code := a.run(ctx, os.Args[1:])
 	close(done)
 	<-joined

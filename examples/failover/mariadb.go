@@ -36,14 +36,10 @@ func mariadbServers(cfg *config.Config) (_ []server, err error) {
 	if err != nil {
 		return nil, err
 	}
-	catalog := &leadership.Catalog{}
-	if err := mariadbnode.RegisterPoint(catalog); err != nil {
-		return nil, err
-	}
 	var all []server
 	for _, n := range cfg.Nodes {
 		s, err := mariadbServer(cfg, n, mariadbnode.Config{
-			DSN: mariadbDSN(m.User, password, n.Admin), TLS: tlsConf, Replication: repl, Catalog: catalog,
+			DSN: mariadbDSN(m.User, password, n.Admin), TLS: tlsConf, Replication: repl,
 		})
 		if err != nil {
 			for _, s := range all {

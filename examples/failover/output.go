@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -148,15 +147,17 @@ func (o *output) hooks() reparent.Hooks {
 		Testimony: func(t leadership.Testimony) {
 			at := ""
 			if t.Read != nil {
-				at = " at " + t.Read.String()
+				at = " at " + clip(t.Read.String(), 60)
 			}
 			o.progress("  %s: %s %s%s", t.Node, t.Kind, t.Term, at)
 		},
 	}
 }
 
-// notExecuted reports whether nothing was touched.
-func notExecuted(err error) bool {
-	var busy *leadership.BusyError
-	return leadership.NotExecuted(err) || errors.As(err, &busy)
+// clip shortens what a person only has to recognise.
+func clip(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return s[:n] + "..."
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/tenure-go/tenure/leadership/acceptor"
 	"github.com/tenure-go/tenure/reparent"
 	"github.com/tenure-go/tenure/reparent/pgnode"
-	"github.com/tenure-go/tenure/revoke"
 )
 
 // postgresServers makes the nodes of PostgreSQL servers, all of them on this
@@ -82,7 +81,7 @@ func postgresServer(pc pgnode.Config) (server, error) {
 	switch {
 	case errors.As(err, &none):
 		u := unset{pc.ID}
-		s.node = reparent.Node{ID: pc.ID, Addr: pc.Addr, Status: u, Promise: u}
+		s.node = reparent.Node{ID: pc.ID, Addr: pc.Addr, Status: u, Promise: u, StepDown: u, Candidate: u, Follow: u}
 		s.close = db.Close
 		return s, nil
 	case err != nil:
@@ -95,28 +94,6 @@ func postgresServer(pc pgnode.Config) (server, error) {
 	}
 	return s, nil
 }
-
-// unset is a node without a record.
-type unset struct{ id leadership.NodeID }
-
-// notSetUpError is returned by a node that was never set up. Nothing was touched.
-type notSetUpError struct{ node leadership.NodeID }
-
-func (e *notSetUpError) Error() string {
-	return fmt.Sprintf("%s has no record of its promises: run setup once on a new member; one that lost it comes back under another name", e.node)
-}
-
-func (e *notSetUpError) NotExecuted() bool { return true }
-
-func (u unset) Status(context.Context) (leadership.Status, error) {
-	return leadership.Status{}, &notSetUpError{u.id}
-}
-
-func (u unset) Promise(context.Context, leadership.Term) (leadership.Testimony, error) {
-	return leadership.Testimony{}, &notSetUpError{u.id}
-}
-
-var _ revoke.Promiser = unset{}
 
 // postgresAnswered reports whether an error came from a server that is up.
 func postgresAnswered(err error) bool {

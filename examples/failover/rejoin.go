@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/revoke"
 )
 
 // rejoined is what became of one node, or with -dry-run what would.
@@ -57,6 +59,9 @@ func (c *call) rejoin(ctx context.Context, cl *cluster, id leadership.NodeID) do
 	if err != nil {
 		return failed(exitNotStarted, err)
 	}
+	if err := c.wake(ctx, cl, id); err != nil {
+		return failed(exitIncomplete, err)
+	}
 	c.out.progress("bringing %s back to the leader", id)
 	rep, err := g.Sweep(ctx)
 	r := &rejoined{Node: id, To: rep.Leadership}
@@ -82,6 +87,42 @@ func (c *call) rejoin(ctx context.Context, cl *cluster, id leadership.NodeID) do
 	}
 	return document{Outcome: reparent.Done, Rejoin: r, text: text}
 }
+
+// wake asks a node that does not answer for the promise of the term that is served
+// already, which takes nothing from anybody: a node that can start its server does so
+// then, as a follower of nobody.
+func (c *call) wake(ctx context.Context, cl *cluster, id leadership.NodeID) error {
+	rec, err := cl.reg.Load(ctx)
+	if err != nil || rec.Active.IsZero() || rec.Intent.Phase != leadership.Cleared {
+		return nil // the sweep says what is wrong
+	}
+	n := cl.servers[slices.IndexFunc(cl.servers, func(s server) bool { return s.node.ID == id })].node
+	ask, cancel := context.WithTimeout(ctx, cl.statusBound())
+	_, err = n.Status.Status(ask)
+	cancel()
+	if err == nil || id == rec.Active.Leader {
+		return nil
+	}
+	c.out.progress("%s does not answer (%s): asking its node to start it", id, oneText(err))
+	ask, cancel = context.WithTimeout(ctx, wakeBound)
+	defer cancel()
+	_, err = n.Promise.Promise(ask, rec.Active.Term)
+	if r, ok := n.Promise.(revoke.Reader); ok && err == nil {
+		// One that had promised the term before is started by whoever reads its log.
+		_, err = r.Read(ask, rec.Active.Term)
+	}
+	if err != nil {
+		var stale *leadership.StaleTermError
+		if errors.As(err, &stale) {
+			return fmt.Errorf("%w: refresh brings it back", err)
+		}
+		return fmt.Errorf("%s does not answer and could not be woken: %w", id, err)
+	}
+	return nil
+}
+
+// wakeBound is how long a server may take to start and recover.
+const wakeBound = time.Minute
 
 // wouldRejoin says, from what the node and the leader say of themselves, what rejoin
 // would try. It touches nothing.
@@ -124,6 +165,8 @@ func would(to leadership.Leadership, s, lead leadership.Status, repair, truncate
 	case truncates && !s.BelowFloor,
 		s.Reachable && lead.Reachable && lead.Position.Extends(s.Position) && !s.BelowFloor:
 		return "it would be made to follow " + named(to)
+	case !s.Reachable:
+		return "it does not answer: its node would be asked to start it, and then to follow or be repaired"
 	case repair:
 		return fmt.Sprintf("it would be repaired: what it has and %s has not is discarded", to.Leader)
 	}
