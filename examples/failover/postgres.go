@@ -87,7 +87,7 @@ func postgresServer(pc pgnode.Config) (server, error) {
 	case err != nil:
 		return server{}, errors.Join(err, db.Close())
 	}
-	s.node = node.Reparent()
+	s.node, s.doctor = node.Reparent(), node.Doctor
 	s.close = func() error {
 		node.Close()
 		return db.Close()
