@@ -367,7 +367,7 @@ func TestALockWhoseAnswerIsLostIsKnownToBeTaken(t *testing.T) {
 	go func() {
 		done <- lock.Run(ctx, func(_ context.Context, h *etcdregistry.Held) error { num = h.Num(); return nil })
 	}()
-	edge.Delay(100 * time.Millisecond)
+	edge.Delay(50 * time.Millisecond)
 	var made uint64
 	for resp := range events {
 		if len(resp.Events) == 0 {
