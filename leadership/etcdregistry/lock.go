@@ -88,7 +88,8 @@ type holding struct {
 // Run takes the lock, calls f with it, and gives it back. The context of f ends with
 // ctx and, with a *LockLostError for its cause, as soon as the lock may be lost: TTL
 // less Margin after the last renewal was sent, or when etcd says so. f must return
-// then.
+// then. The lock is renewed until f returns, also when ctx has ended before: what f has to undo then,
+// it does under the lock.
 //
 // It returns what f returns, joined with the *LockLostError when the lock was lost
 // before f returned. f was not called when it returns a *LockHeldError, a
@@ -107,16 +108,18 @@ func (l *Lock) Run(ctx context.Context, f func(ctx context.Context, h *Held) err
 			l.c.revoke(context.WithoutCancel(ctx), h.lease)
 		}
 	}()
+	// f may have to tidy up after its context has ended: the lock is kept until it returns.
+	kept, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ctx, lose := context.WithCancelCause(ctx)
-	stop := context.AfterFunc(l.c.life, func() { lose(leadership.ErrClosed) })
-	defer stop()
+	closed := context.AfterFunc(l.c.life, func() { lose(leadership.ErrClosed); stop() })
+	defer closed()
 	var renewer sync.WaitGroup
 	defer renewer.Wait() // before the lease is revoked
+	defer stop()
 	defer lose(nil)
-	renewer.Go(func() { h.renew(ctx, lose) })
+	renewer.Go(func() { h.renew(kept, lose) })
 	err = f(ctx, h)
-	var lost *LockLostError
-	if errors.As(context.Cause(ctx), &lost) && !errors.As(err, new(*LockLostError)) {
+	if lost := h.lost.Load(); lost != nil && !errors.As(err, new(*LockLostError)) {
 		err = errors.Join(err, lost)
 	}
 	return err
@@ -223,7 +226,7 @@ type Held struct {
 
 	epoch   time.Time    // when the request for the lease was sent
 	renewed atomic.Int64 // since epoch, when the last renewal that was answered was sent
-	gone    atomic.Bool  // etcd said that the lease is no more
+	lost    atomic.Pointer[LockLostError]
 }
 
 // Num returns the number of the lock: the create revision of its key, above that of
@@ -243,7 +246,7 @@ func (h *Held) Term(proposer string) (leadership.Term, error) {
 // clock: TTL less Margin from when the last renewal that was answered was sent. It is
 // 0 when the lock may be lost.
 func (h *Held) Left() time.Duration {
-	if h.gone.Load() {
+	if h.lost.Load() != nil {
 		return 0
 	}
 	until := time.Duration(h.renewed.Load()) + h.cfg.TTL - h.cfg.Margin
@@ -278,10 +281,15 @@ func (h *Held) Registry() *Registry {
 	return r
 }
 
-// renew keeps the lease until ctx ends or it may be lost.
+// renew keeps the lease until ctx ends, or calls lose when it may be lost.
 func (h *Held) renew(ctx context.Context, lose context.CancelCauseFunc) {
 	end := time.NewTimer(h.Left())
 	defer end.Stop()
+	over := func(why string) {
+		lost := &LockLostError{Num: h.num, Why: why}
+		h.lost.Store(lost)
+		lose(lost)
+	}
 	due := time.NewTimer(h.cfg.TTL / 3)
 	defer due.Stop()
 	for {
@@ -289,7 +297,7 @@ func (h *Held) renew(ctx context.Context, lose context.CancelCauseFunc) {
 		case <-ctx.Done():
 			return
 		case <-end.C:
-			lose(&LockLostError{Num: h.num, Why: fmt.Sprintf("etcd answered no renewal for %s", h.cfg.TTL-h.cfg.Margin)})
+			over(fmt.Sprintf("etcd answered no renewal for %s", h.cfg.TTL-h.cfg.Margin))
 			return
 		case <-due.C:
 		}
@@ -299,8 +307,7 @@ func (h *Held) renew(ctx context.Context, lose context.CancelCauseFunc) {
 		case ctx.Err() != nil:
 			return
 		case err == nil && !held:
-			h.gone.Store(true)
-			lose(&LockLostError{Num: h.num, Why: "etcd says that its lease has ended, or its key is gone"})
+			over("etcd says that its lease has ended, or its key is gone")
 			return
 		case err == nil:
 			h.renewed.Store(int64(sent))

@@ -91,12 +91,15 @@ func TestALockThatIsHeldSaysByWhom(t *testing.T) {
 	err := newLock(t, c, etcdregistry.LockConfig{Holder: "ops 1"}).Run(t.Context(), func(ctx context.Context, h *etcdregistry.Held) error {
 		never := func(context.Context, *etcdregistry.Held) error { t.Error("called without the lock"); return nil }
 		enough := errors.New("enough")
-		soon, cancel := context.WithTimeoutCause(ctx, 100*time.Millisecond, enough)
-		defer cancel()
+		briefly := func() error {
+			soon, cancel := context.WithTimeoutCause(ctx, time.Second, enough)
+			defer cancel()
+			return newLock(t, c, etcdregistry.LockConfig{}).Run(soon, never)
+		}
 		for name, err := range map[string]error{
 			"not at all":    newLock(t, c, etcdregistry.LockConfig{Wait: -1}).Run(ctx, never),
 			"for a time":    newLock(t, c, etcdregistry.LockConfig{Wait: 50 * time.Millisecond}).Run(ctx, never),
-			"for a context": newLock(t, c, etcdregistry.LockConfig{}).Run(soon, never),
+			"for a context": briefly(),
 		} {
 			held := wantAs[*etcdregistry.LockHeldError](t, err)
 			if held.Holder != "ops 1" || held.Num != h.Num() || !leadership.NotExecuted(err) || errors.Is(err, enough) != (name == "for a context") {
@@ -217,6 +220,22 @@ func TestAHolderThatIsCutOffStopsBeforeTheNextOneBegins(t *testing.T) {
 		t.Errorf("number %d stopped at %s, number %d began at %s", first, stopped, next, begun)
 	}
 	t.Logf("cut off; stopped after %s, the next one began after %s", stopped.Sub(cut).Round(time.Millisecond), begun.Sub(cut).Round(time.Millisecond))
+}
+
+// A change that was broken off is undone under the lock that it was made under.
+func TestALockIsKeptUntilItsFunctionReturnsThoughItsContextHasEnded(t *testing.T) {
+	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
+	c := open(t, "c", impatient(etcd.Endpoints()...))
+	create(t, c.Registry())
+	ctx, cancel := context.WithCancel(t.Context())
+	err := newLock(t, c, etcdregistry.LockConfig{}).Run(ctx, func(ctx context.Context, h *etcdregistry.Held) error {
+		cancel()
+		<-ctx.Done()
+		pause(t.Context(), 3500*time.Millisecond) // longer than its TTL
+		_, err := leadership.Update(t.Context(), h.Registry(), func(r leadership.Record) (leadership.Record, error) { return begin(r, "undo") })
+		return err
+	})
+	must(t, err)
 }
 
 const childVar = "ETCDREGISTRY_TEST_HOLDER"

@@ -119,6 +119,24 @@ func TestASeatThatIsNotOursIsRefused(t *testing.T) {
 	}
 }
 
+// The router left and joined again, unseen: both leases were renewed once.
+func TestAKeyThatWasMadeAnewIsANewLease(t *testing.T) {
+	t.Parallel()
+	seen := sightings{}
+	first := placed{seat: seat{Session: "s", TTL: time.Second, Renewed: 1}, router: "r", created: 3, mod: 3}
+	seen.see(first, 0)
+	again := first
+	again.created, again.mod = 5, 5
+	seen.see(again, 900*time.Millisecond)
+	if left := seen.left(again, 900*time.Millisecond); left != time.Second {
+		t.Errorf("%s is left of a lease that was just seen", left)
+	}
+	seen.see(again, 1500*time.Millisecond)
+	if left := seen.left(again, 1500*time.Millisecond); left != 400*time.Millisecond {
+		t.Errorf("%s is left of a lease that was not renewed", left)
+	}
+}
+
 // One router, one session after the other, and an observer with a clock of its own,
 // against the rules in the documentation of leadership.Barrier.
 func TestNoRouterThatMaySendIsCountedOut(t *testing.T) {
