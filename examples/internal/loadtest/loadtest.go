@@ -2,30 +2,30 @@
 package loadtest
 
 import (
-	"fmt"
-	"math/rand/v2"
+	"errors"
 	"net"
 	"strconv"
+
+	"github.com/tenure-go/tenure/internal/engines/netproxy"
 )
 
 // FreeAddr returns an address of this host that nobody listens on and that is
-// not taken. Its port is below those that the system hands out to outgoing
+// not taken. Its port is not among those that the system hands out to outgoing
 // connections: a process that is started again must find its port again.
 func FreeAddr[K comparable](taken map[K]string) (string, error) {
-	var err error
+next:
 	for range 200 {
-		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(20000+rand.IntN(12000)))
-		used := false
+		port, err := netproxy.FreePort()
+		if err != nil {
+			return "", err
+		}
+		addr := net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 		for _, a := range taken {
-			used = used || a == addr
+			if a == addr {
+				continue next
+			}
 		}
-		if used {
-			continue
-		}
-		var ln net.Listener
-		if ln, err = net.Listen("tcp", addr); err == nil {
-			return addr, ln.Close()
-		}
+		return addr, nil
 	}
-	return "", fmt.Errorf("no free port was found: %w", err)
+	return "", errors.New("every free port that was found is taken")
 }

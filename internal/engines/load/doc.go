@@ -15,9 +15,8 @@
 // where openEngine says, in the worker, how the nodes are reached:
 //
 //	func openEngine(s load.Spec) (load.Engine, error) {
-//		return load.Engine{Nodes: func(id leadership.NodeID, addr string) (sqlbuffer.Node, error) {
-//			return mariadbnode.SQL(s.Extra["user"], addr) // a connector, Classify, Check, Abort
-//		}}, nil
+//		nodes, err := mariadbnode.SQL(mariadbnode.SQLConfig{DSN: s.Extra["dsn"]})
+//		return load.Engine{Nodes: nodes}, err
 //	}
 //
 // The coordinator's side:

@@ -8,7 +8,7 @@
 //	}
 //	defer edge.Close()
 //	// The replica connects to edge.Addr() instead of the primary's address.
-//	err = edge.Set(netproxy.Hold) // Nothing arrives, no connection breaks.
+//	err = edge.Set(netproxy.Hold) // Nothing arrives.
 //	err = edge.Set(netproxy.Pass) // All of it arrives, late.
 //
 // # Guarantees
@@ -29,7 +29,8 @@
 //
 // # State model
 //
-//	Pass <-> Hold    connections live on, what was held is delivered
+//	Pass <-> Hold    connections live on, what was held is delivered; only one
+//	                 whose receiver takes nothing for a second is reset
 //	Pass <-> Drop    connections that lost bytes are reset on the way back
 //	any   -> Refuse  connections are reset, the listener is closed
 //	any   -> Reset   connections are reset, new ones are accepted and reset

@@ -117,7 +117,8 @@ func (p *Proxy) Delay(d time.Duration) {
 
 // Set puts both ways into m. It returns when m holds: nothing is delivered
 // after Set(Hold) or Set(Drop), connections are reset after Set(Refuse) and
-// Set(Reset). An error means that the port could not be opened again after
+// Set(Reset). Hold and Drop wait up to 1 s for a write that is under way, to a
+// receiver who takes nothing, and then reset its connection. An error means that the port could not be opened again after
 // Refuse, which then goes on, or that the Proxy is closed.
 func (p *Proxy) Set(m Mode) error {
 	return p.set(m, Forward, Backward)

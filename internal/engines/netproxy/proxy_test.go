@@ -349,6 +349,51 @@ func TestNothingArrivesBetweenHoldAndPass(t *testing.T) {
 	require.Positive(t, late, "nothing was sent while it was held")
 }
 
+// A write that waits for a receiver who takes nothing cannot be taken back: the
+// connection is broken rather than let it go on under Hold.
+func TestHoldBreaksAConnectionThatCannotBeHeld(t *testing.T) {
+	t.Parallel()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	p := listen(t, ln.Addr().String())
+	c := dial(t, p)
+	s, err := ln.Accept()
+	require.NoError(t, err)
+	defer s.Close()
+	require.NoError(t, c.SetWriteDeadline(time.Now().Add(bound)))
+	full := make(chan struct{})
+	go func() {
+		defer close(full)
+		buf := make([]byte, 1<<16)
+		for written := 0; written < 64<<20; { // more than the kernel holds on both legs
+			n, err := c.Write(buf)
+			if err != nil {
+				return
+			}
+			written += n
+		}
+	}()
+	quietFor(t, full, 500*time.Millisecond)
+	require.NoError(t, p.Set(netproxy.Hold))
+	<-full // its connection was broken too
+	require.NoError(t, s.SetReadDeadline(time.Now().Add(bound)))
+	_, err = io.Copy(io.Discard, s)
+	require.ErrorIs(t, err, syscall.ECONNRESET)
+}
+
+// quietFor waits, and fails when done is closed before.
+func quietFor(t *testing.T, done <-chan struct{}, d time.Duration) {
+	t.Helper()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-done:
+		t.Fatal("the receiver took everything")
+	case <-timer.C:
+	}
+}
+
 // Whatever the modes did meanwhile, what a receiver got is a prefix of what was
 // sent: a stream is whole, or broken.
 func TestAStreamNeverHasAGap(t *testing.T) {
