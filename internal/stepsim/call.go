@@ -51,6 +51,15 @@ func Cause(ctx context.Context) uint64 {
 	return 0
 }
 
+// Alive reports whether the process that a handler with this context belongs to
+// still lives the life in which it was asked. A handler that a crash woke runs on
+// for a moment, in which another life may have begun, and what it would do then
+// never happened. It is true for any other context.
+func Alive(ctx context.Context) bool {
+	o, ok := ctx.Value(originKey{}).(*origin)
+	return !ok || o.life.Err() == nil
+}
+
 // Call carries out h at another process. Request and answer are events of their
 // own; h runs with the life of its process and goes on when the caller gave up.
 // An answer that nobody waits for any more is no event. The error is

@@ -46,6 +46,7 @@ func storeParts(t *testing.T) map[string]part {
 	return map[string]part{
 		"Traits":   {need: "they are the same all through a search"},
 		"h":        {need: "it is the same all through a search; its life, its clock and what it has pending are the scheduler's to tell"},
+		"life":     {need: "it is over for all of them when it is over for one; that it is, is the scheduler's to tell"},
 		"mu":       {need: "nobody has it at a quiescent point"},
 		"turn":     {need: "who has it has a write or a message pending, and who waits for it is in doing"},
 		"give":     {need: "it is the same function all through a life"},
@@ -229,7 +230,7 @@ func TestTheDigestOfALeasedStoreChangesWithItsClock(t *testing.T) {
 // changed is the digest of a copy of n to which something was done.
 func changed(n *store, change func(n *store)) uint64 {
 	c := &store{
-		Traits: n.Traits, h: n.h, disk: n.disk, acc: n.acc, gate: n.gate, out: n.out, installed: n.installed,
+		Traits: n.Traits, h: n.h, life: n.life, disk: n.disk, acc: n.acc, gate: n.gate, out: n.out, installed: n.installed,
 		matched: map[leadership.NodeID]int{}, sending: map[leadership.NodeID]bool{}, commit: n.commit,
 		observers: maps.Clone(n.observers), asks: n.asks,
 		rulesets: n.rulesets, rules: n.rules, history: n.history, turn: make(chan struct{}, 1),

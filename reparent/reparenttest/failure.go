@@ -85,7 +85,11 @@ func failed(t *testing.T, seed uint64, got outcome, o Options, run func(picks []
 	}
 	last := run(picks, true)
 	if last.err == nil {
-		fail.Says = fmt.Sprintf("the run is not repeatable: it failed once and not again. It failed with %q", got.err)
+		how := "a schedule of its own: it went another way"
+		if run(got.picks, false).hash == got.hash {
+			how = "the same schedule: what differs is beside the trace, in what a node tells or in a check"
+		}
+		fail.Says = fmt.Sprintf("the run is not repeatable: it failed once and not again, by %s. It failed with %q", how, got.err)
 		fail.Invariant, fail.Rule = "unrepeatable", unrepeatable
 		return fail
 	}

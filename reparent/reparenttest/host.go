@@ -107,8 +107,12 @@ func (h *Host) Reboot() {
 	})
 }
 
-// Saw tells the checks of something only the node knows: see Event.
+// Saw tells the checks of something only the node knows: see Event. What a node
+// tells when its host is down never happened.
 func (h *Host) Saw(e Event) {
+	if !h.proc.Up() {
+		return
+	}
 	e.Node = h.ID
 	h.w.saw(e)
 }

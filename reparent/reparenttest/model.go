@@ -80,6 +80,7 @@ func Store(t Traits) Harness {
 type store struct {
 	Traits
 	h        *Host
+	life     context.Context // of this life of the host
 	disk     *storeDisk
 	acc      *acceptor.Acceptor
 	gate     *lameduck.Gate
@@ -122,7 +123,7 @@ func bootStore(h *Host, t Traits) (Node, error) {
 	}
 	reboot := h.Disk != nil
 	n := &store{
-		Traits: t, h: h, disk: openDisk(h), gate: gate, matched: map[leadership.NodeID]int{}, sending: map[leadership.NodeID]bool{},
+		Traits: t, h: h, life: h.Life(), disk: openDisk(h), gate: gate, matched: map[leadership.NodeID]int{}, sending: map[leadership.NodeID]bool{},
 		support: map[leadership.NodeID]time.Duration{}, observers: map[leadership.NodeID]leadership.Leadership{},
 		turn: make(chan struct{}, 1),
 	}
@@ -217,6 +218,14 @@ func (n *store) take(ctx context.Context) (give func(), err error) {
 		return n.give, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
+	}
+}
+
+// saw tells the checks of an event of this life. Who waited when the host died
+// runs on for a moment, in which the next life may have begun.
+func (n *store) saw(e Event) {
+	if n.life.Err() == nil {
+		n.h.Saw(e)
 	}
 }
 

@@ -159,7 +159,7 @@ func (n *store) Repair(ctx context.Context, t leadership.Term, from leadership.N
 		}
 	}
 	at := max(0, common(ours, theirs)-2)
-	n.h.Saw(Event{Kind: Truncated, Index: at + 1})
+	n.saw(Event{Kind: Truncated, Index: at + 1})
 	if err := n.write(ctx, "rewind", at, nil); err != nil {
 		return err
 	}

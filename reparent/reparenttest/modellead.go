@@ -38,7 +38,7 @@ func (n *store) Install(ctx context.Context, m leadership.Marker) (leadership.Ac
 		if markerAt(log, l) >= 0 {
 			return nil
 		}
-		n.h.Saw(Event{Kind: Installing, Leadership: l, Marker: &m})
+		n.saw(Event{Kind: Installing, Leadership: l, Marker: &m})
 		err = n.write(ctx, "marker "+m.Term.String(), len(log), []Entry{{Term: m.Term, Marker: &m}})
 		n.mu.Lock()
 		n.disk.own = 0 // what it has of its own, it gives to all
@@ -105,7 +105,7 @@ func (n *store) Grant(ctx context.Context, t leadership.Term) error {
 	n.mu.Lock()
 	n.history = append(n.history, t)
 	n.mu.Unlock()
-	n.h.Saw(Event{Kind: Granted, Leadership: l})
+	n.saw(Event{Kind: Granted, Leadership: l})
 	n.promoted(t)
 	n.push(l)
 	return n.serve(t)

@@ -123,7 +123,7 @@ func (n *store) accept(ctx context.Context, l leadership.Leadership, log []Entry
 			return 0, err
 		}
 	}
-	n.h.Saw(Event{Kind: Accepted, Leadership: l, Index: len(log)})
+	n.saw(Event{Kind: Accepted, Leadership: l, Index: len(log)})
 	n.gaveLease()
 	n.received()
 	n.mu.Lock()
@@ -157,7 +157,7 @@ func (n *store) complete(l leadership.Leadership) {
 			continue
 		}
 		for k := n.commit; k < i; k++ {
-			n.h.Saw(Event{Kind: Completed, Leadership: l, Index: k + 1, Entry: log[k]})
+			n.saw(Event{Kind: Completed, Leadership: l, Index: k + 1, Entry: log[k]})
 		}
 		n.commit = i
 		if m := markerAt(log, l); m >= 0 && n.commit > m {

@@ -62,7 +62,7 @@ func (n *store) StepDown(ctx context.Context, t leadership.Term) (leadership.Tes
 		n.close(ctx, t)
 	}
 	got.LeaseLeft = n.leaseLeft()
-	if err == nil && n.Restarts {
+	if err == nil && n.Restarts && n.life.Err() == nil {
 		n.stopping.Store(true)
 		n.h.Reboot()
 	}

@@ -70,6 +70,6 @@ func (n *store) local(l leadership.Leadership, rules []*leadership.Rules) bool {
 	if !ok || !n.supported(have, rules) || n.acc.Status().Leads != l.Term {
 		return false
 	}
-	n.h.Saw(Event{Kind: LeaseRead, Leadership: l})
+	n.saw(Event{Kind: LeaseRead, Leadership: l})
 	return true
 }

@@ -102,7 +102,7 @@ func (r remote) Status(ctx context.Context) (leadership.Status, error) {
 func (r remote) Promise(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
 	return r.hear(ask(ctx, r, "promise", t, func(ctx context.Context, h *Host) (leadership.Testimony, error) {
 		got, err := h.node.Promise.Promise(ctx, t)
-		return h.testified(Promised, got, err)
+		return h.testified(ctx, Promised, got, err)
 	}))
 }
 
@@ -115,7 +115,7 @@ func (r remote) Drain(ctx context.Context, t leadership.Term, d time.Duration) (
 func (r remote) StepDown(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
 	return r.hear(ask(ctx, r, "stepdown", t, func(ctx context.Context, h *Host) (leadership.Testimony, error) {
 		got, err := h.node.StepDown.StepDown(ctx, t)
-		return h.testified(SteppedDown, got, err)
+		return h.testified(ctx, SteppedDown, got, err)
 	}))
 }
 
@@ -132,15 +132,15 @@ func (r remote) hear(got leadership.Testimony, err error) (leadership.Testimony,
 
 // testified notes what a node is about to answer. A node that died meanwhile
 // answers nothing.
-func (h *Host) testified(k EventKind, got leadership.Testimony, err error) (leadership.Testimony, error) {
-	if err == nil && h.proc.Up() {
+func (h *Host) testified(ctx context.Context, k EventKind, got leadership.Testimony, err error) (leadership.Testimony, error) {
+	if err == nil && stepsim.Alive(ctx) {
 		h.Saw(Event{Kind: k, Testimony: &got})
 	}
 	return got, err
 }
 
-func (h *Host) accepted(k EventKind, m *leadership.Marker, got leadership.Acceptance, err error) (leadership.Acceptance, error) {
-	if err == nil && h.proc.Up() {
+func (h *Host) accepted(ctx context.Context, k EventKind, m *leadership.Marker, got leadership.Acceptance, err error) (leadership.Acceptance, error) {
+	if err == nil && stepsim.Alive(ctx) {
 		h.Saw(Event{Kind: k, Leadership: leadership.Leadership{Leader: got.Leader, Term: got.Term}, Marker: m, Acceptance: &got})
 	}
 	return got, err
@@ -158,14 +158,14 @@ func (r remote) CatchUp(ctx context.Context, t leadership.Term, donor leadership
 func (r remote) Install(ctx context.Context, m leadership.Marker) (leadership.Acceptance, error) {
 	return ask(ctx, r, named(r.from, "install", m.Leader, m.Ruleset.Version, len(m.Over)), m.Term, func(ctx context.Context, h *Host) (leadership.Acceptance, error) {
 		got, err := h.node.Candidate.Install(ctx, m)
-		return h.accepted(Installed, &m, got, err)
+		return h.accepted(ctx, Installed, &m, got, err)
 	})
 }
 
 func (r remote) Grant(ctx context.Context, t leadership.Term) error {
 	_, err := ask(ctx, r, "grant", t, func(ctx context.Context, h *Host) (struct{}, error) {
 		err := h.node.Candidate.Grant(ctx, t)
-		if err == nil && h.proc.Up() { // for nodes that do not tell of it
+		if err == nil && stepsim.Alive(ctx) { // for nodes that do not tell of it
 			h.Saw(Event{Kind: Granted, Leadership: leadership.Leadership{Leader: h.ID, Term: t}})
 		}
 		return struct{}{}, err
@@ -176,7 +176,7 @@ func (r remote) Grant(ctx context.Context, t leadership.Term) error {
 func (r remote) Follow(ctx context.Context, t leadership.Term, leader leadership.NodeID) (leadership.Acceptance, error) {
 	return ask(ctx, r, named(r.from, "follow", leader), t, func(ctx context.Context, h *Host) (leadership.Acceptance, error) {
 		got, err := h.node.Follow.Follow(ctx, t, leader)
-		return h.accepted(Followed, nil, got, err)
+		return h.accepted(ctx, Followed, nil, got, err)
 	})
 }
 
@@ -193,7 +193,7 @@ type slowRemote struct{ remote }
 func (r slowRemote) Read(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
 	return r.hear(ask(ctx, r.remote, "read", t, func(ctx context.Context, h *Host) (leadership.Testimony, error) {
 		got, err := h.node.Promise.(revoke.Reader).Read(ctx, t)
-		return h.testified(ReadBack, got, err)
+		return h.testified(ctx, ReadBack, got, err)
 	}))
 }
 
