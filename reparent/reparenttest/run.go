@@ -9,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tenure-go/tenure/internal/stepsim"
 )
@@ -30,6 +31,8 @@ type Options struct {
 	// Lines is how many lines of a failing run's trace are printed, and of its
 	// picture; 0 means 80.
 	Lines int
+
+	until time.Time // when no more runs are begun; zero: when there are no more seeds
 
 	_ struct{}
 }
@@ -53,6 +56,7 @@ type Options struct {
 // The environment of the test can ask for more, or for one run again:
 //
 //	TENURE_SEEDS=20000        that many seeds in place of Options.Seeds
+//	TENURE_FOR=30m            as many as fit into that time
 //	TENURE_SEED=273           this seed alone
 //	TENURE_PICKS=z1.3.z4.1    with TENURE_SEED: the schedule that a failure printed
 //	TENURE_HANG=2m            how long one run may take in real time; 1m
@@ -142,6 +146,9 @@ func (h Harness) search(t *testing.T, f Features, o Options, tl *tally) (seed ui
 		wg.Go(func() {
 			for {
 				i := next.Add(1) - 1
+				if !o.until.IsZero() && time.Now().After(o.until) {
+					return
+				}
 				if i >= int64(o.Seeds) || o.First+uint64(i) > lowest.Load() {
 					return
 				}
@@ -174,6 +181,13 @@ func (o Options) fill(t *testing.T) Options {
 			t.Fatalf("TENURE_SEEDS=%q is not a positive number", s)
 		}
 		o.Seeds = n
+	}
+	if s := os.Getenv("TENURE_FOR"); s != "" {
+		d, err := time.ParseDuration(s)
+		if err != nil || d <= 0 {
+			t.Fatalf("TENURE_FOR=%q is no time", s)
+		}
+		o.Seeds, o.until = math.MaxInt32, time.Now().Add(d)
 	}
 	if s := os.Getenv("TENURE_SEED"); s != "" {
 		n, err := strconv.ParseUint(s, 10, 64)
