@@ -24,12 +24,8 @@ func Grants(account, schema string) []string {
 	if schema == "" {
 		schema = "tenure"
 	}
-	global := []string{
-		"READ_ONLY ADMIN", "BINLOG ADMIN", "REPLICATION SLAVE ADMIN", "REPLICATION MASTER ADMIN",
-		"SLAVE MONITOR", "CONNECTION ADMIN", "RELOAD", "PROCESS", "EVENT",
-	}
 	return []string{
-		"GRANT " + strings.Join(global, ", ") + " ON *.* TO " + account,
+		"GRANT " + strings.Join(globalGrants(), ", ") + " ON *.* TO " + account,
 		"GRANT SELECT ON mysql.global_priv TO " + account,
 		"GRANT SELECT, INSERT, UPDATE, CREATE ON `" + schema + "`.* TO " + account,
 	}

@@ -76,7 +76,7 @@ func (s *session) kills(ctx context.Context, b *BlockedError) error {
 const readOnlyAdmin = 1 << 33
 
 const selectPrivileged = `SELECT DISTINCT User FROM mysql.global_priv WHERE User <> SUBSTRING_INDEX(CURRENT_USER(), '@', 1)
- AND JSON_VALUE(Priv, '$.access') & ? AND COALESCE(JSON_VALUE(Priv, '$.account_locked'), 'false') NOT IN ('true', '1')`
+ AND JSON_VALUE(Priv, '$.access') & ? AND COALESCE(JSON_VALUE(Priv, '$.account_locked'), 'false') NOT IN ('true', '1') ORDER BY User`
 
 // privileged returns a *PrivilegedError when somebody is connected, or an event
 // is scheduled, who writes although the server is read-only.

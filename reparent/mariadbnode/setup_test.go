@@ -54,6 +54,7 @@ type cluster struct {
 	edge    [][]*netproxy.Proxy // edge[i][j]: server i replicates from server j
 	reg     *leadership.MemoryRegistry
 	rs      leadership.Ruleset
+	roots   map[int]*sql.DB
 }
 
 type options struct {
@@ -149,16 +150,24 @@ func (c *cluster) lead(g *reparent.Guard, i int) {
 	c.run(g, reparent.Bootstrap(c.rs, c.ids[i]))
 }
 
-// root connects to a server as root, past every proxy.
+// root connects to a server as root, past every proxy. It keeps no connection
+// open between statements: a session of root is a privileged writer.
 func (c *cluster) root(i int) *sql.DB {
 	c.t.Helper()
-	return c.open("root:@tcp(" + c.servers[i].Addr() + ")/?interpolateParams=true")
+	if c.roots[i] == nil {
+		if c.roots == nil {
+			c.roots = map[int]*sql.DB{}
+		}
+		c.roots[i] = c.open("root:@tcp(" + c.servers[i].Addr() + ")/?interpolateParams=true")
+		c.roots[i].SetMaxIdleConns(-1)
+	}
+	return c.roots[i]
 }
 
 // app connects to a server as an application.
 func (c *cluster) app(i int) *sql.DB {
 	c.t.Helper()
-	return c.open("app:app@tcp(" + c.client[i].Addr() + ")/app?interpolateParams=true")
+	return c.open("app:app@tcp(" + c.client[i].Addr() + ")/app?interpolateParams=true&checkConnLiveness=false")
 }
 
 func (c *cluster) open(dsn string) *sql.DB {

@@ -1,0 +1,196 @@
+package mariadbnode_test
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/mariadbnode"
+)
+
+// crashWithTail makes n1 crash with a commit in its log that nobody
+// acknowledged, under row 100, and has another node take over.
+func crashWithTail(t *testing.T, flags ...string) (*cluster, *reparent.Guard) {
+	t.Helper()
+	c := newCluster(t, 3, options{flags: flags})
+	g := c.guard(reparent.Config{})
+	c.lead(g, 0)
+	require.NoError(t, c.insert(c.app(0), 1))
+	c.stopReplicas(0)
+	out := c.blocked(0, 100)
+	require.NoError(t, c.servers[0].Kill())
+	require.Error(t, <-out)
+	rep := c.run(g, reparent.Emergency())
+	require.NotEqual(t, c.ids[0], rep.To)
+	require.NoError(t, c.insert(c.app(int(rep.To[1]-'1')), 2))
+	return c, g
+}
+
+func TestAnOldLeaderThatTruncatesItsTailRejoins(t *testing.T) {
+	t.Parallel()
+	c, g := crashWithTail(t)
+	require.NoError(t, c.servers[0].Start(t.Context()))
+	require.False(t, c.rows(0)[100], "init_rpl_role=SLAVE took it out of the log")
+	rep, err := g.Sweep(t.Context())
+	require.NoError(t, err, "%v", rep)
+	c.holds(0, 1, 2)
+	// And leads again.
+	c.run(g, reparent.Planned("n1"))
+	require.NoError(t, c.insert(c.app(0), 3))
+	c.holds(1, 1, 2, 3)
+	c.holds(2, 1, 2, 3)
+}
+
+func TestAnOldLeaderWithErrantTransactionsIsReportedAndRebuilt(t *testing.T) {
+	t.Parallel()
+	c, g := crashWithTail(t, "--init-rpl-role=MASTER")
+	require.NoError(t, c.servers[0].Start(t.Context()))
+	require.True(t, c.rows(0)[100], "the commit that nobody acknowledged is there after the restart")
+	rep, err := g.Sweep(t.Context())
+	require.ErrorContains(t, err, "its adapter offers no Repairer", "%v", rep)
+
+	rec, err := c.reg.Load(t.Context())
+	require.NoError(t, err)
+	lead := int(rec.Active.Leader[1] - '1')
+	s, err := c.nodes[lead].Status(t.Context())
+	require.NoError(t, err)
+	e, err := c.nodes[0].Errant(t.Context(), rec.Active.Leader, s.Position)
+	require.NoError(t, err)
+	require.NotNil(t, e)
+	require.Len(t, e.GTIDs, 1)
+	require.EqualValues(t, 1, e.GTIDs[0].Server)
+	require.Contains(t, e.Error(), e.GTIDs.String())
+	// Pointed at the leader all the same, the server says so.
+	_, err = c.nodes[0].Follow(t.Context(), rec.Active.Term, rec.Active.Leader)
+	var stopped *mariadbnode.ReplicationError
+	require.ErrorAs(t, err, &stopped)
+	require.Equal(t, 1236, stopped.Errno)
+
+	// A rebuild, here a copy of a stopped follower's files.
+	donor := 3 - lead
+	before, err := c.nodes[0].Status(t.Context())
+	require.NoError(t, err)
+	c.nodes[0] = c.node(0, func(_ int, cfg *mariadbnode.Config) {
+		cfg.Rebuild = func(ctx context.Context, r mariadbnode.Rebuild) error {
+			require.Equal(t, rec.Active.Leader, r.From)
+			return c.copyFiles(ctx, donor, 0)
+		}
+	})
+	g = c.guard(reparent.Config{})
+	rep, err = g.Sweep(t.Context())
+	if err != nil { // the donor, which was restarted, is swept at the same time
+		rep, err = g.Sweep(t.Context())
+	}
+	require.NoError(t, err, "%v", rep)
+	c.holds(0, 1, 2)
+	require.False(t, c.rows(0)[100])
+	after, err := c.nodes[0].Status(t.Context())
+	require.NoError(t, err)
+	require.NotEqual(t, before.Incarnation, after.Incarnation)
+	require.Equal(t, before.Promised, after.Promised)
+	require.Equal(t, rec.Active, after.Source)
+	require.False(t, after.BelowFloor)
+}
+
+// copyFiles replaces the files of one server by those of another, which is
+// stopped for it. Both serve afterwards.
+func (c *cluster) copyFiles(ctx context.Context, from, to int) error {
+	a, b := c.servers[from], c.servers[to]
+	if err := a.Stop(ctx); err != nil {
+		return err
+	}
+	if err := b.Kill(); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(b.Data()); err != nil {
+		return err
+	}
+	if out, err := exec.CommandContext(ctx, "cp", "-a", a.Data(), b.Data()).CombinedOutput(); err != nil {
+		c.t.Log(string(out))
+		return err
+	}
+	if err := a.Start(ctx); err != nil {
+		return err
+	}
+	return b.Start(ctx)
+}
+
+func TestAnAdministratorsStatementOnAFollowerIsErrant(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 3, options{})
+	g := c.guard(reparent.Config{})
+	c.lead(g, 0)
+	c.exec(c.root(1), "FLUSH PRIVILEGES")
+	s, err := c.nodes[0].Status(t.Context())
+	require.NoError(t, err)
+	e, err := c.nodes[1].Errant(t.Context(), "n1", s.Position)
+	require.NoError(t, err)
+	require.NotNil(t, e)
+	require.EqualValues(t, 2, e.GTIDs[0].Server)
+	// The next transaction of the leader's stops the applier, under strict mode.
+	require.NoError(t, c.insert(c.app(0), 1))
+	c.eventually("n2 is degraded", func() bool {
+		s, err := c.nodes[1].Status(t.Context())
+		require.NoError(t, err)
+		return s.Degraded != ""
+	})
+	// A change goes on without it, and says so.
+	rep := c.run(g, reparent.Planned("n3"))
+	require.NoError(t, c.insert(c.app(2), 2))
+	require.NotContains(t, rep.Accepted, leadership.NodeID("n2"))
+	none, err := c.nodes[2].Errant(t.Context(), "n1", s.Position)
+	require.NoError(t, err)
+	_ = none
+}
+
+func TestAGhostThatSharesItsNumberIsNoPrefix(t *testing.T) {
+	t.Parallel()
+	// n3 acknowledges nothing, and has a transaction that n1 lost when it
+	// crashed. n1 leads again and gives its number to another one.
+	c := newCluster(t, 3, options{})
+	g := c.guard(reparent.Config{})
+	c.lead(g, 0)
+	require.NoError(t, c.insert(c.app(0), 1))
+	c.holds(2, 1)
+	c.exec(c.root(1), "STOP SLAVE IO_THREAD")
+	c.exec(c.root(2), "STOP SLAVE IO_THREAD", "SET GLOBAL rpl_semi_sync_slave_enabled=0", "START SLAVE IO_THREAD")
+	out := c.blocked(0, 100)
+	c.holds(2, 100)
+	require.NoError(t, c.servers[0].Kill())
+	require.Error(t, <-out)
+	ghost, err := c.nodes[2].Status(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, c.servers[2].Kill())
+	require.NoError(t, c.servers[0].Start(t.Context()))
+	require.False(t, c.rows(0)[100])
+	rep := c.run(g, reparent.Emergency())
+	lead := int(rep.To[1] - '1')
+	if lead != 0 {
+		rep, err := g.Sweep(t.Context())
+		require.Error(t, err, "n3 is down: %v", rep)
+		c.run(g, reparent.Planned("n1"))
+	}
+	require.NoError(t, c.insert(c.app(0), 2))
+	now, err := c.nodes[0].Status(t.Context())
+	require.NoError(t, err)
+	p, q := now.Position.Point.(mariadbnode.Point), ghost.Position.Point.(mariadbnode.Point)
+	require.Empty(t, q.State.Errant(p.State), "by its numbers, n3 looks like a prefix of n1")
+	require.False(t, now.Position.Extends(ghost.Position), "and is none")
+
+	require.NoError(t, c.servers[2].Start(t.Context()))
+	sw, err := g.Sweep(t.Context())
+	require.ErrorContains(t, err, "Repairer", "%v", sw)
+	// The server itself sees nothing wrong.
+	rec, err := c.reg.Load(t.Context())
+	require.NoError(t, err)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	_, err = c.nodes[2].Follow(ctx, rec.Active.Term, rec.Active.Leader)
+	t.Log("followed regardless of the guard:", err)
+}
