@@ -124,10 +124,11 @@ func (s *session) take(ctx context.Context, t leadership.Term) error {
 		if got.Int64 == 1 {
 			return true, nil
 		}
-		var err error
-		if h, err = n.holder(ctx, s.conn); err != nil {
+		now, err := n.holder(ctx, s.conn)
+		if err != nil {
 			return false, err
 		}
+		h = now
 		if h.evicts(t, time.Since(began), n.cfg.Limits.Stolen) && evicted != h.conn {
 			evicted = h.conn
 			n.cfg.Logger.Info("mariadbnode: ending a call of a lower term", "node", n.cfg.ID, "connection", h.conn, "its term", h.term, "for", t)

@@ -52,7 +52,7 @@ type cluster struct {
 	admin   []*netproxy.Proxy   // coordinator -> server
 	client  []*netproxy.Proxy   // clients -> server
 	edge    [][]*netproxy.Proxy // edge[i][j]: server i replicates from server j
-	reg     *leadership.MemoryRegistry
+	reg     leadership.Registry
 	rs      leadership.Ruleset
 	roots   map[int]*sql.DB
 }
@@ -88,7 +88,7 @@ func newCluster(t testing.TB, size int, o options) *cluster {
 		require.NoError(t, c.nodes[i].Setup(t.Context()))
 	}
 	if o.policy == nil {
-		o.policy = leadership.AtLeast(2)
+		o.policy = leadership.AtLeast(min(2, size))
 	}
 	var err error
 	c.rs, err = leadership.NewRuleset(o.policy, members...)

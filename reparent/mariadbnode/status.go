@@ -38,7 +38,7 @@ func (n *Node) Status(ctx context.Context) (leadership.Status, error) {
 		Draining: !r.draining(l.now).IsZero(),
 	}
 	member := len(marks) > 0 && marks[len(marks)-1].Ruleset.Has(n.cfg.ID)
-	if n.follows(r.Source.Leader, l.slave) && l.slave.io == "Yes" && l.slave.sqlRuns() && acks == member {
+	if n.follows(r.Source.Leader, l.slave) && l.slave.ioRuns() && l.slave.ioErrno == 0 && l.slave.sqlRuns() && acks == member {
 		s.Source = r.Source
 	}
 	s.Degraded = degraded(r, l)
