@@ -2,6 +2,7 @@ package mariadbnode
 
 import (
 	"context"
+	"slices"
 
 	"github.com/tenure-go/tenure/leadership"
 )
@@ -9,7 +10,7 @@ import (
 // CatchUp implements establish.Candidate: it returns when everything in pos is
 // applied here. A server that follows the donor already only waits. Another one
 // is pointed at the donor up to pos and no further, without acknowledging
-// anything, and stopped again. It never removes anything: MariaDB cannot, so a
+// anything that a leader could complete, and stopped again. It never removes anything: MariaDB cannot, so a
 // conflicting tail is a *leadership.DivergedError.
 //
 // It returns a *leadership.StaleTermError when more than t was promised, a
@@ -115,7 +116,18 @@ func (n *Node) copy(ctx context.Context, t leadership.Term, donor leadership.Nod
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
-	if err := s.semiSync(ctx, false, false); err != nil {
+	own, err := s.own(ctx)
+	if err != nil {
+		return err
+	}
+	// A replica leaves out transactions of its own server, unless its
+	// semi-synchronous switch is on. It is safe to acknowledge to a donor when
+	// the donor completes nothing: at a term that was promised, all do not.
+	mine := own.in(want.State.Errant(h.live.state))
+	if mine && h.record.Promised != t {
+		return &leadership.NotReadyError{Node: n.cfg.ID, Reason: "it lacks transactions of its own, and can get them back from a leader that it follows: sweep first"}
+	}
+	if err := s.semiSync(ctx, false, mine); err != nil {
 		return err
 	}
 	if err := s.replicate(ctx, donor, want.State.Positions().String()); err != nil {
@@ -126,4 +138,18 @@ func (n *Node) copy(ctx context.Context, t leadership.Term, donor leadership.Nod
 		err = stop
 	}
 	return err
+}
+
+// serverID is a server_id.
+type serverID uint32
+
+func (id serverID) in(st State) bool {
+	return slices.ContainsFunc(st, func(g GTID) bool { return g.Server == uint32(id) })
+}
+
+// own returns the server's id.
+func (s *session) own(ctx context.Context) (serverID, error) {
+	var id serverID
+	err := s.conn.QueryRowContext(ctx, "SELECT @@global.server_id").Scan(&id)
+	return id, s.n.step("read server_id", err)
 }

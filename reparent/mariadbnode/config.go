@@ -112,6 +112,11 @@ type Config struct {
 	// over SQL. Without it every promise of this node is a held one, upon which
 	// nobody can be established, and CanEnforce refuses every policy.
 	RestartsFenced bool
+	// Observer keeps this node from acknowledging, member or not. A member that is
+	// to be removed from the ruleset is made an observer first, and swept: until
+	// it has applied the marker that leaves it out, a leader would count its
+	// acknowledgements.
+	Observer bool
 	// Schema is where the node's record and the markers are; "" is "tenure".
 	// [a-z0-9_]{1,32}.
 	Schema string

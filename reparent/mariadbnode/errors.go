@@ -178,6 +178,19 @@ func (e *ErrantError) Error() string {
 		e.Node, e.GTIDs, e.Leader, e.Leader)
 }
 
+// SkippedError names transactions of this very server that a leader's log has
+// before its marker and this one has not: a replica leaves out what has its own
+// server_id, unless rpl_semi_sync_slave_enabled and gtid_strict_mode are on. The
+// log has a hole; the node's word counts for nothing until it is rebuilt.
+type SkippedError struct {
+	Node  leadership.NodeID
+	GTIDs State
+}
+
+func (e *SkippedError) Error() string {
+	return fmt.Sprintf("mariadbnode: %s did not get back transactions of its own, %s: rebuild it", e.Node, e.GTIDs)
+}
+
 // PeerError is returned for a node whose replication address is not in
 // Config.Peers. Nothing was touched.
 type PeerError struct{ Node, Peer leadership.NodeID }

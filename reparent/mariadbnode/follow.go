@@ -22,17 +22,17 @@ func (n *Node) peer(id leadership.NodeID) (host, port string, ok bool) {
 // that was received, and points the server at the leader; it returns when the
 // leader's marker is applied here, which it is on disk.
 //
-// Until then the server takes the leader's log without acknowledging any of it.
-// It becomes an acknowledging replica only once it holds the marker, and when
-// the marker's ruleset has it as a member. So no acknowledgement that a leader
-// counts ever comes from a node that is not of its term, and none from a node
-// outside the ruleset, which a server without a choice of acknowledgers would
-// count all the same.
+// A server acknowledges what it receives from the start when the newest marker
+// in its log has it as a member. Another one only takes the leader's log, until
+// it holds the marker of l and that marker has it as a member: a MariaDB leader
+// counts the acknowledgement of any replica, member or not. With
+// Config.Observer it never acknowledges.
 //
 // It returns what Promise returns; a *PeerError for a leader without an address,
 // an *acceptor.TwoLeadersError for a second leader of one term, and a
 // *ReplicationError when replication stops: with error 1236 this server holds
-// transactions that the leader has not.
+// transactions that the leader has not. A *SkippedError says that it did not get
+// back transactions of its own.
 func (n *Node) Follow(ctx context.Context, t leadership.Term, leader leadership.NodeID) (leadership.Acceptance, error) {
 	var acc leadership.Acceptance
 	if err := t.Validate(); err != nil {
@@ -52,7 +52,13 @@ func (n *Node) Follow(ctx context.Context, t leadership.Term, leader leadership.
 	return n.acknowledge(ctx, l, m)
 }
 
-// pointAt makes l the node's source, without acknowledgements.
+// member reports whether the node is to acknowledge, by the newest marker of its
+// log.
+func (n *Node) member(marks []mark) bool {
+	return !n.cfg.Observer && len(marks) > 0 && marks[len(marks)-1].Ruleset.Has(n.cfg.ID)
+}
+
+// pointAt makes l the node's source.
 func (n *Node) pointAt(ctx context.Context, l leadership.Leadership) error {
 	s, err := n.turn(ctx, l.Term)
 	if err != nil {
@@ -88,7 +94,11 @@ func (n *Node) pointAt(ctx context.Context, l leadership.Leadership) error {
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
-	if err := s.semiSync(ctx, false, false); err != nil {
+	marks, _, err := n.markers(ctx, s.conn)
+	if err != nil {
+		return err
+	}
+	if err := s.semiSync(ctx, false, n.member(marks)); err != nil {
 		return err
 	}
 	if err := s.save(ctx, next); err != nil {
@@ -179,7 +189,7 @@ func (n *Node) awaitMarker(ctx context.Context, l leadership.Leadership) (mark, 
 }
 
 // acknowledge makes a follower that holds the marker an acknowledging one, if
-// it is a member, and accepts.
+// it is a member, or one that is not, and accepts.
 func (n *Node) acknowledge(ctx context.Context, l leadership.Leadership, m mark) (leadership.Acceptance, error) {
 	var acc leadership.Acceptance
 	s, err := n.turn(ctx, l.Term)
@@ -196,7 +206,16 @@ func (n *Node) acknowledge(ctx context.Context, l leadership.Leadership, m mark)
 	case r.Source != l || !n.follows(l.Leader, now.slave):
 		return acc, &leadership.NotReadyError{Node: n.cfg.ID, Reason: "it does not follow " + l.String() + " any more"}
 	}
-	want := m.Ruleset.Has(n.cfg.ID)
+	if lacks := now.state.lacks(m.before); len(lacks) > 0 {
+		// It holds the marker and not all that came before: remembered, for its
+		// numbers do not show it any more once its server leads again.
+		r.Skipped = lacks.String()
+		if err := s.save(ctx, r); err != nil {
+			return acc, err
+		}
+		return acc, &SkippedError{Node: n.cfg.ID, GTIDs: lacks}
+	}
+	want := n.member([]mark{m})
 	is, err := s.acknowledges(ctx)
 	if err != nil {
 		return acc, err

@@ -2,7 +2,7 @@ package mariadbnode_test
 
 import (
 	"context"
-	"errors"
+	"fmt"
 	"path/filepath"
 	"testing"
 	"time"
@@ -76,8 +76,17 @@ func (u *underLoad) stop(others ...int) load.Verdict {
 		}
 		want := len(rows.IDs)
 		enginetest.Eventually(u.t, 30*time.Second, "a follower is level", func(context.Context) error {
-			if len(u.rows(i)) < want {
-				return errors.New("it is behind")
+			if have := u.rows(i); len(have) < want {
+				var missing []int64
+				for _, id := range rows.IDs {
+					if !have[int(id)] && len(missing) < 10 {
+						missing = append(missing, id)
+					}
+				}
+				st := u.slaveStatus(i)
+				return fmt.Errorf("%s has %d of %d rows, not %v; it logged %s, the leader %s; io %s %s, sql %s %s %s", u.ids[i], len(have), want, missing,
+					u.value(u.root(i), "SELECT @@gtid_binlog_state"), u.value(u.root(lead), "SELECT @@gtid_binlog_state"),
+					st["Slave_IO_Running"], st["Last_IO_Error"], st["Slave_SQL_Running"], st["Last_SQL_Error"], st["Gtid_IO_Pos"])
 			}
 			return nil
 		})

@@ -144,7 +144,7 @@ func (n *Node) read(ctx context.Context, q querier, r record, st State, out *lea
 	}
 	pos := position(st, marks, older)
 	out.Read, out.Markers = &pos, sightings(marks)
-	out.BelowFloor = below(pos, r.Floor)
+	out.BelowFloor = below(pos, r.Floor) || !r.whole(st)
 	return nil
 }
 

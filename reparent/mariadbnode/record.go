@@ -27,6 +27,15 @@ type record struct {
 	// server's own clock (Unix, microseconds).
 	Drain leadership.Term `json:"drain"`
 	Until int64           `json:"until,omitempty"`
+	// Skipped are transactions of this very server that it should have got back
+	// from a leader and that its IO thread left out: its log has a hole.
+	Skipped string `json:"skipped,omitempty"`
+}
+
+// whole reports whether the log has no hole.
+func (r *record) whole(st State) bool {
+	skipped, err := ParseState(r.Skipped)
+	return err == nil && len(st.lacks(skipped)) == 0
 }
 
 // raise promises t in the record: a grant and a source of a lower term end,

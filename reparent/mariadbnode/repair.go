@@ -92,7 +92,7 @@ func (s *session) restore(ctx context.Context, r record) error {
 		return &RepairError{Node: s.n.cfg.ID, Reason: "the server came back writable"}
 	}
 	fresh := s.n.fresh()
-	r.Incarnation = fresh.Incarnation
+	r.Incarnation, r.Skipped = fresh.Incarnation, ""
 	old, err := s.n.load(ctx, s.conn)
 	var none *NotSetUpError
 	switch {

@@ -34,10 +34,10 @@ func (n *Node) Status(ctx context.Context) (leadership.Status, error) {
 	pos := position(l.state, marks, older)
 	s := leadership.Status{
 		Node: n.cfg.ID, Incarnation: incarnation(r.Incarnation, l.start), Reachable: true, Promised: r.Promised,
-		Leads: r.led(l.readOnly, l.start), Position: pos, Markers: sightings(marks), BelowFloor: below(pos, r.Floor),
+		Leads: r.led(l.readOnly, l.start), Position: pos, Markers: sightings(marks), BelowFloor: below(pos, r.Floor) || !r.whole(l.state),
 		Draining: !r.draining(l.now).IsZero(),
 	}
-	member := len(marks) > 0 && marks[len(marks)-1].Ruleset.Has(n.cfg.ID)
+	member := n.member(marks)
 	if n.follows(r.Source.Leader, l.slave) && l.slave.ioRuns() && l.slave.ioErrno == 0 && l.slave.sqlRuns() && acks == member {
 		s.Source = r.Source
 	}
@@ -48,6 +48,8 @@ func (n *Node) Status(ctx context.Context) (leadership.Status, error) {
 // degraded says what is wrong with a server, "" for nothing.
 func degraded(r record, l live) string {
 	switch {
+	case !r.whole(l.state):
+		return "its log lacks " + r.Skipped + ", transactions of its own that it did not get back: rebuild it"
 	case l.slave.sqlErrno != 0:
 		return "the SQL thread stopped with error " + strconv.Itoa(l.slave.sqlErrno)
 	case !l.readOnly && r.led(false, l.start).IsZero():
