@@ -8,6 +8,7 @@ require (
 	github.com/go-sql-driver/mysql v1.10.1
 	github.com/stretchr/testify v1.11.1
 	github.com/tenure-go/tenure v0.0.0
+	pgregory.net/rapid v1.3.0
 )
 
 require (
