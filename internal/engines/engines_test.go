@@ -181,7 +181,7 @@ func TestAPortThatWasTakenIsReplacedBeforeItIsKnownAndNotAfter(t *testing.T) {
 	}
 }
 
-func TestKillAndFreezeReachWhatSomebodyElseStarted(t *testing.T) {
+func TestStopKillAndFreezeReachWhatSomebodyElseStarted(t *testing.T) {
 	t.Parallel()
 	s := enginetest.Postgres(t, host, 1, engines.PostgresConfig{})[0]
 	require.NoError(t, s.Stop(t.Context()))
@@ -195,6 +195,13 @@ func TestKillAndFreezeReachWhatSomebodyElseStarted(t *testing.T) {
 	require.NoError(t, s.Freeze())
 	silent(t, s)
 	require.NoError(t, s.Kill())
+	require.False(t, s.Running())
+	cmd, err = s.Command(ctx, s.Binary("pg_ctl"), "-D", s.Data(), "-w", "-l", s.Log(), "start")
+	require.NoError(t, err)
+	out, err = cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	require.NoError(t, s.Stop(t.Context()))
+	require.Contains(t, s.LogTail(), "database system is shut down", "cleanly")
 	require.False(t, s.Running())
 	require.NoError(t, s.Start(t.Context()))
 	serves(t, s)

@@ -202,6 +202,21 @@ func endAll(dir string) error {
 	}
 }
 
+// stopMain sends sig to the server that works in dir: the postmaster, which tells
+// its children, or the only process.
+func stopMain(dir string, sig syscall.Signal) error {
+	pids := family(dir)
+	if master := postmaster(dir); slices.Contains(pids, master) {
+		pids = []int{master}
+	}
+	for _, pid := range pids {
+		if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return err
+		}
+	}
+	return nil
+}
+
 // postmaster returns the number in a data directory's postmaster.pid, or 0.
 func postmaster(dir string) int {
 	b, err := os.ReadFile(filepath.Join(dir, "postmaster.pid"))

@@ -22,3 +22,4 @@ func stopAll(string) error                           { return errors.ErrUnsuppor
 func contAll(string) error                           { return errors.ErrUnsupported }
 func sweepDead(string)                               {}
 func removeSegment(string)                           {}
+func stopMain(string, syscall.Signal) error          { return errors.ErrUnsupported }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -58,6 +59,9 @@ func Need(t testing.TB, all ...engines.Engine) {
 
 // Missing says why no server of e can be started here, nil when one can.
 func Missing(e engines.Engine) error {
+	if runtime.GOOS != "linux" {
+		return fmt.Errorf("servers are started on linux only: %w", errors.ErrUnsupported)
+	}
 	_, err := engines.Find(e)
 	return err
 }
