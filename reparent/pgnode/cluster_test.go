@@ -29,6 +29,13 @@ func TestMain(m *testing.M) {
 	if code, ok := load.Main(openEngine); ok {
 		os.Exit(code)
 	}
+	if text, ok := os.LookupEnv(coordinatorVar); ok {
+		if err := coordinate(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(enginetest.Main(m, &host))
 }
 

@@ -178,11 +178,7 @@ func (o *op) detached(s *session) (*session, error) {
 		return s, nil // by the promise of this term, which waited until it was so
 	}
 	if r[0] != "t" {
-		if err := o.demote(StopFast, StopImmediate, StopKill); err != nil {
-			return s, err
-		}
-		s.close()
-		return o.await(o.ctx, true)
+		return o.restarted(s)
 	}
 	if err := o.standby(); err != nil {
 		return s, err
@@ -193,7 +189,7 @@ func (o *op) detached(s *session) (*session, error) {
 	if err := o.configure(o.ctx, s, detached()); err != nil {
 		return s, err
 	}
-	return s, o.receiverGone(s)
+	return o.receiverGone(s)
 }
 
 // attachCopy starts the server on the files of a repair, attached to whom they

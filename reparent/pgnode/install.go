@@ -115,15 +115,10 @@ func (o *op) install(ctx context.Context, m leadership.Marker, names string) (st
 func (o *op) promote(ctx context.Context, l leadership.Leadership, s *session, st state, names string) (state, *session, error) {
 	if !st.recovering {
 		// A primary that nobody has fenced: of an older term, or made by hand.
-		if err := o.demote(StopFast, StopImmediate, StopKill); err != nil {
+		var err error
+		if s, err = o.restarted(s); err != nil {
 			return st, s, err
 		}
-		s.close()
-		next, err := o.await(ctx, true)
-		if err != nil {
-			return st, s, err
-		}
-		s = next
 	}
 	if err := o.gate(false); err != nil {
 		return st, s, err
@@ -140,20 +135,14 @@ func (o *op) promote(ctx context.Context, l leadership.Leadership, s *session, s
 	if err := o.configure(ctx, s, settings); err != nil {
 		return st, s, err
 	}
-	if err := o.receiverGone(s); err != nil {
+	if s, err = o.receiverGone(s); err != nil {
 		return st, s, err
 	}
 	if err := o.evict(s); err != nil {
 		// Sessions that it may not end, a superuser's: a restart ends them.
-		if err := o.demote(StopFast, StopImmediate, StopKill); err != nil {
+		if s, err = o.restarted(s); err != nil {
 			return st, s, err
 		}
-		s.close()
-		next, err := o.await(ctx, true)
-		if err != nil {
-			return st, s, err
-		}
-		s = next
 	}
 	if st, err = o.settle(ctx, s); err != nil {
 		return st, s, err

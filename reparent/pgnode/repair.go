@@ -64,15 +64,20 @@ func (o *op) repair(p Peer, l leadership.Leadership, theirs state) error {
 	}
 	var at *Point
 	if o.own.Rebuild == nil {
+		floor := theirs.point.position()
 		st, err := o.lastLook()
-		if err != nil {
+		switch {
+		case err == nil && theirs.point.Contains(st.point):
+			return nil // it can follow as it is
+		case err == nil:
+			at, floor = &st.point, st.point.position()
+		case !o.dead():
 			return err
 		}
-		at = &st.point
-		if theirs.point.Contains(*at) {
-			return nil // it can follow as it is
-		}
-		if err := o.acc.SetFloor(o.ctx, at.position()); err != nil {
+		// A server that does not start, as one that has seen the history of a
+		// timeline which left its own before its end, cannot be asked where its log
+		// ends. What it may have had that counts, the leader has.
+		if err := o.acc.SetFloor(o.ctx, floor); err != nil {
 			return err
 		}
 	}
@@ -102,6 +107,12 @@ func (o *op) repair(p Peer, l leadership.Leadership, theirs state) error {
 		own.System, own.Noted, own.Last = theirs.point.System, theirs.point.Eras, l
 		own.Granted, own.Started = leadership.Term{}, ""
 	})
+}
+
+// dead reports whether the server was started and did not stay up.
+func (o *op) dead() bool {
+	running, err := o.cfg.Controller.Running(o.ctx)
+	return err == nil && !running && o.ctx.Err() == nil
 }
 
 // lastLook reads where the log of a server ends that is about to be discarded, and

@@ -78,8 +78,8 @@ func (o *op) halt(modes ...StopMode) error {
 	return errors.Join(errs...)
 }
 
-// demote makes a fenced standby of the server, whatever it was, by a restart. The
-// order leaves nothing to a crash in between: from the first step on, the next
+// demote makes a fenced standby of the server, whatever it was, and leaves it down.
+// The order leaves nothing to a crash in between: from the first step on, the next
 // start is one as a standby behind a closed gate.
 func (o *op) demote(modes ...StopMode) error {
 	if err := o.standby(); err != nil {
@@ -91,10 +91,17 @@ func (o *op) demote(modes ...StopMode) error {
 	if err := o.halt(modes...); err != nil {
 		return err
 	}
-	if err := o.configureDown(detached()); err != nil {
+	return o.configureDown(detached())
+}
+
+// demoted is demote, and then lets the server start. Whether it does is for the
+// next one to find out who needs it up: that it is fenced does not depend on it.
+func (o *op) demoted(modes ...StopMode) error {
+	if err := o.demote(modes...); err != nil {
 		return err
 	}
-	return o.cfg.Controller.Start(o.ctx)
+	_ = o.cfg.Controller.Start(o.ctx)
+	return nil
 }
 
 // fence carries the promise of t out at the server: it accepts from nobody, takes
@@ -122,15 +129,15 @@ func (o *op) detach() error {
 		if refused(err) {
 			return err
 		}
-		return o.demote(StopImmediate, StopKill)
+		return o.demoted(StopImmediate, StopKill)
 	}
-	defer s.close()
+	defer func() { s.close() }()
 	r, err := s.row(o.ctx, "SELECT pg_is_in_recovery()")
 	if err != nil {
 		return err
 	}
 	if r[0] != "t" {
-		return o.demote(StopFast, StopImmediate, StopKill)
+		return o.demoted(StopFast, StopImmediate, StopKill)
 	}
 	if err := o.standby(); err != nil {
 		return err
@@ -141,22 +148,43 @@ func (o *op) detach() error {
 	if err := o.configure(o.ctx, s, detached()); err != nil {
 		return err
 	}
-	return o.receiverGone(s)
+	s, err = o.receiverGone(s)
+	return err
 }
 
+// receiverWait is how long a walreceiver that was told to end may take.
+const receiverWait = 500 * time.Millisecond
+
 // receiverGone waits until nothing is received any more: a walreceiver that was
-// told to end can still flush and acknowledge what it has.
-func (o *op) receiverGone(s *session) error {
-	ctx, cancel := context.WithTimeout(o.ctx, o.cfg.Limits.Stop)
+// told to end can still flush and acknowledge what it has. One that found no common
+// timeline with its leader waits for the startup process to send it on, is told
+// nothing by a change of primary_conninfo, and would go on from its old connection
+// when it is sent: the server is restarted to be rid of it. It returns the session
+// to go on with.
+func (o *op) receiverGone(s *session) (*session, error) {
+	ctx, cancel := context.WithTimeout(o.ctx, receiverWait)
 	defer cancel()
 	err := poll(ctx, 2*time.Millisecond, func() (bool, error) {
 		r, err := s.row(ctx, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walreceiver'")
 		return err == nil && r[0] == "0", err
 	})
-	if err != nil {
-		return fmt.Errorf("its walreceiver has not ended: %w", err)
+	if err == nil || o.ctx.Err() != nil {
+		return s, err
 	}
-	return nil
+	return o.restarted(s)
+}
+
+// restarted makes a detached standby of the server by a restart, and returns a
+// session in the place of s.
+func (o *op) restarted(s *session) (*session, error) {
+	if err := o.demote(StopFast, StopImmediate, StopKill); err != nil {
+		return s, err
+	}
+	s.close()
+	if err := o.cfg.Controller.Start(o.ctx); err != nil {
+		return nil, err
+	}
+	return o.await(o.ctx, true)
 }
 
 // up returns a session at the server, which is started if it is down.

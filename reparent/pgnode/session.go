@@ -43,7 +43,11 @@ func dial(ctx context.Context, conf *pgx.ConnConfig, bound time.Duration, wal bo
 	return &session{c: pc, bound: bound}, nil
 }
 
+// close ends a session; a nil one, of a connection that failed, is fine.
 func (s *session) close() {
+	if s == nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = s.c.Close(ctx)
@@ -98,22 +102,30 @@ func (n *Node) await(ctx context.Context, wal bool) (*session, error) {
 	defer cancel()
 	var s *session
 	var last error
+	tries := 0
 	err := poll(ctx, 5*time.Millisecond, func() (bool, error) {
 		var err error
-		if s, err = n.local(ctx, wal); err != nil {
-			last = err
-			if refused(err) {
-				return false, err
-			}
-			return false, nil
+		if s, err = n.local(ctx, wal); err == nil {
+			return true, nil
 		}
-		return true, nil
+		last = err
+		if refused(err) {
+			return false, err
+		}
+		if tries++; tries%20 == 0 {
+			if running, err := n.cfg.Controller.Running(ctx); err != nil || !running {
+				return false, errors.Join(errDown, err)
+			}
+		}
+		return false, nil
 	})
 	if err != nil && last != nil {
 		err = errors.Join(err, last)
 	}
 	return s, err
 }
+
+var errDown = errors.New("the server does not stay up: its log says why")
 
 // refused reports whether a server answered that it will not have this session,
 // now or later: as opposed to one that is starting, stopping or away.
