@@ -69,7 +69,10 @@ func verbs() []verb {
 		{name: "rejoin", args: "NODE", positional: 1, about: "bring one node back to the leader; repairs it when it has what the leader has not", changes: true, flags: func(fs *flag.FlagSet, c *call) {
 			fs.BoolVar(&c.noRepair, "no-repair", false, "only follow: discard nothing")
 		}, run: rejoin},
-		{name: "watch", about: "look at the leader and replace it when it is dead; off unless the configuration enables it", changes: true, run: watch},
+		{name: "watch", about: "look at the leader and replace it when it is dead; off unless the configuration enables it", changes: true, flags: func(fs *flag.FlagSet, c *call) {
+			fs.StringVar(&c.name, "name", "", "this observer's name, instead of the configuration's")
+		}, run: watch},
+		{name: "demo", args: "ENGINE", positional: 1, about: "three local servers, load, and every kind of change: mariadb or postgres", bare: true, flags: demoFlags, run: runDemo},
 		{name: "help", about: "this", bare: true, run: help},
 	}
 }
@@ -88,6 +91,8 @@ type call struct {
 	to, gone, reason string
 	force, late      bool
 	loss, noRepair   bool
+	name             string
+	demo             demoOptions
 }
 
 // run does what the arguments say and returns the exit code.

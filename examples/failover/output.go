@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tenure-go/tenure/examples/failover/internal/demo"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
 )
@@ -28,6 +29,7 @@ type document struct {
 	Plan     *reparent.Plan     `json:"plan,omitempty"`
 	Report   *reparent.Report   `json:"report,omitempty"`
 	Rejoin   *rejoined          `json:"rejoin,omitempty"`
+	Demo     *demo.Result       `json:"demo,omitempty"`
 	Setup    []setUp            `json:"setup,omitempty"`
 
 	text string

@@ -31,6 +31,12 @@ func watch(ctx context.Context, c *call) int {
 	if !c.cfg.Watch.Enabled {
 		return c.out.fail(exitUsage, &usageError{"watch is off: it replaces leaders without asking anybody. Set watch.enabled in " + c.path + " when that is what you want"})
 	}
+	if c.name != "" {
+		if !config.WatcherName(c.name) {
+			return c.out.fail(exitUsage, &usageError{fmt.Sprintf("-name is %q, want 1 to 20 of a-z, 0-9 and -", c.name)})
+		}
+		c.cfg.Watch.Name = c.name
+	}
 	cl, err := c.open()
 	if err != nil {
 		return c.out.fail(exitFailed, err)

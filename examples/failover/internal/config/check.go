@@ -203,6 +203,9 @@ func (cfg *Config) Ruleset() (leadership.Ruleset, error) {
 	return leadership.NewRuleset(p, members...)
 }
 
+// WatcherName reports whether an observer may be called so.
+func WatcherName(s string) bool { return watcherName.MatchString(s) }
+
 // checkWatch checks how the bounds relate: a leader must not be called dead sooner
 // than it can be asked twice.
 func (cfg *Config) checkWatch(c *checker) {
@@ -223,7 +226,7 @@ func (cfg *Config) checkWatch(c *checker) {
 	if w.Share == "" && cfg.Registry.File != "" {
 		w.Share = cfg.Registry.File + ".watch"
 	}
-	if !watcherName.MatchString(w.Name) {
+	if !WatcherName(w.Name) {
 		c.bad("watch.name", "is %q, want 1 to 20 of a-z, 0-9 and -", w.Name)
 	}
 	switch {

@@ -1,0 +1,251 @@
+// Package demo changes the leader of three real servers in every way there is, under
+// a write load, with the tool itself: each change is a process of the program, and
+// three watchers of it look for a dead leader.
+//
+//	r, err := demo.Run(ctx, demo.Options{Engine: "mariadb", Exe: exe, Say: say})
+//	fmt.Print(r.Table)
+//
+// It proves at the end that every acknowledged write is on every server, and that no
+// planned change, and nothing outside of a change, cost a writer an error.
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+
+	"github.com/tenure-go/tenure/examples/failover/internal/stage"
+	"github.com/tenure-go/tenure/internal/engines"
+	"github.com/tenure-go/tenure/internal/engines/load"
+	"github.com/tenure-go/tenure/internal/measure"
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// Options say what to show.
+type Options struct {
+	// Engine is one of the configuration's. Required.
+	Engine string
+	// Exe is the program. Required.
+	Exe string
+	// Writers is how many there are, in two processes. Default 8.
+	Writers int
+	// SVG is a file for the picture, "" for none.
+	SVG string
+	// Say is told what happens. Required.
+	Say func(format string, args ...any)
+}
+
+// Result is what was shown.
+type Result struct {
+	Engine string `json:"engine"`
+	// Changes are the rows of the table.
+	Changes []Row `json:"changes"`
+	// Attempts are writes, of which Acked were acknowledged. Unknown are those of
+	// unknown outcome, of which Present are there.
+	Attempts int `json:"attempts"`
+	Acked    int `json:"acked"`
+	Unknown  int `json:"unknown"`
+	Present  int `json:"present"`
+	// Problems are what must not be: a lost write, an error of a planned change.
+	Problems []string `json:"problems,omitempty"`
+	Table    string   `json:"-"`
+}
+
+// Row is one change.
+type Row struct {
+	Name   string `json:"name"`
+	Result string `json:"result"`
+	// Strict says that it must not cost an error.
+	Strict bool `json:"strict"`
+	// Leaderless is from when the leader began to be revoked, or was gone, until
+	// the next one was granted. Gap is the longest time that one writer went
+	// without an acknowledgement.
+	Leaderless time.Duration `json:"leaderless"`
+	Gap        time.Duration `json:"gap"`
+	Errors     int           `json:"errors"`
+	Unknown    int           `json:"unknown"`
+}
+
+const (
+	// before and after are what belongs to the window of a change, beside it.
+	before = 100 * time.Millisecond
+	after  = 500 * time.Millisecond
+	// patience bounds each write, as an application would.
+	patience = 5 * time.Second
+	// stepBound bounds each step of the script.
+	stepBound = 60 * time.Second
+)
+
+// watchConfig makes the watchers as quick as three processes on a busy machine may
+// be without crying wolf.
+const watchConfig = `limits:
+  status: 500ms
+  linger: 100ms
+watch:
+  enabled: true
+  observers: 3
+  interval: 100ms
+  timeout: 300ms
+  refused_after: 200ms
+  dead_after: 1s
+  calm: 2s
+  retry: 1s
+  most: 20
+`
+
+// run is one demo.
+type run struct {
+	Options
+	*stage.Stage
+	load     *load.Load
+	epoch    time.Time
+	changes  []measure.Change
+	watchers []*watcher
+}
+
+// Run shows it. The result is there whenever the load ran, also beside an error,
+// which says that it could not be shown to its end. Everything that was started has
+// ended when it returns.
+func Run(ctx context.Context, o Options) (_ *Result, err error) {
+	if o.Writers == 0 {
+		o.Writers = 8
+	}
+	// Children end with the thread that starts them, see tie.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	dir, err := os.MkdirTemp("", "failover-demo-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	host, err := engines.NewHost()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, host.Close()) }()
+	o.Say("three servers of %s are being started", o.Engine)
+	s, err := stage.New(ctx, host, stage.Options{Engine: o.Engine, Dir: dir, More: watchConfig})
+	if err != nil {
+		return nil, err
+	}
+	r := &run{Options: o, Stage: s}
+	return r.show(ctx)
+}
+
+// show makes the first leadership, plays under load, and judges.
+func (r *run) show(ctx context.Context) (*Result, error) {
+	if err := r.begin(ctx); err != nil {
+		return nil, err
+	}
+	cfg, err := r.Load(r.Writers, r.Exe)
+	if err != nil {
+		return nil, err
+	}
+	cfg.Spec.Pause, cfg.Spec.Patience = 2*time.Millisecond, patience
+	r.epoch = time.Now()
+	if r.load, err = load.Start(ctx, cfg); err != nil {
+		return nil, err
+	}
+	played := r.await(ctx, "the load", func(ctx context.Context) error { return r.load.AwaitAcks(ctx, 20) })
+	if played == nil {
+		played = r.play(ctx)
+	}
+	r.endWatchers()
+	r.Say("the load ends")
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepBound)
+	defer cancel()
+	h, err := r.load.Stop(stop)
+	if err = errors.Join(played, err); err != nil {
+		return nil, err
+	}
+	res, err := r.judge(ctx, h)
+	if err == nil && r.SVG != "" {
+		err = os.WriteFile(r.SVG, []byte(r.report(h).SVG()), 0o644)
+	}
+	return res, err
+}
+
+// begin makes the records of the members and the first leadership.
+func (r *run) begin(ctx context.Context) error {
+	if _, err := r.tool(ctx, 0, "setup", "all"); err != nil {
+		return err
+	}
+	first := "bootstrap"
+	if r.Engine == "postgres" {
+		first = "adopt" // its servers were made from one template, and n1 leads already
+	}
+	_, err := r.tool(ctx, 0, first, "-to", "n1")
+	return err
+}
+
+func (r *run) now() time.Duration { return time.Since(r.epoch) }
+
+// report is what the changes cost.
+func (r *run) report(h load.History) measure.Report {
+	end := time.Now()
+	return measure.Report{Changes: r.changes, Ops: h.Ops(r.epoch, end), End: end.Sub(r.epoch), Before: before, After: after}
+}
+
+// judge compares what the writers were told with what the servers have.
+func (r *run) judge(ctx context.Context, h load.History) (*Result, error) {
+	lead, err := r.leader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v, err := r.settled(ctx, h, lead)
+	if err != nil {
+		return nil, err
+	}
+	rep := r.report(h)
+	res := &Result{
+		Engine: r.Engine, Attempts: v.Attempts, Acked: v.Acked, Unknown: v.Unknown + v.Other, Present: v.Present,
+		Table: rep.Table("three watchers look for it every 100ms"),
+	}
+	for _, p := range v.Problems {
+		res.Problems = append(res.Problems, p.String())
+	}
+	for i, ch := range r.changes {
+		c := rep.Costs(i)
+		res.Changes = append(res.Changes, Row{
+			Name: ch.Name, Result: ch.Result, Strict: ch.Strict, Leaderless: ch.Leaderless, Gap: rep.Gap(i), Errors: c.Errors, Unknown: c.Unknown,
+		})
+		if ch.Strict && c.Errors+c.Unknown > 0 {
+			res.Problems = append(res.Problems, fmt.Sprintf("%s cost %d errors and %d unknown outcomes: %v", ch.Name, c.Errors, c.Unknown, c.First))
+		}
+	}
+	if c := rep.Calm(); c.Errors+c.Unknown > 0 {
+		res.Problems = append(res.Problems, fmt.Sprintf("%d errors and %d unknown outcomes were at no change: %v", c.Errors, c.Unknown, c.First))
+	}
+	if err := v.Err(); err != nil && len(v.Problems) == 0 {
+		res.Problems = append(res.Problems, err.Error())
+	}
+	return res, nil
+}
+
+// settled checks the rows once the other servers have what the leader has, or have
+// had the time.
+func (r *run) settled(ctx context.Context, h load.History, lead leadership.NodeID) (v load.Verdict, err error) {
+	bound := time.Now().Add(stepBound / 2)
+	err = r.poll(ctx, "the servers to be equal", func(ctx context.Context) (bool, error) {
+		leader, err := r.Rows(ctx, lead)
+		if err != nil {
+			return false, err
+		}
+		var others []load.Rows
+		for _, id := range r.IDs {
+			if id != lead {
+				rows, err := r.Rows(ctx, id)
+				if err != nil {
+					return false, err
+				}
+				others = append(others, rows)
+			}
+		}
+		v = h.Check(leader, others...)
+		return len(v.Problems) == 0 || time.Now().After(bound), nil
+	})
+	return v, err
+}
