@@ -53,7 +53,8 @@ func postgresCast() cast {
 		comeBack: postgresReaped,
 		insert:   "INSERT INTO app (id) VALUES ($1)",
 		rows: func(ctx context.Context, addr string) ([]int64, error) {
-			conf, err := postgresConf(addr, "postgres", "")
+			// A server that does not lead lets in nobody but the node's own roles.
+			conf, err := postgresConf(addr, "tenure", AdminPassword)
 			if err != nil {
 				return nil, err
 			}
@@ -70,7 +71,7 @@ func postgresAccounts() string {
 		"CREATE ROLE repl LOGIN REPLICATION PASSWORD " + quote(ReplicationPassword),
 		"CREATE ROLE app LOGIN PASSWORD " + quote(AppPassword),
 		"CREATE TABLE app (id bigint PRIMARY KEY)",
-		"GRANT SELECT, INSERT ON app TO app",
+		"GRANT SELECT, INSERT ON app TO app", "GRANT SELECT ON app TO tenure",
 	}
 	for _, s := range append(pgnode.Setup("tenure"), pgnode.Grants("tenure")...) {
 		lines = append(lines, strings.Join(strings.Fields(s), " "))
