@@ -67,9 +67,9 @@ func (n *Node) Doctor(ctx context.Context) ([]reparent.Finding, error) {
 	if f.record = err; err == nil {
 		l, err := n.look(ctx, n.db)
 		note("the state", err)
-		f.leads, f.degraded = !r.led(l.readOnly, l.start).IsZero(), degraded(r, l)
-		marks, _, err := n.markers(ctx, n.db)
+		marks, older, err := n.markers(ctx, n.db)
 		note("the markers", err)
+		f.leads, f.degraded = !r.led(l.readOnly, l.start).IsZero(), degraded(r, l, position(l.state, marks, older))
 		if len(marks) > 0 {
 			f.members = len(marks[len(marks)-1].Ruleset.Members)
 		}

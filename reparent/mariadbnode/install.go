@@ -156,7 +156,7 @@ func (s *session) mark(ctx context.Context, m leadership.Marker) error {
 	if err := s.exec(ctx, "prepare the marker", "SET SESSION sql_log_bin=1, binlog_format=ROW"); err != nil {
 		return err
 	}
-	err = s.exec(ctx, "write the marker", s.n.sql("INSERT INTO {}.marker (num, proposer, doc, before_state) VALUES (?, ?, ?, ?)"), m.Term.Num, m.Term.Proposer, string(doc), l.state.String())
+	err = s.exec(ctx, "write the marker", s.n.sql("INSERT INTO {}.marker (num, proposer, doc, server, before_state) VALUES (?, ?, ?, @@global.server_id, ?)"), m.Term.Num, m.Term.Proposer, string(doc), l.state.String())
 	if err != nil {
 		return err
 	}

@@ -162,6 +162,7 @@ func incarnation(storage string, start int64) string {
 // mark is a row of the marker table.
 type mark struct {
 	leadership.Marker
+	server  uint32
 	before  State
 	decided bool
 }
@@ -170,7 +171,7 @@ type mark struct {
 // are older ones.
 func (n *Node) markers(ctx context.Context, q querier) (marks []mark, older bool, err error) {
 	fail := func(err error) ([]mark, bool, error) { return nil, false, n.step("read the markers", err) }
-	rows, err := q.QueryContext(ctx, n.sql("SELECT num, proposer, doc, before_state, decided FROM {}.marker ORDER BY num DESC, proposer DESC LIMIT ?"), maxEras+1)
+	rows, err := q.QueryContext(ctx, n.sql("SELECT num, proposer, doc, server, before_state, decided FROM {}.marker ORDER BY num DESC, proposer DESC LIMIT ?"), maxEras+1)
 	if err != nil {
 		return fail(err)
 	}
@@ -179,7 +180,7 @@ func (n *Node) markers(ctx context.Context, q querier) (marks []mark, older bool
 		var m mark
 		var t leadership.Term
 		var doc, before string
-		if err := rows.Scan(&t.Num, &t.Proposer, &doc, &before, &m.decided); err != nil {
+		if err := rows.Scan(&t.Num, &t.Proposer, &doc, &m.server, &before, &m.decided); err != nil {
 			return fail(err)
 		}
 		if err := json.Unmarshal([]byte(doc), &m.Marker); err != nil {
@@ -211,7 +212,7 @@ func position(st State, marks []mark, older bool) leadership.Position {
 	p := Point{State: st, Older: older}
 	var t leadership.Term
 	for _, m := range marks {
-		p.Eras = append(p.Eras, Era{Term: m.Term, Before: m.before})
+		p.Eras = append(p.Eras, Era{Term: m.Term, Server: m.server, Before: m.before})
 		t = m.Term
 	}
 	return leadership.Position{Term: t, Point: p}

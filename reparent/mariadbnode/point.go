@@ -2,6 +2,7 @@ package mariadbnode
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -10,10 +11,11 @@ import (
 // maxEras is how many changes of leadership a Point remembers.
 const maxEras = 32
 
-// Era is a leadership in the history of a log: its term, and the state of the
-// log just before its marker.
+// Era is a leadership in the history of a log: its term, the server_id of its
+// leader, and the state of the log just before its marker.
 type Era struct {
 	Term   leadership.Term
+	Server uint32
 	Before State
 }
 
@@ -23,7 +25,9 @@ type Era struct {
 // The eras are what makes "can this log be reached by appending" exact: a
 // server that was truncated when it crashed (init_rpl_role=SLAVE) gives the
 // numbers of the transactions it lost to other ones, so that GTIDs alone would
-// let a follower that holds the lost one pass for a prefix.
+// let a follower that holds the lost one pass for a prefix. They also tell the
+// transactions of a leadership, which carry its leader's server_id, from errant
+// ones, which somebody wrote at a follower.
 type Point struct {
 	State State
 	// Eras are the newest ones, oldest first; terms strictly rise.
@@ -38,8 +42,9 @@ const PointKind = "mariadb"
 // Kind implements leadership.Point.
 func (Point) Kind() string { return PointKind }
 
-// String returns "0-1-22,0-2-30/7.c1:0-1-20/9.c2:0-2-25": the state, then the
-// state before the marker of each term. "/*" stands for eras left out.
+// String returns "0-1-22,0-2-30/7.c1:1:/9.c2:2:0-1-22": the state, then for each
+// term the server_id of its leader and the state before its marker. "/*" stands
+// for eras left out.
 func (p Point) String() string {
 	var b strings.Builder
 	b.WriteString(p.State.String())
@@ -47,7 +52,7 @@ func (p Point) String() string {
 		b.WriteString("/*")
 	}
 	for _, e := range p.Eras {
-		b.WriteString("/" + e.Term.String() + ":" + e.Before.String())
+		b.WriteString("/" + e.Term.String() + ":" + strconv.FormatUint(uint64(e.Server), 10) + ":" + e.Before.String())
 	}
 	return b.String()
 }
@@ -68,11 +73,13 @@ func ParsePoint(s string) (Point, error) {
 		p.Older, parts = true, parts[1:]
 	}
 	for _, part := range parts {
-		text, before, ok := strings.Cut(part, ":")
-		if !ok {
-			return bad(`an era is "TERM:STATE"`)
+		text, rest, _ := strings.Cut(part, ":")
+		server, before, ok := strings.Cut(rest, ":")
+		id, err := strconv.ParseUint(server, 10, 32)
+		if !ok || err != nil {
+			return bad(`an era is "TERM:SERVER:STATE"`)
 		}
-		var e Era
+		e := Era{Server: uint32(id)}
 		if e.Term, err = leadership.ParseTerm(text); err != nil || e.Term.IsZero() {
 			return bad("an era has no term")
 		}
@@ -115,14 +122,17 @@ func asPoint(p leadership.Point) (Point, bool) {
 }
 
 // Compare implements leadership.Point: two logs of one accepted term differ
-// only in how much of that leader's they hold, and their histories agree. All
-// else is Diverged.
+// only in how much of that leader's they hold, and their histories agree. What
+// somebody else wrote since its marker is no part of the leadership, was never
+// completed under it, and is left out; Extends takes it into account. All else is
+// Diverged.
 func (p Point) Compare(other leadership.Point) leadership.Order {
 	q, ok := asPoint(other)
 	if !ok || !agree(p.Eras, q.Eras) {
 		return leadership.Diverged
 	}
-	ahead, behind := p.State.Contains(q.State), q.State.Contains(p.State)
+	mine, theirs := p.led(), q.led()
+	ahead, behind := mine.Contains(theirs), theirs.Contains(mine)
 	switch {
 	case ahead && behind:
 		return leadership.Same
@@ -134,11 +144,42 @@ func (p Point) Compare(other leadership.Point) leadership.Order {
 	return leadership.Diverged
 }
 
+// Errant returns the last transaction of each domain and server that was
+// written since the newest marker, and not by its leader, nil for none.
+func (p Point) Errant() State {
+	if len(p.Eras) == 0 {
+		return nil
+	}
+	e := p.Eras[len(p.Eras)-1]
+	return slices.DeleteFunc(e.Before.lacks(p.State), func(g GTID) bool { return g.Server == e.Server })
+}
+
+// led returns the state without what is errant.
+func (p Point) led() State {
+	errant := p.Errant()
+	if len(errant) == 0 {
+		return p.State
+	}
+	before := p.Eras[len(p.Eras)-1].Before
+	var out State
+	for _, g := range p.State {
+		if _, is := errant.last(g.Domain, g.Server); is {
+			n, ok := before.last(g.Domain, g.Server)
+			if !ok {
+				continue
+			}
+			g.Seq = n
+		}
+		out = append(out, g)
+	}
+	return out
+}
+
 // agree reports whether no term has two histories.
 func agree(a, b []Era) bool {
 	for _, e := range a {
 		i := slices.IndexFunc(b, func(o Era) bool { return o.Term == e.Term })
-		if i >= 0 && !slices.Equal(e.Before, b[i].Before) {
+		if i >= 0 && (e.Server != b[i].Server || !slices.Equal(e.Before, b[i].Before)) {
 			return false
 		}
 	}

@@ -58,25 +58,25 @@ func TestAMarkerEndsWhatALogOfAnEarlierTermMayHold(t *testing.T) {
 	t.Parallel()
 	// n1 led, crashed with 0-1-30 unacknowledged, was truncated to 29, and led
 	// again under term 3, whose marker is 0-1-30.
-	leader := at(t, "3.c", "0-1-31/1.c:/3.c:0-1-29")
-	ghost := at(t, "1.c", "0-1-30/1.c:")
-	prefix := at(t, "1.c", "0-1-29/1.c:")
+	leader := at(t, "3.c", "0-1-31/1.c:1:/3.c:1:0-1-29")
+	ghost := at(t, "1.c", "0-1-30/1.c:1:")
+	prefix := at(t, "1.c", "0-1-29/1.c:1:")
 	require.True(t, leader.Extends(prefix))
 	require.False(t, leader.Extends(ghost), "0-1-30 is another transaction here")
 	require.Equal(t, leadership.Ahead, leader.Rank(ghost))
 	// Nor does a log of a term that is not in the history.
-	require.False(t, leader.Extends(at(t, "2.c", "0-1-29,0-2-30/1.c:/2.c:0-1-29")))
-	require.True(t, leader.Extends(at(t, "3.c", "0-1-30/1.c:/3.c:0-1-29")))
-	require.False(t, leader.Extends(at(t, "3.c", "0-1-30/1.c:/3.c:0-1-28")), "one term with two histories")
+	require.False(t, leader.Extends(at(t, "2.c", "0-1-29,0-2-30/1.c:1:/2.c:2:0-1-29")))
+	require.True(t, leader.Extends(at(t, "3.c", "0-1-30/1.c:1:/3.c:1:0-1-29")))
+	require.False(t, leader.Extends(at(t, "3.c", "0-1-30/1.c:1:/3.c:1:0-1-28")), "one term with two histories")
 	require.False(t, prefix.Extends(leader))
 	// Before the first marker, a log that was not ours.
 	require.True(t, leader.Extends(leadership.Position{Point: point(t, "")}))
 	require.False(t, leader.Extends(leadership.Position{Point: point(t, "0-9-1")}))
 	// Where the history was cut off nothing is known.
-	cut := at(t, "3.c", "0-1-31/*/3.c:0-1-29")
+	cut := at(t, "3.c", "0-1-31/*/3.c:1:0-1-29")
 	require.False(t, cut.Extends(prefix))
 	require.False(t, cut.Extends(leadership.Position{Point: point(t, "0-1-5")}))
-	require.Equal(t, leadership.Diverged, point(t, "0-1-31/3.c:0-1-29").Compare(point(t, "0-1-31/3.c:0-1-28")))
+	require.Equal(t, leadership.Diverged, point(t, "0-1-31/3.c:1:0-1-29").Compare(point(t, "0-1-31/3.c:1:0-1-28")))
 }
 
 func TestErrantTransactionsAreNamed(t *testing.T) {
@@ -86,11 +86,27 @@ func TestErrantTransactionsAreNamed(t *testing.T) {
 	require.Empty(t, lead.Errant(lead))
 }
 
+func TestWhatSomebodyWroteAtAFollowerIsNoPartOfTheLeadership(t *testing.T) {
+	t.Parallel()
+	// n1 leads under term 1; an administrator wrote 0-2-2 at n2.
+	lead, errant := at(t, "1.c", "0-1-2/1.c:1:"), at(t, "1.c", "0-1-1,0-2-2/1.c:1:")
+	require.Equal(t, leadership.Ahead, lead.Rank(errant))
+	require.Equal(t, leadership.Behind, errant.Rank(lead))
+	require.Equal(t, "0-2-2", errant.Point.(mariadbnode.Point).Errant().String())
+	require.Empty(t, lead.Point.(mariadbnode.Point).Errant())
+	require.False(t, lead.Extends(errant), "it cannot follow")
+	// What the same server wrote when it led counts.
+	before := at(t, "2.c", "0-1-4,0-2-3/1.c:2:/2.c:1:0-2-3")
+	require.Empty(t, before.Point.(mariadbnode.Point).Errant())
+	require.Equal(t, "0-2-5", at(t, "2.c", "0-1-4,0-2-5/1.c:2:/2.c:1:0-2-3").Point.(mariadbnode.Point).Errant().String())
+	require.Equal(t, leadership.Same, at(t, "2.c", "0-1-4,0-2-5/1.c:2:/2.c:1:0-2-3").Rank(before))
+}
+
 func TestAPositionSurvivesItsText(t *testing.T) {
 	t.Parallel()
 	var c leadership.Catalog
 	require.NoError(t, mariadbnode.RegisterPoint(&c))
-	for _, s := range []string{"3.c@mariadb:0-1-31/1.c:/3.c:0-1-29", "0@mariadb:0-1-1", "1.c@mariadb:/1.c:", "9.c@mariadb:0-1-31,1-2-3/*/9.c:0-1-30"} {
+	for _, s := range []string{"3.c@mariadb:0-1-31/1.c:1:/3.c:1:0-1-29", "0@mariadb:0-1-1", "1.c@mariadb:/1.c:1:", "9.c@mariadb:0-1-31,1-2-3/*/9.c:1:0-1-30"} {
 		p, err := c.ParsePosition(s)
 		require.NoError(t, err, s)
 		require.Equal(t, s, p.String())
@@ -99,7 +115,7 @@ func TestAPositionSurvivesItsText(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, p.Extends(opaque), s)
 	}
-	for _, s := range []string{"0-1", "0-1-1,0-1-2", "0-1-01", "0-1-1/", "0-1-1/x", "0-1-1/1.c:/1.c:", "0-1-1/0:", " 0-1-1", "0-2-1,0-1-1", "4294967296-1-1", "0-1-1/*/*"} {
+	for _, s := range []string{"0-1", "0-1-1,0-1-2", "0-1-01", "0-1-1/", "0-1-1/x", "0-1-1/1.c:1:/1.c:1:", "0-1-1/1.c:0-1-1", "0-1-1/1.c:01:", "0-1-1/0:", " 0-1-1", "0-2-1,0-1-1", "4294967296-1-1", "0-1-1/*/*"} {
 		_, err := mariadbnode.ParsePoint(s)
 		require.Error(t, err, s)
 	}
@@ -181,7 +197,7 @@ func TestExtendsTellsPrefixesFromForks(t *testing.T) {
 					}
 				}
 				tm = leadership.Term{Num: tm.Num + 1, Proposer: "c"}
-				eras = append(eras, mariadbnode.Era{Term: tm, Before: state(log)})
+				eras = append(eras, mariadbnode.Era{Term: tm, Server: server, Before: state(log)})
 				log = append(log, next)
 			default:
 				if tm.IsZero() {
@@ -212,7 +228,7 @@ func TestExtendsTellsPrefixesFromForks(t *testing.T) {
 }
 
 func FuzzParsePoint(f *testing.F) {
-	for _, s := range []string{"", "0-1-22,0-2-30/7.c1:0-1-20/9.c2:0-2-25", "0-1-1/*/3.a:", "1-2-3/"} {
+	for _, s := range []string{"", "0-1-22,0-2-30/7.c1:1:0-1-20/9.c2:2:0-2-25", "0-1-1/*/3.a:1:", "1-2-3/"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -78,7 +78,9 @@ func TestADrainHoldsUntilItsTimeAndNoLonger(t *testing.T) {
 
 func TestOfARelayLogWhatIsCompleteAndNotAppliedIsRescued(t *testing.T) {
 	t.Parallel()
-	ev := func(pos uint64, kind, info string) event { return event{file: "relay.000002", pos: pos, kind: kind, info: info} }
+	ev := func(pos uint64, kind, info string) event {
+		return event{file: "relay.000002", pos: pos, kind: kind, info: info}
+	}
 	trx := func(pos uint64, gtid string) []event {
 		return []event{ev(pos, "Gtid", "BEGIN GTID "+gtid), ev(pos+40, "Query", "INSERT"), ev(pos+80, "Xid", "COMMIT /* xid=1 */")}
 	}

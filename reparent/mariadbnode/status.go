@@ -41,13 +41,17 @@ func (n *Node) Status(ctx context.Context) (leadership.Status, error) {
 	if n.follows(r.Source.Leader, l.slave) && l.slave.ioRuns() && l.slave.ioErrno == 0 && l.slave.sqlRuns() && acks == member {
 		s.Source = r.Source
 	}
-	s.Degraded = degraded(r, l)
+	s.Degraded = degraded(r, l, pos)
 	return s, nil
 }
 
 // degraded says what is wrong with a server, "" for nothing.
-func degraded(r record, l live) string {
+func degraded(r record, l live, pos leadership.Position) string {
+	p, _ := asPoint(pos.Point)
+	errant := p.Errant()
 	switch {
+	case len(errant) > 0:
+		return "it has errant transactions: " + errant.String()
 	case !r.whole(l.state):
 		return "its log lacks " + r.Skipped + ", transactions of its own that it did not get back: rebuild it"
 	case l.slave.sqlErrno != 0:
