@@ -142,6 +142,15 @@ func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *
 		return sim, w, err
 	}
 	w.reforms = sh.reforms
+	if seed%5 == 4 && h.reshape == nil {
+		for k := range 2 {
+			r, err := w.barrierRouter("quiet" + strconv.Itoa(k))
+			if err != nil {
+				return sim, w, err
+			}
+			r.p.CanCrash = f.Crash
+		}
+	}
 	for _, host := range w.hosts {
 		host.proc.CanCrash, host.proc.CanPause, host.proc.CanCut, host.proc.CanSkew = f.Crash, f.Pause, f.Partition, f.Clock
 		host.proc.CanLose = f.Loss
@@ -239,6 +248,7 @@ func (w *World) note(rep *reparent.Report, dead bool) {
 	if rep.Kind == leadership.KindRuleset && rep.Outcome == reparent.Done {
 		w.counts["ruleset changed"]++
 	}
+	w.noteQuiet(rep)
 	if rep.Undo != nil {
 		w.counts["undo"]++
 	}

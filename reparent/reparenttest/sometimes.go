@@ -40,6 +40,8 @@ var sometimes = []string{
 	"shrunk",
 	"an observer followed",
 	"without the registry",
+	"waited for routers, claimed true",
+	"waited for routers, claimed false",
 	"a message of a term that was promised away",
 	"a torn write",
 	"a write failed",

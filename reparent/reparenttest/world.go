@@ -32,6 +32,7 @@ type World struct {
 	routed  []error                       // what clients of routers were told; written under mu
 	breaker *breaker
 	lessor  *lessor
+	barrier *leadership.MemoryBarrier // kept with the registry; nil: no change waits for routers
 	calls   calls
 	own     map[*reparent.Guard]mechanisms // of the harness; guarded by mu
 	oracle
@@ -140,6 +141,9 @@ func (w *World) guard(p *stepsim.Proc, edit func(*reparent.Config)) (*reparent.G
 		By: p.Name, Limits: limits(), Ruleset: w.ruleset, Mode: leadership.Full, Catalog: w.h.Catalog,
 		Nonce: func() string { k++; return strconv.Itoa(k) },
 	}
+	if w.barrier != nil {
+		cfg.Barrier = remoteBarrier{p, w}
+	}
 	if edit != nil {
 		edit(&cfg)
 	}
@@ -151,7 +155,12 @@ func (w *World) guard(p *stepsim.Proc, edit func(*reparent.Config)) (*reparent.G
 	if w.mode == leadership.Shortcut || cfg.Ruleset.IsZero() {
 		cfg.Ruleset, cfg.Mode = leadership.Ruleset{}, "" // it is for clusters that can do without the registry
 	}
-	cfg.Isolate, cfg.ClockRate = iso, w.h.clockRate()
+	if cfg.Isolate == nil {
+		cfg.Isolate = iso
+	}
+	if cfg.ClockRate == 0 {
+		cfg.ClockRate = w.h.clockRate()
+	}
 	var nodes []reparent.Node
 	for _, id := range w.ids {
 		nodes = append(nodes, view.Nodes[id])
@@ -171,8 +180,13 @@ func (w *World) guard(p *stepsim.Proc, edit func(*reparent.Config)) (*reparent.G
 
 // run runs one change and keeps its report for the checks.
 func (w *World) run(g *reparent.Guard, c reparent.Change) *reparent.Report {
+	return w.runs(context.Background(), g, c)
+}
+
+func (w *World) runs(ctx context.Context, g *reparent.Guard, c reparent.Change) *reparent.Report {
 	w.mu.Lock()
 	own := w.own[g]
+	w.reforms = w.reforms || c.Kind == leadership.KindRuleset
 	w.mu.Unlock()
 	if c.Revoke == nil && c.Kind != leadership.KindBootstrap && c.Kind != leadership.KindAdopt {
 		c.Revoke = own.revoke
@@ -180,7 +194,7 @@ func (w *World) run(g *reparent.Guard, c reparent.Change) *reparent.Report {
 	if c.Establish == nil {
 		c.Establish = own.establish
 	}
-	rep, _ := g.Run(context.Background(), c)
+	rep, _ := g.Run(ctx, c)
 	w.mu.Lock()
 	w.reports = append(w.reports, rep)
 	w.mu.Unlock()
