@@ -150,7 +150,7 @@ func (v *Revocation) Propose(to NodeID, next *Ruleset) (*Proposal, error) {
 	}
 	for _, j := range r.joiners {
 		if j.read != nil {
-			p.hear(j.node, *j.read)
+			p.hear(j.node, *j.read.Read)
 		}
 	}
 	r.proposal = p

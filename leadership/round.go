@@ -54,8 +54,9 @@ type Round struct {
 	loss       Set // Gone with Loss: discovery does not ask for them
 	superseded Term
 	// joiners are nodes outside every ruleset in force that promised the term,
-	// with their positions once read. They count for nothing; a proposal whose
-	// ruleset has them as members tells mechanisms where they are.
+	// with their positions once read. They count for nothing until a marker shows
+	// that they are members; a proposal whose ruleset has them as members tells
+	// mechanisms where they are.
 	joiners []joiner
 
 	proposal *Proposal
@@ -153,6 +154,7 @@ func (r *Round) Add(t Testimony) error {
 		r.known = nil
 	}
 	err := r.sight(t.Markers)
+	r.admit()
 	r.settle()
 	if err != nil {
 		return err
@@ -170,28 +172,55 @@ func (r *Round) Add(t Testimony) error {
 
 // joiner is a node outside every ruleset in force that promised the term.
 type joiner struct {
-	node NodeID
-	read *Position
+	node  NodeID
+	block Testimony
+	read  *Testimony // the last that told its position
 }
 
 // join notes what a node says that is no member yet.
 func (r *Round) join(t Testimony) {
 	i := slices.IndexFunc(r.joiners, func(j joiner) bool { return j.node == t.Node })
-	if i < 0 {
-		if t.Kind == Statement {
-			return // read before its block: it may have gone on since
-		}
+	if t.Kind == Statement && i < 0 {
+		return // read before its block: it may have gone on since
+	}
+	t.Markers = slices.Clone(t.Markers)
+	if t.Read != nil {
+		at := *t.Read
+		t.Read = &at
+	}
+	switch {
+	case i < 0:
 		i = len(r.joiners)
-		r.joiners = append(r.joiners, joiner{node: t.Node})
+		r.joiners = append(r.joiners, joiner{node: t.Node, block: t})
+	case strength(t.Kind, t.Held) > strength(r.joiners[i].block.Kind, r.joiners[i].block.Held):
+		r.joiners[i].block = t
 	}
 	if t.Read == nil {
 		return
 	}
-	at := *t.Read
-	r.joiners[i].read = &at
+	r.joiners[i].read = &t
 	if r.proposal != nil {
-		r.proposal.hear(t.Node, at)
+		r.proposal.hear(t.Node, *t.Read)
 	}
+}
+
+// admit counts what those said who turn out to be members, as if they had said it
+// only now: of a marker that is only being installed, say, the coordinator hears
+// after the promises that it asked for.
+func (r *Round) admit() {
+	r.joiners = slices.DeleteFunc(r.joiners, func(j joiner) bool {
+		m, ok := r.cohort.Member(j.node)
+		if !ok {
+			return false
+		}
+		// What says that the node is another one by now counts for nothing,
+		// here as in Add.
+		_ = r.count(m, j.block)
+		if j.read != nil {
+			_ = r.count(m, *j.read)
+		}
+		return true
+	})
 }
 
 // minted reports whether NewRound made the round. A zero Round has no ruleset

@@ -388,3 +388,32 @@ func TestLeaseLeftIsTheLongestOfTheReached(t *testing.T) {
 		t.Errorf("LeaseLeft %v", got)
 	}
 }
+
+// A cluster of one grows to three. Those who join promise first, and the marker
+// that makes them members is heard of later, from the leader's own log: what they
+// said counts from then on as if they had said it only then.
+func TestWhatAJoinerPromisedCountsOnceAMarkerShowsThatItIsAMember(t *testing.T) {
+	t.Parallel()
+	one := ruleset(t, 1, Majority(), "n0")
+	three := ruleset(t, 2, Majority(), ids(3)...)
+	r := newRound(t, term(2, "c"), one)
+	add(t, r, promise(r, "n0", at(1)))
+	wantAs[*UnknownNodeError](t, r.Add(promise(r, "n1", nil)))
+	wantAs[*UnknownNodeError](t, r.Add(promise(r, "n2", at(1))))
+	shown := Testimony{Node: "n0", Term: r.Term(), Kind: Statement, Read: at(1), Markers: []Sighting{{Marker: Marker{Term: r.Term(), Leader: "n0", Ruleset: three, Over: []Ruleset{one}}}}}
+	add(t, r, shown)
+	if err := r.Revoked(); err != nil {
+		t.Errorf("all three promised: %v", err)
+	}
+	// n1 is read after its block.
+	add(t, r, Testimony{Node: "n1", Term: r.Term(), Kind: Statement, Read: at(1)})
+	if got := len(r.Reads()); got != 3 {
+		t.Errorf("%d of three positions are evidence: %v", got, r.Reads())
+	}
+	// Who was only read before it promised is not blocked.
+	r = newRound(t, term(2, "c"), one)
+	add(t, r, promise(r, "n0", at(1)))
+	wantAs[*UnknownNodeError](t, r.Add(Testimony{Node: "n1", Term: r.Term(), Kind: Statement, Read: at(1)}))
+	add(t, r, shown)
+	wantAs[*NotRevokedError](t, r.Revoked())
+}

@@ -5,83 +5,69 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
+
+	"github.com/stretchr/testify/require"
 
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/reparenttest"
 )
 
 // killed runs one change whose coordinator dies at its k-th message, on the
 // quiet schedule, and reports whether the change got that far.
-func killed(kind traits, change func() reparent.Change, k int, emergency, routers bool) (reached bool, err error) {
-	s := newSim(1, faults{})
-	defer s.close()
-	c := newCluster(s, repeat(kind, 3), leadership.Majority())
-	if err := c.bootstrap(); err != nil {
-		return false, err
+func killed(t *testing.T, c *cluster, change reparent.Change, k int, routers bool) (reached bool, err error) {
+	for range 3 {
+		_ = c.writes("n1")
 	}
-	client := s.proc("client")
-	if err := c.do(func() {
-		for range 3 {
-			_ = c.write(context.Background(), client, "n1")
-		}
-	}); err != nil {
-		return false, err
-	}
+	emergency := change.Kind == leadership.KindEmergency
 	if emergency {
-		c.nodes["n1"].p.crash()
+		c.Crash("n1")
 	}
 	if routers {
-		c.barrier = &leadership.MemoryBarrier{}
-		c.router("r1")
-		slow := c.router("r2") // the coordinator does wait
-		slow.inFlight.Store(1)
-		time.AfterFunc(50*time.Millisecond, func() { slow.inFlight.Store(0) })
+		_, err := c.Router("r1")
+		require.NoError(t, err)
+		slow, err := c.Router("r2") // the coordinator does wait
+		require.NoError(t, err)
+		slow.Busy(true)
+		time.AfterFunc(50*time.Millisecond, func() { slow.Busy(false) })
 	}
-	p := s.proc("c1")
-	p.dieAt = k
-	if err := c.do(func() { _, _ = c.guard(p, nil).Run(context.Background(), change()) }); err != nil {
-		return false, fmt.Errorf("killed at %d: %w\n%s", k, err, s.tail(40))
+	p := c.Process("c1")
+	g := guard(t, p, nil)
+	p.DieAt(k)
+	if err := c.Do(func() { _, _ = p.Run(context.Background(), g, change) }); err != nil {
+		return false, fmt.Errorf("killed at %d: %w", k, err)
 	}
-	if p.life.Err() == nil {
+	if !p.Dead() {
 		return false, nil
 	}
 	// A router shares nothing with the coordinator. Whatever step that died
 	// in, Decide must not hold for longer than HoldFor; and when a node leads
 	// and nobody was revoked, a probe of where it points must succeed.
-	router := s.proc("router")
+	router := c.Process("router")
 	var routed error
-	if err := c.do(func() { routed = c.route(router) }); err != nil {
+	if err := c.Do(func() { routed = c.route(router) }); err != nil {
 		return true, fmt.Errorf("killed at %d: router: %w", k, err)
 	}
-	if leader := c.leaderOf(); leader != "" && routed != nil {
-		return true, fmt.Errorf("killed at %d: %s is capable, and a router that only reads the record cannot write to it: %w\n%s", k, leader, routed, s.tail(40))
+	if leader := c.Leader(); leader != "" && routed != nil {
+		return true, fmt.Errorf("killed at %d: %s is capable, and a router that only reads the record cannot write to it: %w", k, leader, routed)
 	}
-	if emergency {
-		c.nodes["n1"].p.restart()
-	}
-	leader, err := c.heal("c2")
-	if err == nil {
-		err = c.verify(leader)
-	}
-	if err != nil {
-		return true, fmt.Errorf("killed at %d: %w\n%s", k, err, s.tail(40))
+	if _, err := c.Heal("c2"); err != nil {
+		return true, fmt.Errorf("killed at %d: %w", k, err)
 	}
 	return true, nil
 }
 
 // route writes once, the way a router does: by Decide, from the record and what
 // it was told, for at most two seconds.
-func (c *cluster) route(p *proc) error {
-	reg := remoteRegistry{p, c}
+func (c *cluster) route(p *reparenttest.Process) error {
 	start := time.Now()
 	var held time.Time
 	var refused leadership.Term
 	target := leadership.Leadership{}
 	var last error
 	for time.Since(start) < 2*time.Second {
-		rec, err := reg.Load(context.Background())
+		rec, err := p.Registry.Load(context.Background())
 		if err != nil {
 			return err
 		}
@@ -103,7 +89,7 @@ func (c *cluster) route(p *proc) error {
 		if target.Term.Less(d.To.Term) {
 			target = d.To
 		}
-		last = c.write(context.Background(), p, target.Leader)
+		last = c.Append(context.Background(), target.Leader)
 		var r *leadership.Refusal
 		switch {
 		case last == nil:
@@ -115,7 +101,7 @@ func (c *cluster) route(p *proc) error {
 			refused = leadership.MaxTerm(refused, r.Until)
 			// Responses teach the leader, too: a hint is followed once.
 			if r.Leader != "" && r.Leader != target.Leader {
-				if err := c.write(context.Background(), p, r.Leader); err == nil {
+				if err := c.Append(context.Background(), r.Leader); err == nil {
 					return nil
 				}
 			}
@@ -144,16 +130,16 @@ func TestG5_ACoordinatorKilledBeforeOrAfterAnyCallDoesNoHarmAndAnotherFinishes(t
 			return reparent.SetRuleset(leadership.Ruleset{Policy: "all", Members: []leadership.Node{{ID: "n1"}, {ID: "n2"}, {ID: "n3"}}})
 		},
 	}
-	for kname, kind := range map[string]traits{"log": logTraits, "mariadb": mariadbTraits, "postgres": pgTraits} {
+	for kname, kind := range kinds() {
 		for cname, change := range changes {
 			t.Run(kname+"/"+cname, func(t *testing.T) {
 				t.Parallel()
 				points := 0
 				for k := range 400 {
 					var reached bool
-					synctest.Test(t, func(t *testing.T) {
+					inSim(t, kind, func(t *testing.T, c *cluster) {
 						var err error
-						if reached, err = killed(kind, change, k, cname == "emergency", cname == "with routers"); err != nil {
+						if reached, err = killed(t, c, change(), k, cname == "with routers"); err != nil {
 							t.Fatal(err)
 						}
 					})

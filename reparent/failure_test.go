@@ -6,7 +6,6 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -14,37 +13,9 @@ import (
 	"github.com/tenure-go/tenure/establish"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/reparenttest"
 	"github.com/tenure-go/tenure/revoke"
 )
-
-// inSim runs f against a cluster of three that n1 leads, on the quiet schedule.
-func inSim(t *testing.T, kind traits, f func(t *testing.T, c *cluster)) {
-	t.Helper()
-	synctest.Test(t, func(t *testing.T) {
-		s := newSim(1, faults{})
-		defer s.close()
-		c := newCluster(s, repeat(kind, 3), leadership.Majority())
-		require.NoError(t, c.bootstrap())
-		f(t, c)
-	})
-}
-
-// change runs one change as a process of its own.
-func (c *cluster) change(name string, ch reparent.Change, edit func(*reparent.Config)) (rep *reparent.Report, err error) {
-	p := c.s.proc(name)
-	if derr := c.do(func() { rep, err = c.guard(p, edit).Run(context.Background(), ch) }); derr != nil {
-		return rep, derr
-	}
-	return rep, err
-}
-
-func (c *cluster) writes(id leadership.NodeID) (err error) {
-	p := c.s.proc("w")
-	if derr := c.do(func() { err = c.write(context.Background(), p, id) }); derr != nil {
-		return derr
-	}
-	return err
-}
 
 var errVeto = errors.New("not today")
 
@@ -71,10 +42,10 @@ func TestAPlannedChangeThatFailsAtAnyStepLeavesWritesWorking(t *testing.T) {
 		{reparent.StepPropose, reparent.Restored},
 		{reparent.StepInstall, reparent.Restored},
 	} {
-		for name, kind := range map[string]traits{"log": logTraits, "mariadb": mariadbTraits, "postgres": pgTraits} {
+		for name, kind := range kinds() {
 			t.Run(string(tt.step)+"/"+name, func(t *testing.T) {
 				inSim(t, kind, func(t *testing.T, c *cluster) {
-					before := c.grants[0]
+					before := c.Grants()[0]
 					rep, err := c.change("c1", reparent.Planned("n2"), veto(tt.step))
 					var v *reparent.VetoError
 					require.ErrorAs(t, err, &v)
@@ -88,7 +59,7 @@ func TestAPlannedChangeThatFailsAtAnyStepLeavesWritesWorking(t *testing.T) {
 					if tt.want == reparent.Restored {
 						require.True(t, before.Term.Less(rec.Active.Term), "an undo takes a new term")
 					}
-					require.NoError(t, c.verify("n1"))
+					require.NoError(t, c.Verify("n1"))
 				})
 			})
 		}
@@ -103,21 +74,19 @@ func (stuck) Drain(context.Context, leadership.Term, time.Duration) (revoke.Drai
 }
 
 func TestAPlannedChangeDrainsTheLeaderOrFencesNobody(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
 		rep, err := c.change("c1", reparent.Planned("n2"), nil)
 		require.NoError(t, err)
 		require.NotNil(t, rep.Drained, "the leader was not drained")
 
-		p := c.s.proc("c2")
-		nodes := c.bundle(p)
-		for i := range nodes {
-			nodes[i].StepDown = stuck{nodes[i].StepDown}
+		p := c.Process("c2")
+		for id, n := range p.Nodes {
+			n.StepDown = stuck{n.StepDown}
+			p.Nodes[id] = n
 		}
-		g, err := reparent.New("sim", remoteRegistry{p, c}, nodes, reparent.Config{By: "c2", Limits: simLimits()})
-		require.NoError(t, err)
-		require.NoError(t, c.do(func() { rep, err = g.Run(context.Background(), reparent.Planned("n3")) }))
+		rep, err = c.run(p, guard(t, p, nil), reparent.Planned("n3"))
 		require.ErrorContains(t, err, "a session does not end")
-		require.False(t, c.promised[rep.Term], "a follower was fenced although the leader did not step down:\n%s", rep)
+		require.False(t, c.Asked(rep.Term), "a follower was fenced although the leader did not step down:\n%s", rep)
 		require.NoError(t, c.writes("n2"))
 	})
 }
@@ -130,31 +99,25 @@ func (brokenGrant) Grant(context.Context, *leadership.Installed) error {
 }
 
 func TestAGrantThatFailsIsUndoneUnderANewTerm(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
-		p := c.s.proc("c1")
-		candidates := map[leadership.NodeID]establish.Candidate{}
-		followers := map[leadership.NodeID]establish.Follower{}
-		for _, b := range c.bundle(p) {
-			candidates[b.ID], followers[b.ID] = b.Candidate, b.Follow
-		}
-		est, err := establish.NewProposal(candidates, followers, establish.Options{})
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+		p := c.Process("c1")
+		est, err := establish.NewProposal(p.Candidates(), p.Followers(), establish.Options{})
 		require.NoError(t, err)
 		ch := reparent.Planned("n2")
 		ch.Establish = brokenGrant{est}
-		var rep *reparent.Report
-		require.NoError(t, c.do(func() { rep, _ = c.guard(p, nil).Run(context.Background(), ch) }))
+		rep, _ := c.run(p, guard(t, p, nil), ch)
 		require.Equal(t, reparent.StepGrant, rep.Failed)
 		require.Equal(t, reparent.Restored, rep.Outcome, "%s", rep)
 		require.NoError(t, c.writes(rep.Leader()))
-		require.NoError(t, c.verify(rep.Leader()))
+		require.NoError(t, c.Verify(rep.Leader()))
 	})
 }
 
 func TestOfTwoPlannedChangesTheSecondIsBusyUnlessForced(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
-		p := c.s.proc("c1")
-		p.dieAt = 26 // after the intent is in the record
-		require.NoError(t, c.do(func() { _, _ = c.guard(p, nil).Run(context.Background(), reparent.Planned("n2")) }))
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+		p := c.Process("c1")
+		p.DieAt(26) // after the intent is in the record
+		_, _ = c.run(p, guard(t, p, nil), reparent.Planned("n2"))
 		rec, err := c.reg.Load(context.Background())
 		require.NoError(t, err)
 		require.NotEqual(t, leadership.Cleared, rec.Intent.Phase, "the test needs an intent that stands")
@@ -169,68 +132,56 @@ func TestOfTwoPlannedChangesTheSecondIsBusyUnlessForced(t *testing.T) {
 		ch.Force = true
 		rep, err = c.change("c3", ch, nil)
 		require.NoError(t, err, "%s", rep)
-		require.EqualValues(t, "n3", c.leaderOf())
+		require.EqualValues(t, "n3", c.Leader())
 	})
 }
 
 func TestAnEmergencyGoesOnWithoutTheRegistryAndASweepBringsTheRecordBack(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
 		require.NoError(t, c.writes("n1"))
-		c.nodes["n1"].p.crash()
-		c.regP.up = false
-		p := c.s.proc("c1")
-		g := c.guard(p, nil)
-		var rep *reparent.Report
-		var err error
-		require.NoError(t, c.do(func() { rep, err = g.Run(context.Background(), reparent.Emergency()) }))
+		c.Crash("n1")
+		c.CrashRegistry()
+		p := c.Process("c1")
+		g := guard(t, p, nil)
+		rep, err := c.run(p, g, reparent.Emergency())
 		var unsaved *reparent.UnsavedError
 		require.ErrorAs(t, err, &unsaved, "%s", rep)
 		require.Equal(t, reparent.Incomplete, rep.Outcome)
-		leader := c.leaderOf()
+		leader := c.Leader()
 		require.Equal(t, unsaved.Leadership.Leader, leader)
 		require.NoError(t, c.writes(leader))
 
-		c.regP.up = true
+		c.RestartRegistry()
 		var swept *reparent.SweepReport
-		require.NoError(t, c.do(func() { swept, _ = g.Sweep(context.Background()) }))
+		require.NoError(t, c.Do(func() { swept, _ = g.Sweep(context.Background()) }))
 		require.True(t, swept.Saved, "%s", swept)
 		rec, err := c.reg.Load(context.Background())
 		require.NoError(t, err)
 		require.Equal(t, unsaved.Leadership, rec.Routed)
-		require.NoError(t, c.verify(leader))
+		require.NoError(t, c.Verify(leader))
 	})
 }
 
 func TestInShortcutModeNothingChangesWithoutTheRegistry(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSim(1, faults{})
-		defer s.close()
-		c := newCluster(s, repeat(logTraits, 4), leadership.AtLeast(2))
-		boot := reparent.Bootstrap(c.rs, "n1")
-		boot.Mode = leadership.Shortcut
-		_, err := c.change("boot", boot, nil)
-		require.NoError(t, err)
-		p := s.proc("c1")
-		g := c.guard(p, nil)
-		require.NoError(t, c.do(func() { _, err = g.Run(context.Background(), reparent.Planned("n2")) }))
+	inSetup(t, reparenttest.LogStore(), reparenttest.Setup{Nodes: 4, Policy: leadership.AtLeast(2), Mode: leadership.Shortcut}, func(t *testing.T, c *cluster) {
+		p := c.Process("c1")
+		g := guard(t, p, nil)
+		_, err := c.run(p, g, reparent.Planned("n2"))
 		require.NoError(t, err)
 
-		c.nodes["n2"].p.crash()
-		s.procs[0].up = false
-		c.regP.up = false
-		var rep *reparent.Report
-		require.NoError(t, c.do(func() { rep, err = g.Run(context.Background(), reparent.Emergency()) }))
+		c.Crash("n2")
+		c.CrashRegistry()
+		rep, err := c.run(p, g, reparent.Emergency())
 		require.Error(t, err)
 		require.Equal(t, reparent.NotStarted, rep.Outcome, "%s", rep)
-		c.regP.up = true
 	})
 }
 
 func TestAWaiverLetsAPersonGoOnAndIsShown(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
 		require.NoError(t, c.writes("n1"))
-		c.nodes["n1"].p.crash()
-		c.nodes["n2"].p.crash()
+		c.Crash("n1")
+		c.Crash("n2")
 		rep, err := c.change("c1", reparent.Emergency(), nil)
 		var no *reparent.InfeasibleError
 		require.ErrorAs(t, err, &no)
@@ -241,21 +192,21 @@ func TestAWaiverLetsAPersonGoOnAndIsShown(t *testing.T) {
 		// three, so the ruleset must shrink first; the proof alone passes.
 		ch := reparent.Emergency()
 		ch.Waiver = &leadership.Waiver{Gone: []leadership.NodeID{"n1"}, Loss: true, Reason: "rack burnt down", By: "alice"}
-		c.nodes["n2"].p.restart()
+		c.Restart("n2")
 		rep, err = c.change("c2", ch, nil)
 		require.NoError(t, err, "%s", rep)
 		require.Contains(t, rep.String(), "alice")
 		rec, err := c.reg.Load(context.Background())
 		require.NoError(t, err)
-		old := leadership.Testimony{Node: "n1", Incarnation: "disk-1", Read: &leadership.Position{Term: c.grants[0].Term}}
+		old := leadership.Testimony{Node: "n1", Incarnation: "disk-1", Read: &leadership.Position{Term: c.Grants()[0].Term}}
 		require.NotEmpty(t, rec.IsBarred(old), "what was declared gone does not count as it was")
 
 		// It comes back, follows, and counts again: without n2 it is needed.
-		c.nodes["n1"].p.restart()
-		p := c.s.proc("c3")
-		require.NoError(t, c.do(func() { _, err = c.guard(p, nil).Sweep(context.Background()) }))
+		c.Restart("n1")
+		p := c.Process("c3")
+		require.NoError(t, c.Do(func() { _, err = guard(t, p, nil).Sweep(context.Background()) }))
 		require.NoError(t, err)
-		c.nodes["n2"].p.crash()
+		c.Crash("n2")
 		rep, err = c.change("c4", reparent.Emergency(), nil)
 		require.NoError(t, err, "%s", rep)
 		require.NoError(t, c.writes(rep.Leader()))
@@ -263,7 +214,7 @@ func TestAWaiverLetsAPersonGoOnAndIsShown(t *testing.T) {
 }
 
 func TestSetRulesetIsInForceUnderOldAndNewBeforeEitherAlone(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
 		next := leadership.Ruleset{Policy: "all", Members: c.rs.Members}
 		rep, err := c.change("c1", reparent.SetRuleset(next), nil)
 		require.NoError(t, err, "%s", rep)
@@ -273,19 +224,19 @@ func TestSetRulesetIsInForceUnderOldAndNewBeforeEitherAlone(t *testing.T) {
 		require.EqualValues(t, 2, rec.Ruleset.Version)
 		require.NoError(t, c.writes("n1"))
 
-		c.nodes["n3"].p.crash()
+		c.Crash("n3")
 		require.ErrorIs(t, c.writes("n1"), leadership.ErrUnknownOutcome, "under all, two of three complete nothing")
 	})
 }
 
 func TestABootstrapNeverRunsOnDataAndOnlyOnce(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
 		_, err := c.change("c1", reparent.Bootstrap(c.rs, "n2"), nil)
 		var no *reparent.ChangeError
 		require.ErrorAs(t, err, &no)
 
 		// Another registry, the same nodes.
-		c.reg = &leadership.MemoryRegistry{}
+		c.LoseRegistry()
 		rep, err := c.change("c2", reparent.Bootstrap(c.rs, "n2"), nil)
 		var full *reparent.NotEmptyError
 		require.ErrorAs(t, err, &full)
@@ -293,39 +244,39 @@ func TestABootstrapNeverRunsOnDataAndOnlyOnce(t *testing.T) {
 
 		rep, err = c.change("c3", reparent.Adopt(c.rs, "n1"), nil)
 		require.NoError(t, err, "%s", rep)
-		require.EqualValues(t, "n1", c.leaderOf())
+		require.EqualValues(t, "n1", c.Leader())
 	})
 }
 
 func TestPlanTouchesNothingAndSaysWhatRunWouldDo(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
-		p := c.s.proc("c1")
-		g := c.guard(p, nil)
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+		p := c.Process("c1")
+		g := guard(t, p, nil)
 		before, err := c.reg.Load(context.Background())
 		require.NoError(t, err)
-		promised := c.nodes["n2"].store.rec
+		promised := c.Facts("n2")
 		var plan *reparent.Plan
-		require.NoError(t, c.do(func() { plan, err = g.Plan(context.Background(), reparent.Planned("n2")) }))
+		require.NoError(t, c.Do(func() { plan, err = g.Plan(context.Background(), reparent.Planned("n2")) }))
 		require.NoError(t, err)
 		require.EqualValues(t, "n2", plan.Choice.To)
 		require.Contains(t, plan.String(), "n1 -> n2")
 		after, err := c.reg.Load(context.Background())
 		require.NoError(t, err)
 		require.True(t, before.Equal(after))
-		require.Equal(t, promised, c.nodes["n2"].store.rec)
+		require.Equal(t, promised, c.Facts("n2"))
 
-		c.nodes["n1"].p.crash()
-		require.NoError(t, c.do(func() { plan, err = g.Plan(context.Background(), reparent.Planned("n2")) }))
+		c.Crash("n1")
+		require.NoError(t, c.Do(func() { plan, err = g.Plan(context.Background(), reparent.Planned("n2")) }))
 		var no *reparent.InfeasibleError
 		require.ErrorAs(t, err, &no, "a planned change needs the leader")
 		require.Contains(t, err.Error(), "emergency")
-		require.NoError(t, c.do(func() { plan, err = g.Plan(context.Background(), reparent.Emergency()) }))
+		require.NoError(t, c.Do(func() { plan, err = g.Plan(context.Background(), reparent.Emergency()) }))
 		require.NoError(t, err)
 	})
 }
 
 func TestAReportReadsWellAndIsJSON(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
 		rep, err := c.change("c1", reparent.Planned("n2"), veto(reparent.StepInstall))
 		require.Error(t, err)
 		text := rep.String()
@@ -345,26 +296,22 @@ func TestAReportReadsWellAndIsJSON(t *testing.T) {
 
 func TestG8_EveryCallEndsWithItsContextPlusTheUndoBudgetAndLeavesNothingRunning(t *testing.T) {
 	for k := range 60 {
-		synctest.Test(t, func(t *testing.T) { // a goroutine left behind fails the bubble
-			s := newSim(1, faults{})
-			defer s.close()
-			c := newCluster(s, repeat(logTraits, 3), leadership.Majority())
-			require.NoError(t, c.bootstrap())
-			p := s.proc("c1")
-			g := c.guard(p, nil)
+		// A goroutine left behind fails the bubble.
+		inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+			p := c.Process("c1")
+			g := guard(t, p, nil)
 			ctx, cancel := context.WithCancelCause(context.Background())
 			gone := errors.New("the caller has gone")
 			n := 0
-			s.check = func() error {
+			c.EveryStep(func() {
 				if n++; n == 3*k+1 {
 					cancel(gone)
 				}
-				return c.check()
-			}
+			})
 			start := time.Now()
 			var rep *reparent.Report
 			var err error
-			require.NoError(t, c.do(func() { rep, err = g.Run(ctx, reparent.Planned("n2")) }))
+			require.NoError(t, c.Do(func() { rep, err = p.Run(ctx, g, reparent.Planned("n2")) }))
 			took := time.Since(start)
 			l := simLimits()
 			require.LessOrEqual(t, took, l.Undo+l.Registry+l.Linger, "%s", rep)

@@ -3,12 +3,14 @@ package reparent_test
 import (
 	"context"
 	"errors"
+	"io"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/reparenttest"
 	"github.com/tenure-go/tenure/revoke"
 )
 
@@ -22,10 +24,10 @@ func (cannot) CanEnforce(rs leadership.Ruleset) error {
 }
 
 func TestG10_ABadGuardIsATypedErrorThatNamesTheThing(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
-		p := c.s.proc("c1")
-		nodes := c.bundle(p)
-		reg := remoteRegistry{p, c}
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+		p := c.Process("c1")
+		nodes := bundle(p)
+		reg := p.Registry
 		var cfg *reparent.ConfigError
 		_, err := reparent.New("", reg, nodes, reparent.Config{})
 		require.ErrorAs(t, err, &cfg)
@@ -81,57 +83,57 @@ func TestG10_ABadChangeIsATypedErrorBeforeAnythingIsTouched(t *testing.T) {
 		"context is gone":       {ctx: gone, change: reparent.Planned("n2"), as: new(error)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inSim(t, logTraits, func(t *testing.T, c *cluster) {
+			inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
 				ctx := tt.ctx
 				if ctx == nil {
 					ctx = context.Background()
 				}
 				before, err := c.reg.Load(context.Background())
 				require.NoError(t, err)
-				promised := c.nodes["n2"].store.rec.Promised
-				p := c.s.proc("c1")
+				promised := c.Facts("n2").Promised
+				g := guard(t, c.Process("c1"), nil)
 				var rep *reparent.Report
-				require.NoError(t, c.do(func() { rep, err = c.guard(p, nil).Run(ctx, tt.change) }))
+				require.NoError(t, c.Do(func() { rep, err = g.Run(ctx, tt.change) }))
 				require.Error(t, err)
 				require.ErrorAs(t, err, tt.as)
 				require.Equal(t, reparent.NotStarted, rep.Outcome)
 				after, lerr := c.reg.Load(context.Background())
 				require.NoError(t, lerr)
 				require.True(t, before.Equal(after), "the record was touched")
-				require.Equal(t, promised, c.nodes["n2"].store.rec.Promised, "a node was touched")
+				require.Equal(t, promised, c.Facts("n2").Promised, "a node was touched")
 			})
 		})
 	}
 }
 
 func TestG10_AClosedRegistryAndAnUnenforceablePolicyStopAChange(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
-		p := c.s.proc("c1")
-		nodes := c.bundle(p)
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+		p := c.Process("c1")
+		nodes := bundle(p)
 		nodes[0].Enforce = cannot{}
-		g, err := reparent.New("sim", remoteRegistry{p, c}, nodes, reparent.Config{By: "c1", Limits: simLimits()})
+		g, err := reparent.New("sim", p.Registry, nodes, reparent.Config{By: "c1", Limits: simLimits()})
 		require.NoError(t, err)
-		require.NoError(t, c.do(func() { _, err = g.Run(context.Background(), reparent.Planned("n2")) }))
+		require.NoError(t, c.Do(func() { _, err = g.Run(context.Background(), reparent.Planned("n2")) }))
 		var un *leadership.UnenforceablePolicyError
 		require.ErrorAs(t, err, &un)
 
-		require.NoError(t, c.reg.Close())
+		require.NoError(t, c.reg.(io.Closer).Close())
 		_, err = c.change("c2", reparent.Emergency(), nil)
 		require.ErrorIs(t, err, leadership.ErrClosed)
 	})
 }
 
 func TestG10_ANodeThatTakesClientsWhenInstalledNeedsAGateInShortcutMode(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
-		p := c.s.proc("c1")
-		nodes := c.bundle(p)
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+		p := c.Process("c1")
+		nodes := bundle(p)
 		nodes[1].GrantsAtInstall, nodes[1].ClientGate = true, false
-		c.reg = &leadership.MemoryRegistry{}
-		g, err := reparent.New("sim", remoteRegistry{p, c}, nodes, reparent.Config{Limits: simLimits()})
+		c.LoseRegistry()
+		g, err := reparent.New("sim", p.Registry, nodes, reparent.Config{Limits: simLimits()})
 		require.NoError(t, err)
 		ch := reparent.Adopt(c.rs, "n1")
 		ch.Mode = leadership.Shortcut
-		require.NoError(t, c.do(func() { _, err = g.Run(context.Background(), ch) }))
+		require.NoError(t, c.Do(func() { _, err = g.Run(context.Background(), ch) }))
 		var cfg *reparent.ConfigError
 		require.ErrorAs(t, err, &cfg)
 		require.Contains(t, err.Error(), "n2")

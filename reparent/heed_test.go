@@ -9,17 +9,14 @@ import (
 
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/reparenttest"
 	"github.com/tenure-go/tenure/revoke"
 )
 
 // told is an emergency that reports what every node promised, changed by edit.
-func told(t *testing.T, c *cluster, p *proc, edit func(*leadership.Testimony)) reparent.Change {
+func told(t *testing.T, p *reparenttest.Process, edit func(*leadership.Testimony)) reparent.Change {
 	t.Helper()
-	promisers := map[leadership.NodeID]revoke.Promiser{}
-	for _, b := range c.bundle(p) {
-		promisers[b.ID] = b.Promise
-	}
-	push, err := revoke.NewProposal(promisers, revoke.Options{})
+	push, err := revoke.NewProposal(p.Promisers(), revoke.Options{})
 	require.NoError(t, err)
 	ch := reparent.Emergency()
 	ch.Revoke = revokerFunc(func(ctx context.Context, a revoke.Ask, report func(leadership.Testimony)) error {
@@ -34,14 +31,14 @@ func told(t *testing.T, c *cluster, p *proc, edit func(*leadership.Testimony)) r
 // A follower that honours a lease of the old leader says for how long: until
 // then, on the slowest clock that was allowed for, that leader may serve reads.
 func TestG1_AGrantWaitsForTheLeasesThatTheReachedNodesHonour(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
 		const left, rate = 3 * time.Second, 0.1
 		wait, err := revoke.LeaseWait(left, rate)
 		require.NoError(t, err)
 		var proven, granted time.Time
-		p := c.s.proc("c1")
-		ch := told(t, c, p, func(got *leadership.Testimony) { got.LeaseLeft = left })
-		rep, err := c.change("c1", ch, func(cfg *reparent.Config) {
+		p := c.Process("c1")
+		ch := told(t, p, func(got *leadership.Testimony) { got.LeaseLeft = left })
+		rep, err := c.run(p, guard(t, p, func(cfg *reparent.Config) {
 			cfg.ClockRate = rate
 			cfg.Hooks.Before = func(_ context.Context, e reparent.Event) error {
 				if e.Step == reparent.StepGrant {
@@ -54,7 +51,7 @@ func TestG1_AGrantWaitsForTheLeasesThatTheReachedNodesHonour(t *testing.T) {
 					proven = time.Now()
 				}
 			}
-		})
+		}), ch)
 		require.NoError(t, err, "%s", rep)
 		require.GreaterOrEqual(t, granted.Sub(proven), wait, "%s", rep)
 	})
@@ -63,19 +60,19 @@ func TestG1_AGrantWaitsForTheLeasesThatTheReachedNodesHonour(t *testing.T) {
 // The survey need not hear of the term that superseded an attempt: it ends when
 // enough have answered. A guard that forgot it would be superseded again.
 func TestG5_TheNextAttemptOfAGuardIsAboveTheOneThatSupersededIt(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
-		p := c.s.proc("c1")
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+		p := c.Process("c1")
 		newer := leadership.Term{Num: 1 << 40, Proposer: "other"}
-		refused := told(t, c, p, func(got *leadership.Testimony) {
+		refused := told(t, p, func(got *leadership.Testimony) {
 			*got = leadership.Testimony{Node: got.Node, Term: newer, Kind: leadership.Refused}
 		})
-		g := c.guard(p, nil)
-		require.NoError(t, c.do(func() {
-			rep, err := g.Run(t.Context(), refused)
+		g := guard(t, p, nil)
+		require.NoError(t, c.Do(func() {
+			rep, err := p.Run(t.Context(), g, refused)
 			var super *leadership.SupersededError
 			require.ErrorAs(t, err, &super)
 			require.Equal(t, reparent.Superseded, rep.Outcome, "%s", rep)
-			rep, err = g.Run(t.Context(), reparent.Emergency())
+			rep, err = p.Run(t.Context(), g, reparent.Emergency())
 			require.NoError(t, err, "%s", rep)
 			require.True(t, newer.Less(rep.Term), "the attempt after %s was %s", newer, rep.Term)
 		}))
@@ -85,7 +82,7 @@ func TestG5_TheNextAttemptOfAGuardIsAboveTheOneThatSupersededIt(t *testing.T) {
 // Once a node has said that a newer attempt exists, another stage of the
 // revocation would only disturb the nodes that attempt is at work with.
 func TestG5_NoFurtherStageBeginsOnceANewerAttemptIsHeardOf(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
 		newer := leadership.Term{Num: 1 << 40, Proposer: "other"}
 		first := revokerFunc(func(_ context.Context, _ revoke.Ask, report func(leadership.Testimony)) error {
 			report(leadership.Testimony{Node: "n3", Term: newer, Kind: leadership.Refused})
@@ -111,16 +108,17 @@ func TestG5_NoFurtherStageBeginsOnceANewerAttemptIsHeardOf(t *testing.T) {
 // What the survey and the pre-flight check said was of another leader: the one
 // of now has to be asked to step down, not the one that was.
 func TestG5_AChangeThatWasPlannedAgainstAnotherLeaderIsNotStarted(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
-		other := c.guard(c.s.proc("c2"), nil)
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+		second := c.Process("c2")
+		other := guard(t, second, nil)
 		var before int
 		rep, err := c.change("c1", reparent.Planned("n2"), func(cfg *reparent.Config) {
 			cfg.Hooks.Before = func(ctx context.Context, e reparent.Event) error {
 				if e.Step != reparent.StepBegin {
 					return nil
 				}
-				rep, err := other.Run(ctx, reparent.Planned("n3"))
-				before = len(c.grants)
+				rep, err := second.Run(ctx, other, reparent.Planned("n3"))
+				before = len(c.Grants())
 				require.NoError(t, err, "%s", rep)
 				return nil
 			}
@@ -128,8 +126,8 @@ func TestG5_AChangeThatWasPlannedAgainstAnotherLeaderIsNotStarted(t *testing.T) 
 		var stale *reparent.ChangeError
 		require.ErrorAs(t, err, &stale)
 		require.Equal(t, reparent.NotStarted, rep.Outcome, "%s", rep)
-		require.Len(t, c.grants, before)
-		require.Equal(t, leadership.NodeID("n3"), c.leaderOf())
+		require.Len(t, c.Grants(), before)
+		require.Equal(t, leadership.NodeID("n3"), c.Leader())
 		require.NoError(t, c.writes("n3"))
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/tenure-go/tenure/establish"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/reparenttest"
 	"github.com/tenure-go/tenure/revoke"
 )
 
@@ -44,17 +45,11 @@ func TestALateAnswerOfANewerAttemptStopsTheChangeBeforeItsNextStep(t *testing.T)
 		installs int32
 	}{{reparent.StepInstall, 0}, {reparent.StepGrant, 1}} {
 		t.Run(string(tt.step), func(t *testing.T) {
-			inSim(t, logTraits, func(t *testing.T, c *cluster) {
-				p := c.s.proc("c1")
-				promisers := map[leadership.NodeID]revoke.Promiser{}
-				candidates := map[leadership.NodeID]establish.Candidate{}
-				followers := map[leadership.NodeID]establish.Follower{}
-				for _, b := range c.bundle(p) {
-					promisers[b.ID], candidates[b.ID], followers[b.ID] = b.Promise, b.Candidate, b.Follow
-				}
-				push, err := revoke.NewProposal(promisers, revoke.Options{})
+			inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+				p := c.Process("c1")
+				push, err := revoke.NewProposal(p.Promisers(), revoke.Options{})
 				require.NoError(t, err)
-				est, err := establish.NewProposal(candidates, followers, establish.Options{})
+				est, err := establish.NewProposal(p.Candidates(), p.Followers(), establish.Options{})
 				require.NoError(t, err)
 				var installs, grants atomic.Int32
 				late, told := make(chan struct{}), make(chan struct{})
@@ -71,7 +66,7 @@ func TestALateAnswerOfANewerAttemptStopsTheChangeBeforeItsNextStep(t *testing.T)
 					}
 					return err
 				})
-				rep, err := c.change("c1", ch, func(cfg *reparent.Config) {
+				rep, err := c.run(p, guard(t, p, func(cfg *reparent.Config) {
 					cfg.Hooks.Before = func(_ context.Context, e reparent.Event) error {
 						if e.Step == tt.step {
 							close(late)
@@ -79,7 +74,7 @@ func TestALateAnswerOfANewerAttemptStopsTheChangeBeforeItsNextStep(t *testing.T)
 						}
 						return nil
 					}
-				})
+				}), ch)
 				var super *leadership.SupersededError
 				require.ErrorAs(t, err, &super)
 				require.Equal(t, newer, super.By)
@@ -94,7 +89,7 @@ func TestALateAnswerOfANewerAttemptStopsTheChangeBeforeItsNextStep(t *testing.T)
 // A mechanism that is slow to end must have ended before the undo takes a term,
 // and before Run returns.
 func TestG8_AnUndoBeginsOnlyWhenTheMechanismsOfTheAttemptHaveEnded(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
 		var ended atomic.Bool
 		ch := reparent.Emergency()
 		ch.Revoke = revokerFunc(func(ctx context.Context, _ revoke.Ask, _ func(leadership.Testimony)) error {

@@ -1,28 +1,24 @@
 package reparent_test
 
 import (
-	"context"
 	"testing"
-	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/reparenttest"
 )
 
 // A guard that has never read the record cannot know that the cluster is in
 // shortcut mode, where the next coordinator asks only whom the record shows.
 func TestG1_AGuardThatNeverReadTheRecordGoesOnWithoutItOnlyInAModeThatIsStated(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		s := newSim(1, faults{})
-		defer s.close()
-		c := newCluster(s, repeat(logTraits, 3), leadership.Majority())
-		p := s.proc("c1")
+	inSetup(t, reparenttest.LogStore(), reparenttest.Setup{Unled: true}, func(t *testing.T, c *cluster) {
+		p := c.Process("c1")
 		guard := func(cfg reparent.Config) (*reparent.Guard, error) {
-			cfg.By, cfg.Limits, cfg.Nonce = p.name, simLimits(), func() string { return "1" }
-			return reparent.New("sim", remoteRegistry{p, c}, c.bundle(p), cfg)
+			cfg.By, cfg.Limits, cfg.Nonce = p.Name, simLimits(), func() string { return "1" }
+			return reparent.New("sim", p.Registry, bundle(p), cfg)
 		}
 		for _, m := range []leadership.Mode{"", leadership.Shortcut} {
 			_, err := guard(reparent.Config{Ruleset: c.rs, Mode: m})
@@ -37,28 +33,27 @@ func TestG1_AGuardThatNeverReadTheRecordGoesOnWithoutItOnlyInAModeThatIsStated(t
 		boot.Mode = leadership.Shortcut
 		_, err = c.change("boot", boot, nil)
 		require.NoError(t, err)
-		before := len(c.grants)
+		before := len(c.Grants())
 		run := func(cfg reparent.Config, ch reparent.Change) (rep *reparent.Report, err error) {
 			g, err := guard(cfg)
 			require.NoError(t, err)
-			require.NoError(t, c.do(func() { rep, err = g.Run(context.Background(), ch) }))
-			return rep, err
+			return c.run(p, g, ch)
 		}
 		// With nothing stated, and with what is wrong stated but the registry up.
-		c.regP.up = false
+		c.CrashRegistry()
 		for _, m := range []leadership.Mode{"", leadership.Shortcut, leadership.Full} {
 			rep, err := run(reparent.Config{Mode: m}, reparent.Emergency())
 			require.ErrorContains(t, err, "the registry cannot be read")
 			require.Equal(t, reparent.NotStarted, rep.Outcome, "%s", rep)
 		}
-		c.regP.up = true
+		c.RestartRegistry()
 		for _, ch := range []reparent.Change{reparent.Emergency(), reparent.Planned("n2")} {
 			rep, err := run(reparent.Config{Ruleset: c.rs, Mode: leadership.Full}, ch)
 			var bad *reparent.ConfigError
 			require.ErrorAs(t, err, &bad)
 			require.Equal(t, reparent.NotStarted, rep.Outcome, "%s", rep)
 		}
-		require.Len(t, c.grants, before)
+		require.Len(t, c.Grants(), before)
 		rep, err := run(reparent.Config{Mode: leadership.Shortcut}, reparent.Planned("n2"))
 		require.NoError(t, err, "%s", rep)
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -13,23 +12,25 @@ import (
 
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/reparenttest"
 	"github.com/tenure-go/tenure/revoke"
 )
 
 // atBarrier is inSim with a barrier that two routers have joined.
-func atBarrier(t *testing.T, f func(t *testing.T, c *cluster, r1, r2 *simRouter)) {
+func atBarrier(t *testing.T, f func(t *testing.T, c *cluster, r1, r2 *reparenttest.BarrierRouter)) {
 	t.Helper()
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
-		c.barrier = &leadership.MemoryBarrier{}
-		f(t, c, c.router("r1"), c.router("r2"))
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+		r1, err := c.Router("r1")
+		require.NoError(t, err)
+		r2, err := c.Router("r2")
+		require.NoError(t, err)
+		f(t, c, r1, r2)
 	})
 }
 
 func (c *cluster) intent(t *testing.T) leadership.Intent {
 	t.Helper()
-	rec, err := c.reg.Load(context.Background())
-	require.NoError(t, err)
-	return rec.Intent
+	return c.record(t).Intent
 }
 
 // untouched fails unless the change asked no node for anything, and left the old
@@ -37,7 +38,7 @@ func (c *cluster) intent(t *testing.T) leadership.Intent {
 func (c *cluster) untouched(t *testing.T, rep *reparent.Report) {
 	t.Helper()
 	require.Equal(t, reparent.NotStarted, rep.Outcome, "%s", rep)
-	require.False(t, c.promised[rep.Term], "a node promised:\n%s", rep)
+	require.False(t, c.Asked(rep.Term), "a node promised:\n%s", rep)
 	require.Nil(t, rep.Drained, "%s", rep)
 	require.NoError(t, c.writes("n1"))
 }
@@ -51,39 +52,41 @@ func TestG7_AnOrderlyChangeStepsTheLeaderDownOnlyWhenEveryRouterIsQuiet(t *testi
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			atBarrier(t, func(t *testing.T, c *cluster, r1, r2 *simRouter) {
-				r2.inFlight.Store(1)
+			atBarrier(t, func(t *testing.T, c *cluster, r1, r2 *reparenttest.BarrierRouter) {
+				r2.Busy(true)
 				var held time.Time
-				rep, err := c.change("c1", ch(), func(cfg *reparent.Config) {
+				p := c.Process("c1")
+				rep, err := c.run(p, guard(t, p, func(cfg *reparent.Config) {
 					cfg.Hooks.Before = func(_ context.Context, e reparent.Event) error {
 						switch e.Step {
 						case reparent.StepQuiet:
 							assert.Equal(t, leadership.Holding, c.intent(t).Phase, "routers are asked before they are told")
 							held = time.Now()
-							time.AfterFunc(100*time.Millisecond, func() { r2.inFlight.Store(0) })
+							time.AfterFunc(100*time.Millisecond, func() { r2.Busy(false) })
 						case reparent.StepRevoke:
-							assert.False(t, c.nodes["n1"].drained, "the leader drains already")
-							assert.Equal(t, e.Term, *r1.acked.Load())
-							assert.Equal(t, e.Term, *r2.acked.Load())
+							s, err := p.Nodes["n1"].Status.Status(context.Background())
+							assert.True(t, err == nil && !s.Draining, "the leader drains already")
+							assert.Equal(t, e.Term, r1.Acked())
+							assert.Equal(t, e.Term, r2.Acked())
 							assert.GreaterOrEqual(t, time.Since(held), 100*time.Millisecond)
 						}
 						return nil
 					}
-				})
+				}), ch())
 				require.NoError(t, err, "%s", rep)
 				require.NotNil(t, rep.Quiet)
 				require.True(t, rep.Quiet.Claimed, "%s", rep)
 				require.Equal(t, []leadership.RouterID{"r1", "r2"}, rep.Quiet.Quiet)
 				require.Contains(t, rep.String(), "r1, r2")
-				require.NoError(t, c.verify(rep.To))
+				require.NoError(t, c.Verify(rep.To))
 			})
 		})
 	}
 }
 
 func TestARouterThatIsLateEndsThePlannedChangeBeforeAnythingIsTouched(t *testing.T) {
-	atBarrier(t, func(t *testing.T, c *cluster, _, r2 *simRouter) {
-		r2.inFlight.Store(1)
+	atBarrier(t, func(t *testing.T, c *cluster, _, r2 *reparenttest.BarrierRouter) {
+		r2.Busy(true)
 		limit := 200 * time.Millisecond
 		slow := func(cfg *reparent.Config) { cfg.Limits.Quiet = limit }
 		start := time.Now()
@@ -107,7 +110,7 @@ func TestARouterThatIsLateEndsThePlannedChangeBeforeAnythingIsTouched(t *testing
 		require.False(t, rep.Quiet.Claimed)
 		require.Contains(t, rep.String(), "(G7) is not claimed")
 
-		r2.inFlight.Store(0)
+		r2.Busy(false)
 		rep, err = c.change("c3", reparent.Planned("n3"), slow)
 		require.NoError(t, err, "%s", rep)
 		require.True(t, rep.Quiet.Claimed, "a late router is not late for ever: %s", rep)
@@ -124,7 +127,7 @@ func (noBarrier) Wait(context.Context, leadership.Term) (leadership.RollCall, er
 }
 
 func TestABarrierThatCannotBeAskedIsAsIfEveryRouterWereLate(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
 		down := func(cfg *reparent.Config) { cfg.Barrier = noBarrier{} }
 		rep, err := c.change("c1", reparent.Planned("n2"), down)
 		require.ErrorIs(t, err, errDown)
@@ -140,9 +143,9 @@ func TestABarrierThatCannotBeAskedIsAsIfEveryRouterWereLate(t *testing.T) {
 }
 
 func TestARouterThatDiedIsWaitedForUntilItsLeaseHasLapsedAndNothingIsClaimedOfIt(t *testing.T) {
-	atBarrier(t, func(t *testing.T, c *cluster, _, r2 *simRouter) {
-		r2.inFlight.Store(1)
-		r2.p.crash()
+	atBarrier(t, func(t *testing.T, c *cluster, _, r2 *reparenttest.BarrierRouter) {
+		r2.Busy(true)
+		r2.Crash()
 		rep, err := c.change("c1", reparent.Planned("n2"), nil)
 		require.NoError(t, err, "%s", rep)
 		require.Equal(t, []leadership.RouterID{"r1"}, rep.Quiet.Quiet)
@@ -176,20 +179,15 @@ func TestNothingIsClaimedOfRequestsWhenRoutersHeldForTooShortOrTheDrainCutSomeOf
 		"neither":            {holds: time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
-			atBarrier(t, func(t *testing.T, c *cluster, _, _ *simRouter) {
-				p := c.s.proc("c1")
-				nodes := c.bundle(p)
-				for i := range nodes {
+			atBarrier(t, func(t *testing.T, c *cluster, _, _ *reparenttest.BarrierRouter) {
+				p := c.Process("c1")
+				for id, n := range p.Nodes {
 					down := tt.down
-					down.StepDowner = nodes[i].StepDown
-					nodes[i].StepDown = down
+					down.StepDowner = n.StepDown
+					n.StepDown = down
+					p.Nodes[id] = n
 				}
-				limits := simLimits()
-				limits.HoldFor = tt.holds
-				g, err := reparent.New("sim", remoteRegistry{p, c}, nodes, reparent.Config{By: "c1", Limits: limits, Barrier: remoteBarrier{p, c}})
-				require.NoError(t, err)
-				var rep *reparent.Report
-				require.NoError(t, c.do(func() { rep, err = g.Run(context.Background(), reparent.Planned("n2")) }))
+				rep, err := c.run(p, guard(t, p, func(cfg *reparent.Config) { cfg.Limits.HoldFor = tt.holds }), reparent.Planned("n2"))
 				require.NoError(t, err, "%s", rep)
 				require.Equal(t, tt.reason == "", rep.Quiet.Claimed, "%s", rep)
 				require.Contains(t, rep.Quiet.Reason, tt.reason)
@@ -199,33 +197,34 @@ func TestNothingIsClaimedOfRequestsWhenRoutersHeldForTooShortOrTheDrainCutSomeOf
 }
 
 func TestAChangeThatIsOverrunWhileItWaitsTouchesNothing(t *testing.T) {
-	atBarrier(t, func(t *testing.T, c *cluster, _, r2 *simRouter) {
-		r2.inFlight.Store(1)
+	atBarrier(t, func(t *testing.T, c *cluster, _, r2 *reparenttest.BarrierRouter) {
+		r2.Busy(true)
 		var second atomic.Pointer[reparent.Report]
+		p := c.Process("c2")
+		g := guard(t, p, nil)
 		rep, err := c.change("c1", reparent.Planned("n2"), func(cfg *reparent.Config) {
 			cfg.Limits.Quiet = 400 * time.Millisecond
 			cfg.Hooks.Before = func(_ context.Context, e reparent.Event) error {
 				if e.Step != reparent.StepQuiet {
 					return nil
 				}
-				p := c.s.proc("c2")
-				c.s.wg.Go(func() {
+				go func() {
 					ch := reparent.Planned("n3")
 					ch.Force = true
-					rep, _ := c.guard(p, nil).Run(context.Background(), ch)
+					rep, _ := p.Run(context.Background(), g, ch)
 					second.Store(rep)
-				})
-				time.AfterFunc(20*time.Millisecond, func() { r2.inFlight.Store(0) })
+				}()
+				time.AfterFunc(20*time.Millisecond, func() { r2.Busy(false) })
 				return nil
 			}
 		})
 		var super *leadership.SupersededError
 		require.ErrorAs(t, err, &super, "%s", rep)
 		require.Equal(t, reparent.NotStarted, rep.Outcome)
-		require.False(t, c.promised[rep.Term])
-		require.NoError(t, c.do(func() { require.NoError(t, until(func() bool { return second.Load() != nil })) }))
+		require.False(t, c.Asked(rep.Term))
+		require.NoError(t, c.Do(func() { require.NoError(t, until(func() bool { return second.Load() != nil })) }))
 		require.Equal(t, reparent.Done, second.Load().Outcome, "%s", second.Load())
-		require.EqualValues(t, "n3", c.leaderOf())
+		require.EqualValues(t, "n3", c.Leader())
 	})
 }
 
@@ -252,7 +251,7 @@ func (g givenUp) Wait(ctx context.Context, t leadership.Term) (leadership.RollCa
 }
 
 func TestWhatRoutersSaidForAnIntentThatNoLongerStandsIsWorthNothing(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
 		rep, err := c.change("c1", reparent.Planned("n2"), func(cfg *reparent.Config) { cfg.Barrier = givenUp{c: c} })
 		var no *leadership.TransitionError
 		require.ErrorAs(t, err, &no)
@@ -262,8 +261,8 @@ func TestWhatRoutersSaidForAnIntentThatNoLongerStandsIsWorthNothing(t *testing.T
 }
 
 func TestAnEmergencyWaitsForNoRouterAndAResumeForNoneThatIsLate(t *testing.T) {
-	atBarrier(t, func(t *testing.T, c *cluster, _, r2 *simRouter) {
-		r2.inFlight.Store(1)
+	atBarrier(t, func(t *testing.T, c *cluster, _, r2 *reparenttest.BarrierRouter) {
+		r2.Busy(true)
 		rep, err := c.change("c1", reparent.Resume(), nil)
 		require.NoError(t, err, "%s", rep)
 		require.Equal(t, []leadership.RouterID{"r2"}, rep.Quiet.Late, "a leader that serves is stepped down: %s", rep)
@@ -275,14 +274,14 @@ func TestAnEmergencyWaitsForNoRouterAndAResumeForNoneThatIsLate(t *testing.T) {
 }
 
 func TestG8_AChangeThatIsCancelledWhileItWaitsForRoutersEndsAtOnceAndTouchesNothing(t *testing.T) {
-	atBarrier(t, func(t *testing.T, c *cluster, _, r2 *simRouter) {
-		r2.inFlight.Store(1)
+	atBarrier(t, func(t *testing.T, c *cluster, _, r2 *reparenttest.BarrierRouter) {
+		r2.Busy(true)
 		gone := errors.New("the caller has gone")
 		ctx, cancel := context.WithCancelCause(context.Background())
 		defer cancel(nil)
 		var at time.Time
-		p := c.s.proc("c1")
-		g := c.guard(p, func(cfg *reparent.Config) {
+		p := c.Process("c1")
+		g := guard(t, p, func(cfg *reparent.Config) {
 			cfg.Hooks.Before = func(_ context.Context, e reparent.Event) error {
 				if e.Step == reparent.StepQuiet {
 					time.AfterFunc(30*time.Millisecond, func() {
@@ -297,7 +296,7 @@ func TestG8_AChangeThatIsCancelledWhileItWaitsForRoutersEndsAtOnceAndTouchesNoth
 		ch.GoOnIfLate = true // not for a caller that has gone
 		var rep *reparent.Report
 		var err error
-		require.NoError(t, c.do(func() { rep, err = g.Run(ctx, ch) }))
+		require.NoError(t, c.Do(func() { rep, err = p.Run(ctx, g, ch) }))
 		require.ErrorIs(t, err, gone)
 		require.LessOrEqual(t, time.Since(at), 20*time.Millisecond)
 		c.untouched(t, rep)
@@ -308,11 +307,8 @@ func TestG8_AChangeThatIsCancelledWhileItWaitsForRoutersEndsAtOnceAndTouchesNoth
 func TestG10_ALimitForRoutersThatCannotBeKeptIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, l := range []reparent.Limits{{Quiet: -1}, {Quiet: 10 * time.Second}, {HoldFor: time.Second, Quiet: time.Second}} {
-		synctest.Test(t, func(t *testing.T) {
-			s := newSim(1, faults{})
-			defer s.close()
-			c := newCluster(s, repeat(logTraits, 3), leadership.Majority())
-			_, err := reparent.New("sim", c.reg, c.bundle(s.proc("c1")), reparent.Config{Limits: l})
+		inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+			_, err := reparent.New("sim", c.reg, bundle(c.Process("c1")), reparent.Config{Limits: l})
 			var no *reparent.ConfigError
 			require.ErrorAs(t, err, &no)
 			require.Equal(t, "Limits.Quiet", no.Field)

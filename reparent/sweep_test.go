@@ -9,6 +9,7 @@ import (
 
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/reparenttest"
 	"github.com/tenure-go/tenure/revoke"
 )
 
@@ -16,46 +17,47 @@ import (
 // has not.
 func forked(t *testing.T, c *cluster) {
 	t.Helper()
-	require.NoError(t, c.writes("n1"))
-	n3 := c.nodes["n3"]
-	n3.p.crash()
-	for v := range 4 {
-		n3.log = append(n3.log, entry{Term: n3.log[0].Term, Val: 77 + v})
+	rep, err := c.change("first", reparent.Planned("n3"), nil)
+	require.NoError(t, err, "%s", rep)
+	c.Crash("n1")
+	c.Crash("n2")
+	for range 4 {
+		require.ErrorIs(t, c.writes("n3"), leadership.ErrUnknownOutcome)
 	}
-	for range 2 {
-		rep, err := c.change("fork", reparent.Refresh(), nil)
-		require.NoError(t, err, "%s", rep)
-	}
+	c.Crash("n3")
+	c.Restart("n1")
+	c.Restart("n2")
+	back := reparent.Emergency()
+	back.To = "n1"
+	rep, err = c.change("fork", back, nil)
+	require.NoError(t, err, "%s", rep)
+	require.EqualValues(t, "n1", rep.To)
 	require.NoError(t, c.writes("n1"))
-	n3.p.restart()
+	c.Restart("n3")
 }
 
 // without returns a guard whose nodes offer no Repairer.
-func (c *cluster) without(t *testing.T, p *proc) *reparent.Guard {
+func without(t *testing.T, p *reparenttest.Process) *reparent.Guard {
 	t.Helper()
-	nodes := c.bundle(p)
-	for i := range nodes {
-		nodes[i].Repair = nil
+	for id, n := range p.Nodes {
+		n.Repair = nil
+		p.Nodes[id] = n
 	}
-	g, err := reparent.New("sim", remoteRegistry{p, c}, nodes, reparent.Config{By: p.name, Limits: simLimits(), Nonce: func() string { return "1" }})
-	require.NoError(t, err)
-	return g
+	return guard(t, p, nil)
 }
 
 // Pointed at the leader as it is, a server with a tail of its own breaks, and
 // says so to nobody but its log.
 func TestASweepRepairsANodeWithATailOfItsOwnBeforeItFollows(t *testing.T) {
-	for name, kind := range map[string]traits{"mariadb": mariadbTraits, "postgres": pgTraits} {
+	for name, kind := range map[string]reparenttest.Harness{"mariadb": reparenttest.MariaDBLike(), "postgres": reparenttest.PostgreSQLLike()} {
 		t.Run(name, func(t *testing.T) {
 			inSim(t, kind, func(t *testing.T, c *cluster) {
 				forked(t, c)
-				p := c.s.proc("c1")
-				var rep *reparent.SweepReport
-				var err error
-				require.NoError(t, c.do(func() { rep, err = c.guard(p, nil).Sweep(context.Background()) }))
+				p := c.Process("c1")
+				rep, err := c.sweep(guard(t, p, nil))
 				require.NoError(t, err, "%s", rep)
 				require.Equal(t, "repaired", rep.Nodes[2].Did, "%s", rep)
-				require.Equal(t, position(c.nodes["n1"].log), position(c.nodes["n3"].log))
+				require.True(t, same(c.Facts("n1").Log, c.Facts("n3").Log))
 			})
 		})
 	}
@@ -78,63 +80,58 @@ func (e empty) Status(context.Context) (leadership.Status, error) {
 // A repair discards data: nothing less than the word of both says that it is
 // needed, and that what it would copy is worth it.
 func TestASweepRepairsNobodyOnAGuess(t *testing.T) {
-	for name, spoil := range map[string]func(nodes []reparent.Node){
-		"it did not say where its log ends": func(nodes []reparent.Node) { nodes[2].Status = deaf{} },
-		"the leader n1 did not say":         func(nodes []reparent.Node) { nodes[0].Status = deaf{} },
-		"n1 is no source":                   func(nodes []reparent.Node) { nodes[0].Status = empty{"n1"} },
+	for name, spoilt := range map[string]reparent.Node{
+		"it did not say where its log ends": {ID: "n3", Status: deaf{}},
+		"the leader n1 did not say":         {ID: "n1", Status: deaf{}},
+		"n1 is no source":                   {ID: "n1", Status: empty{"n1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			inSim(t, pgTraits, func(t *testing.T, c *cluster) {
+			inSim(t, reparenttest.PostgreSQLLike(), func(t *testing.T, c *cluster) {
 				forked(t, c)
-				was := position(c.nodes["n3"].log)
-				p := c.s.proc("c1")
-				nodes := c.bundle(p)
-				spoil(nodes)
-				g, err := reparent.New("sim", remoteRegistry{p, c}, nodes, reparent.Config{By: p.name, Limits: simLimits(), Nonce: func() string { return "1" }})
-				require.NoError(t, err)
-				var rep *reparent.SweepReport
-				require.NoError(t, c.do(func() { rep, err = g.Sweep(context.Background()) }))
+				was := c.Facts("n3").Log
+				p := c.Process("c1")
+				n := p.Nodes[spoilt.ID]
+				n.Status = spoilt.Status
+				p.Nodes[spoilt.ID] = n
+				rep, err := c.sweep(guard(t, p, nil))
 				require.ErrorContains(t, rep.Nodes[2].Err, name, "%s", rep)
 				require.ErrorIs(t, err, rep.Nodes[2].Err)
 				require.Empty(t, rep.Nodes[2].Did)
-				require.Equal(t, was, position(c.nodes["n3"].log), "it was rewound")
+				require.True(t, same(was, c.Facts("n3").Log), "it was rewound")
 			})
 		})
 	}
 }
 
 func TestASweepDoesNotPointANodeAtALeaderThatItCannotFollow(t *testing.T) {
-	inSim(t, pgTraits, func(t *testing.T, c *cluster) {
+	inSim(t, reparenttest.PostgreSQLLike(), func(t *testing.T, c *cluster) {
 		forked(t, c)
-		was := c.nodes["n3"].acc().Status()
-		p := c.s.proc("c1")
-		g := c.without(t, p)
-		var err error
-		require.NoError(t, c.do(func() { _, err = g.Sweep(context.Background()) }))
+		was := c.Facts("n3")
+		p := c.Process("c1")
+		g := without(t, p)
+		_, err := c.sweep(g)
 		require.ErrorContains(t, err, "n3")
 		require.ErrorContains(t, err, "offers no Repairer")
-		require.Equal(t, was, c.nodes["n3"].acc().Status(), "it was touched")
+		require.Equal(t, was, c.Facts("n3"), "it was touched")
 	})
 }
 
 // Who promises and can never follow is no one with whom a marker becomes
 // durable: the leader is not taken away for that.
 func TestAChangeDoesNotBeginOnNodesThatCanNeverFollow(t *testing.T) {
-	inSim(t, pgTraits, func(t *testing.T, c *cluster) {
+	inSim(t, reparenttest.PostgreSQLLike(), func(t *testing.T, c *cluster) {
 		forked(t, c)
-		c.nodes["n2"].p.crash()
-		p := c.s.proc("c1")
-		g := c.without(t, p)
-		led := c.nodes["n1"].acc().Status().Leads
-		var rep *reparent.Report
-		var err error
-		require.NoError(t, c.do(func() { rep, err = g.Run(context.Background(), reparent.Refresh()) }))
+		c.Crash("n2")
+		p := c.Process("c1")
+		g := without(t, p)
+		led := c.Facts("n1").Leads
+		rep, err := c.run(p, g, reparent.Refresh())
 		var no *reparent.InfeasibleError
 		require.ErrorAs(t, err, &no, "%s", rep)
 		require.Equal(t, reparent.NotStarted, rep.Outcome)
-		require.Equal(t, led, c.nodes["n1"].acc().Status().Leads, "the leader was revoked for nothing")
+		require.Equal(t, led, c.Facts("n1").Leads, "the leader was revoked for nothing")
 		// With a repair at hand it is one.
-		require.NoError(t, c.do(func() { rep, err = c.guard(c.s.proc("c2"), nil).Run(context.Background(), reparent.Refresh()) }))
+		rep, err = c.change("c2", reparent.Refresh(), nil)
 		require.NoError(t, err, "%s", rep)
 	})
 }
@@ -146,22 +143,21 @@ func (c *cluster) isolate(t *testing.T, id leadership.NodeID) {
 		return r.Hold(leadership.Isolation{Node: id, Term: r.Fence, By: "c0"})
 	})
 	require.NoError(t, err)
-	c.nodes[id].p.cut = true
+	c.Isolate(id, true)
 }
 
 // What an isolated node promises counts, and it answers a coordinator as if
 // nothing were wrong.
 func TestAnIsolatedNodeIsNoCandidate(t *testing.T) {
 	run := func(c *cluster, ch reparent.Change) (rep *reparent.Report, err error) {
-		p := c.s.proc("c1")
-		p.control = true
-		if derr := c.do(func() { rep, err = c.guard(p, nil).Run(context.Background(), ch) }); derr != nil {
+		p := c.Process("c1")
+		if derr := c.Do(func() { rep, err = guard(t, p, nil).Run(context.Background(), ch) }); derr != nil {
 			return rep, derr
 		}
 		return rep, err
 	}
 	t.Run("another is chosen", func(t *testing.T) {
-		inSim(t, logTraits, func(t *testing.T, c *cluster) {
+		inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
 			require.NoError(t, c.writes("n1"))
 			c.isolate(t, "n2")
 			rep, err := run(c, reparent.Emergency())
@@ -170,15 +166,15 @@ func TestAnIsolatedNodeIsNoCandidate(t *testing.T) {
 		})
 	})
 	t.Run("nor a follower with whom a marker becomes durable", func(t *testing.T) {
-		inSim(t, logTraits, func(t *testing.T, c *cluster) {
+		inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
 			require.NoError(t, c.writes("n1"))
 			c.isolate(t, "n2")
-			c.nodes["n3"].p.crash()
+			c.Crash("n3")
 			rep, err := run(c, reparent.Refresh())
 			var no *reparent.InfeasibleError
 			require.ErrorAs(t, err, &no, "%s", rep)
 			require.Equal(t, reparent.NotStarted, rep.Outcome)
-			require.Equal(t, c.grants[0].Term, c.nodes["n1"].acc().Status().Leads, "the leader was revoked for nothing")
+			require.Equal(t, c.Grants()[0].Term, c.Facts("n1").Leads, "the leader was revoked for nothing")
 		})
 	})
 }
@@ -186,7 +182,7 @@ func TestAnIsolatedNodeIsNoCandidate(t *testing.T) {
 // An intent that nobody cleared keeps nodes isolated no longer than it has to.
 // The promise that frees one is as high as that of whoever counts on it.
 func TestG1_ASweepReleasesIsolatedNodesBesideAnUnfinishedChange(t *testing.T) {
-	inSim(t, logTraits, func(t *testing.T, c *cluster) {
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
 		begin := func(by string) (term leadership.Term) {
 			_, err := leadership.Update(context.Background(), c.reg, func(r leadership.Record) (_ leadership.Record, err error) {
 				if term, err = leadership.NextTerm(by, r.Fence); err != nil {
@@ -201,18 +197,17 @@ func TestG1_ASweepReleasesIsolatedNodesBesideAnUnfinishedChange(t *testing.T) {
 		c.isolate(t, "n3")
 		later := begin("later")
 		var iso isolator
-		p := c.s.proc("c1")
-		p.control = true
+		p := c.Process("c1")
 		var err error
-		g := c.guard(p, func(cfg *reparent.Config) {
-			cfg.Isolate, err = revoke.NewIsolate(&iso, remoteRegistry{p, c}, "c1", nil)
+		g := guard(t, p, func(cfg *reparent.Config) {
+			cfg.Isolate, err = revoke.NewIsolate(&iso, p.Registry, "c1", nil)
 			require.NoError(t, err)
 		})
 		sweep := func() (rep *reparent.SweepReport, err error) {
-			require.NoError(t, c.do(func() { rep, err = g.Sweep(context.Background()) }))
+			require.NoError(t, c.Do(func() { rep, err = g.Sweep(context.Background()) }))
 			return rep, err
 		}
-		c.nodes["n3"].p.crash()
+		c.Crash("n3")
 		rep, err := sweep()
 		var busy *leadership.BusyError
 		require.ErrorAs(t, err, &busy)
@@ -220,12 +215,12 @@ func TestG1_ASweepReleasesIsolatedNodesBesideAnUnfinishedChange(t *testing.T) {
 		require.Empty(t, rep.Nodes[0].Did)
 		require.Zero(t, iso.released.Load(), "released before it promised")
 
-		c.nodes["n3"].p.restart()
+		c.Restart("n3")
 		rep, err = sweep()
 		require.ErrorAs(t, err, &busy)
 		require.Equal(t, []reparent.Swept{{Node: "n3", Did: "released"}}, rep.Nodes)
 		require.Equal(t, int32(1), iso.released.Load())
-		require.Equal(t, counts, c.nodes["n3"].acc().Status().Promised, "not what was isolated for, and no promise for others")
+		require.Equal(t, counts, c.Facts("n3").Promised, "not what was isolated for, and no promise for others")
 		rec, err := c.reg.Load(context.Background())
 		require.NoError(t, err)
 		require.Empty(t, rec.Held)
@@ -234,5 +229,40 @@ func TestG1_ASweepReleasesIsolatedNodesBesideAnUnfinishedChange(t *testing.T) {
 		rep, err = sweep()
 		require.ErrorAs(t, err, &busy)
 		require.Empty(t, rep.Nodes, "there was nothing to release")
+	})
+}
+
+// elsewhere is the place of a log that neither contains another nor is in it.
+type elsewhere struct{}
+
+func (elsewhere) Kind() string                                      { return "elsewhere" }
+func (elsewhere) String() string                                    { return "here" }
+func (elsewhere) Compare(leadership.Point) leadership.Order         { return leadership.Diverged }
+func (elsewhere) Extends(leadership.Term, leadership.Position) bool { return false }
+
+// strayed is a follower on which somebody ran a statement of his own.
+type strayed struct{ reparent.Statuser }
+
+func (s strayed) Status(ctx context.Context) (leadership.Status, error) {
+	got, err := s.Statuser.Status(ctx)
+	got.Position.Point = elsewhere{}
+	return got, err
+}
+
+// Replication is broken there, and the server says that it follows.
+func TestASweepRepairsAFollowerThatHoldsWhatItsLeaderHasNot(t *testing.T) {
+	inSim(t, reparenttest.MariaDBLike(), func(t *testing.T, c *cluster) {
+		require.NoError(t, c.writes("n1"))
+		p := c.Process("c1")
+		rep, err := c.sweep(guard(t, p, nil))
+		require.NoError(t, err)
+		require.Equal(t, "follows", rep.Nodes[2].Did, "%s", rep)
+		n := p.Nodes["n3"]
+		n.Status = strayed{n.Status}
+		p.Nodes["n3"] = n
+		rep, err = c.sweep(guard(t, p, nil))
+		require.NoError(t, err)
+		require.Equal(t, "repaired", rep.Nodes[2].Did, "%s", rep)
+		require.Equal(t, "follows", rep.Nodes[1].Did, "%s", rep)
 	})
 }

@@ -201,6 +201,12 @@ func reparentMutations() []mutation {
 			checks: []check{in(pkg, "TestG1_ASweepReleasesIsolatedNodesBesideAnUnfinishedChange")},
 		},
 		{
+			name: "sweep-leaves-strays", ids: "G5", file: "reparent/sweep.go",
+			rule:   "A follower that holds what its leader has not is repaired, although it says that it follows.",
+			edits:  one(" && !strays(s, lead):", ":"),
+			checks: []check{in(pkg, "TestASweepRepairsAFollowerThatHoldsWhatItsLeaderHasNot")},
+		},
+		{
 			name: "sweep-points-at-once", ids: "G5", file: "reparent/sweep.go",
 			rule:   "A sweep repairs a node with a tail of its own before it follows.",
 			edits:  one("	if !behind || s.BelowFloor {", "	if !behind && s.BelowFloor {"),

@@ -24,6 +24,12 @@ func roundMutations() []mutation {
 			checks: []check{in(pkg, "TestReadBeforeBlockIsNotDiscovery")},
 		},
 		{
+			name: "joiner-not-admitted", ids: "G5", file: "leadership/round.go",
+			rule:   "What a node promised before a marker showed that it is a member counts from then on.",
+			edits:  one("	r.admit()\n", ""),
+			checks: []check{in(pkg, "TestWhatAJoinerPromisedCountsOnceAMarkerShowsThatItIsAMember")},
+		},
+		{
 			name: "void-read-stays", ids: "G2", file: "leadership/witness.go",
 			rule:   "A read that relied on a revocation is void when the revocation is.",
 			edits:  one("		r.read &= r.own\n", "		_ = r.own\n"),

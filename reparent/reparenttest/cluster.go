@@ -246,11 +246,11 @@ func (c *Cluster) Heal(name string) (leadership.NodeID, error) {
 // of a leader, and changes nothing.
 func (c *Cluster) Verify(leader leadership.NodeID) error { return c.w.verify(leader) }
 
-// Guard makes a guard in the process, with short limits and the ruleset and mode
-// of the cluster; edit, which may be nil, changes its configuration. What it runs
-// is called in Do.
+// Guard makes a guard of Nodes as they are now, with short limits and the ruleset
+// and mode of the cluster; edit, which may be nil, changes its configuration. What
+// it runs is called in Do.
 func (p *Process) Guard(edit func(*reparent.Config)) (*reparent.Guard, error) {
-	return p.w.guard(p.proc, edit)
+	return p.w.guardOf(p, edit)
 }
 
 // Run runs a change with a guard of this process, and has its report checked

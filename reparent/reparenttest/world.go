@@ -136,7 +136,12 @@ func (w *World) coordinator(name string, edit func(*reparent.Config)) (*stepsim.
 }
 
 func (w *World) guard(p *stepsim.Proc, edit func(*reparent.Config)) (*reparent.Guard, error) {
-	k := 0
+	return w.guardOf(w.process(p), edit)
+}
+
+// guardOf makes a guard of what a process reaches.
+func (w *World) guardOf(view *Process, edit func(*reparent.Config)) (*reparent.Guard, error) {
+	p, k := view.proc, 0
 	cfg := reparent.Config{
 		By: p.Name, Limits: limits(), Ruleset: w.ruleset, Mode: leadership.Full, Catalog: w.h.Catalog,
 		Nonce: func() string { k++; return strconv.Itoa(k) },
@@ -147,7 +152,6 @@ func (w *World) guard(p *stepsim.Proc, edit func(*reparent.Config)) (*reparent.G
 	if edit != nil {
 		edit(&cfg)
 	}
-	view := w.process(p)
 	iso, err := view.isolate()
 	if err != nil {
 		return nil, err
