@@ -121,8 +121,9 @@ func (n *Node) copy(ctx context.Context, t leadership.Term, donor leadership.Nod
 		return err
 	}
 	// A replica leaves out transactions of its own server, unless its
-	// semi-synchronous switch is on. It is safe to acknowledge to a donor when
-	// the donor completes nothing: at a term that was promised, all do not.
+	// semi-synchronous switch is on. With the donor's term promised it may
+	// acknowledge: either the donor leads under that term, or it completes
+	// nothing.
 	mine := own.in(want.State.Errant(h.live.state))
 	if mine && h.record.Promised != t {
 		return &leadership.NotReadyError{Node: n.cfg.ID, Reason: "it lacks transactions of its own, and can get them back from a leader that it follows: sweep first"}

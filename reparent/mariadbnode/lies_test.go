@@ -269,3 +269,56 @@ func waitForNextSecond(t testing.TB) {
 		return nil
 	})
 }
+
+func TestAReplicaLeavesOutItsOwnTransactionsUnlessItsSwitchIsOn(t *testing.T) {
+	t.Parallel()
+	// n1 crashes with a commit that n2 acknowledged and n1's engine had not
+	// written yet: its restart takes it out of its log, and it has to get it back.
+	for _, on := range []bool{false, true} {
+		t.Run(fmt.Sprintf("on=%t", on), func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, 3, options{})
+			g := c.guard(reparent.Config{})
+			c.lead(g, 0)
+			for id := range 5 {
+				require.NoError(t, c.insert(c.app(0), id))
+			}
+			require.NoError(t, c.servers[0].Kill())
+			c.run(g, reparent.Emergency())
+			rec, err := c.reg.Load(t.Context())
+			require.NoError(t, err)
+			lead := int(rec.Active.Leader[1] - '1')
+			// Rebuilt from nothing, n1 lacks all that it wrote.
+			require.NoError(t, c.servers[0].Wipe(t.Context()))
+			require.NoError(t, c.servers[0].Start(t.Context()))
+			n := c.node(0, nil)
+			require.NoError(t, n.Setup(t.Context()))
+			if on {
+				_, err = n.Promise(t.Context(), rec.Active.Term)
+				require.NoError(t, err)
+				s, err := c.nodes[lead].Status(t.Context())
+				require.NoError(t, err)
+				require.NoError(t, n.CatchUp(t.Context(), rec.Active.Term, rec.Active.Leader, s.Position))
+				_, err = n.Follow(t.Context(), rec.Active.Term, rec.Active.Leader)
+				require.NoError(t, err)
+				c.holds(0, 0, 1, 2, 3, 4)
+				require.NoError(t, c.insert(c.app(lead), 10))
+				c.holds(0, 10)
+				return
+			}
+			// Straight to Follow, a node that is no member by its own log does not
+			// acknowledge, and leaves out its own.
+			_, err = n.Follow(t.Context(), rec.Active.Term, rec.Active.Leader)
+			var skipped *mariadbnode.SkippedError
+			require.ErrorAs(t, err, &skipped)
+			require.False(t, c.rows(0)[0])
+			s, err := n.Status(t.Context())
+			require.NoError(t, err)
+			require.True(t, s.BelowFloor, "its log is no evidence")
+			require.Contains(t, s.Degraded, "lacks")
+			tm, err := n.Promise(t.Context(), term(1000))
+			require.NoError(t, err)
+			require.True(t, tm.BelowFloor)
+		})
+	}
+}

@@ -242,3 +242,12 @@ func TestAConfigurationIsCheckedBeforeAnythingIsTouched(t *testing.T) {
 	_, err = n.Promise(t.Context(), tm(1))
 	require.ErrorIs(t, err, ErrClosed)
 }
+
+func TestVersionsAreCompared(t *testing.T) {
+	t.Parallel()
+	for v, want := range map[string]bool{
+		"10.11.19-MariaDB-0+deb12u1-log": true, "10.11.2-MariaDB": true, "11.4.1-MariaDB": true, "10.6.16-MariaDB": false, "10.10.2-MariaDB": false, "": false, "x.y": false,
+	} {
+		require.Equal(t, want, newEnough(v), v)
+	}
+}

@@ -142,8 +142,14 @@ func encode(r record) (string, error) {
 // there is a record already it only checks that it is this node's, and returns
 // a *leadership.IncarnationError when it is another's: data that was copied
 // from another server with its record.
+//
+// On another server than MariaDB 10.11 or later, and on one that replicates from
+// several sources, it returns an *UnsupportedError.
 func (n *Node) Setup(ctx context.Context) error {
 	return n.pinned(ctx, func(s *session) error {
+		if err := s.supported(ctx); err != nil {
+			return err
+		}
 		if r, err := n.load(ctx, s.conn); err == nil {
 			s.n.cfg.Logger.Debug("mariadbnode: already set up", "node", r.Node)
 			return nil
@@ -152,6 +158,18 @@ func (n *Node) Setup(ctx context.Context) error {
 		}
 		return s.setUp(ctx, n.fresh())
 	})
+}
+
+func (s *session) supported(ctx context.Context) error {
+	var v string
+	if err := s.conn.QueryRowContext(ctx, "SELECT VERSION()").Scan(&v); err != nil {
+		return s.n.step("read the version", err)
+	}
+	if !strings.Contains(v, "MariaDB") || !newEnough(v) {
+		return &UnsupportedError{Node: s.n.cfg.ID, Reason: "version " + v + ", want MariaDB 10.11 or later"}
+	}
+	_, err := s.n.slave(ctx, s.conn)
+	return err
 }
 
 // fresh is the record of a node whose storage has no history with us.
