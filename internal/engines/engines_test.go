@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -205,6 +207,31 @@ func TestStopKillAndFreezeReachWhatSomebodyElseStarted(t *testing.T) {
 	require.False(t, s.Running())
 	require.NoError(t, s.Start(t.Context()))
 	serves(t, s)
+}
+
+// The signal at the death of a parent comes at the death of the thread that
+// started the child.
+func TestServersOutliveThreadsOfOurs(t *testing.T) {
+	t.Parallel()
+	s := enginetest.MariaDB(t, host, 1, engines.MariaDBConfig{})[0]
+	for range 8 {
+		var threads sync.WaitGroup
+		for range 200 {
+			threads.Go(func() {
+				runtime.LockOSThread() // and not unlocked, which ends the thread
+				_, _ = os.Stat("/")
+			})
+		}
+		threads.Wait()
+		timer := time.NewTimer(100 * time.Millisecond)
+		select {
+		case <-s.Exited():
+			t.Fatal("the server died with a thread")
+		case <-timer.C:
+		}
+		require.NoError(t, s.Kill())
+		require.NoError(t, s.Start(t.Context()))
+	}
 }
 
 func TestACancelledStartLeavesNothing(t *testing.T) {
