@@ -107,7 +107,7 @@ func TestASwapWhoseAnswerIsLostKnowsItsOwnWrite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	must(t, edge.SetWay(netproxy.Backward, netproxy.Drop))
+	must(t, edge.SetWay(netproxy.Backward, netproxy.Hold))
 	type result struct {
 		rec leadership.Record
 		err error
@@ -154,11 +154,11 @@ func TestASwapWithoutAnAnswerIsUnknown(t *testing.T) {
 			first := create(t, reg)
 			next, err := begin(first, "x")
 			must(t, err)
-			lost := netproxy.Forward
 			if c.executed {
-				lost = netproxy.Backward
+				must(t, edge.SetWay(netproxy.Backward, netproxy.Hold))
+			} else {
+				must(t, edge.SetWay(netproxy.Forward, netproxy.Drop))
 			}
-			must(t, edge.SetWay(lost, netproxy.Drop))
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			type result struct {

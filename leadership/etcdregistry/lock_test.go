@@ -393,7 +393,7 @@ func TestALockWhoseAnswerIsLostIsKnownToBeTaken(t *testing.T) {
 			continue
 		}
 		made = uint64(resp.Events[0].Kv.CreateRevision)
-		must(t, edge.SetWay(netproxy.Backward, netproxy.Drop))
+		must(t, edge.SetWay(netproxy.Backward, netproxy.Hold))
 		var v struct{ Holder string }
 		if err := json.Unmarshal(resp.Events[0].Kv.Value, &v); err != nil || v.Holder != "me" {
 			t.Errorf("%s: %v", resp.Events[0].Kv.Value, err)
