@@ -11,7 +11,8 @@ import (
 // mends it. It changes nothing. The error is that of a server that could not be
 // asked.
 func (n *Node) Doctor(ctx context.Context) ([]reparent.Finding, error) {
-	s, err := n.local(ctx, false)
+	// With no setting of its own, the session has what clients have.
+	s, err := dialWith(ctx, n.conf, n.cfg.Limits.Connect, nil)
 	if err != nil {
 		return nil, n.failed("doctor", err)
 	}

@@ -6,6 +6,7 @@ require (
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/stretchr/testify v1.11.1
 	github.com/tenure-go/tenure v0.0.0
+	pgregory.net/rapid v1.3.0
 )
 
 require (

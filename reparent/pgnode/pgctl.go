@@ -73,7 +73,8 @@ func (p PgCtl) Run(ctx context.Context, env []string, program string, args ...st
 
 func lastBytes(b []byte, n int) []byte { return bytes.TrimSpace(b[max(0, len(b)-n):]) }
 
-// Start implements Controller. It returns before the server accepts connections.
+// Start implements Controller. It returns before the server accepts connections,
+// and not before Running and Stop would find it.
 func (p PgCtl) Start(ctx context.Context) error {
 	if running, err := p.Running(ctx); err != nil || running {
 		return err
@@ -86,8 +87,24 @@ func (p PgCtl) Start(ctx context.Context) error {
 	if p.Options != "" {
 		args = append(args, "-o", p.Options)
 	}
-	_, err := p.Run(ctx, nil, "pg_ctl", args...)
-	return err
+	if _, err := p.Run(ctx, nil, "pg_ctl", args...); err != nil {
+		return err
+	}
+	return poll(ctx, 3*time.Millisecond, func() (bool, error) {
+		there, err := p.Running(ctx)
+		if err != nil || there {
+			return there, err
+		}
+		// Between the fork and its first look at the data directory it is only
+		// known by its arguments.
+		coming, err := launching(p.Data)
+		if err == nil && !coming {
+			if there, err = p.Running(ctx); err == nil && !there {
+				err = errors.New("postgres ended at once: its log says why")
+			}
+		}
+		return there, err
+	})
 }
 
 // Running implements Controller.

@@ -11,4 +11,5 @@ import (
 func asOwner(*exec.Cmd, string) error    { return errors.ErrUnsupported }
 func giveTo(*os.File, string) error      { return nil }
 func family(string) ([]int, error)       { return nil, errors.ErrUnsupported }
+func launching(string) (bool, error)     { return false, errors.ErrUnsupported }
 func tell(string, []int, StopMode) error { return errors.ErrUnsupported }

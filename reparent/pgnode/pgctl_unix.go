@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -66,6 +67,27 @@ func family(data string) ([]int, error) {
 		}
 		return []int{pid}, nil
 	}
+	return processes(func(dir, comm string) bool {
+		cwd, err := os.Readlink(dir + "/cwd")
+		return err == nil && cwd == data && strings.HasPrefix(comm, "postgres")
+	})
+}
+
+// launching reports whether a process is about to become the server in data.
+func launching(data string) (bool, error) {
+	if _, err := os.Stat("/proc/self/cwd"); err != nil {
+		pid, err := postmaster(data)
+		return pid != 0, err
+	}
+	pids, err := processes(func(dir, comm string) bool {
+		args, err := os.ReadFile(dir + "/cmdline")
+		return err == nil && bytes.Contains(args, []byte(data)) && (strings.HasPrefix(comm, "postgres") || strings.HasSuffix(strings.TrimSpace(comm), "sh"))
+	})
+	return len(pids) > 0, err
+}
+
+// processes returns those that are, by their directory in /proc and their name.
+func processes(are func(dir, comm string) bool) ([]int, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, err
@@ -76,11 +98,9 @@ func family(data string) ([]int, error) {
 		if err != nil || pid == os.Getpid() {
 			continue
 		}
-		cwd, err := os.Readlink("/proc/" + e.Name() + "/cwd")
-		if err != nil || cwd != data {
-			continue // it has ended, or is somebody else's
-		}
-		if name, err := os.ReadFile("/proc/" + e.Name() + "/comm"); err == nil && bytes.HasPrefix(name, []byte("postgres")) {
+		dir := "/proc/" + e.Name()
+		comm, err := os.ReadFile(dir + "/comm")
+		if err == nil && are(dir, string(comm)) {
 			pids = append(pids, pid)
 		}
 	}

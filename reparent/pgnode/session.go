@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -18,20 +19,28 @@ type session struct {
 	bound time.Duration
 }
 
-// dial opens a session at conf. With wal, replication commands can be sent too.
+// dial opens a session at conf, whose statements the server bounds. With wal,
+// replication commands can be sent too.
 func dial(ctx context.Context, conf *pgx.ConnConfig, bound time.Duration, wal bool) (*session, error) {
+	params := map[string]string{
+		// The bound is the server's own: a client that gives up leaves a
+		// statement running.
+		"statement_timeout": fmt.Sprint(bound.Milliseconds()),
+	}
+	if wal {
+		params["replication"] = "database"
+	}
+	return dialWith(ctx, conf, bound, params)
+}
+
+func dialWith(ctx context.Context, conf *pgx.ConnConfig, bound time.Duration, params map[string]string) (*session, error) {
 	c := conf.Config.Copy()
 	if c.RuntimeParams == nil {
 		c.RuntimeParams = map[string]string{}
 	}
+	maps.Copy(c.RuntimeParams, params)
 	c.RuntimeParams["application_name"] = "tenure"
-	// The bound is the server's own: a client that gives up leaves a statement
-	// running.
-	c.RuntimeParams["statement_timeout"] = fmt.Sprint(bound.Milliseconds())
 	c.RuntimeParams["standard_conforming_strings"] = "on"
-	if wal {
-		c.RuntimeParams["replication"] = "database"
-	}
 	c.ConnectTimeout = bound
 	c.OnNotice = watch(c.OnNotice)
 	ctx, cancel := context.WithTimeout(ctx, bound)
