@@ -82,8 +82,8 @@ const (
 // watchConfig makes the watchers as quick as three processes on a busy machine may
 // be without crying wolf.
 const watchConfig = `limits:
-  status: 500ms
-  linger: 100ms
+  status: 3s
+  linger: 200ms
 watch:
   enabled: true
   observers: 3
