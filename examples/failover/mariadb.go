@@ -91,7 +91,7 @@ func mariadbServer(cfg *config.Config, n config.Node, mc mariadbnode.Config) (se
 	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(1)
 	return server{
-		node: node.Reparent(), setup: node.Setup,
+		node: node.Reparent(), doctor: node.Doctor, setup: node.Setup,
 		pulse:    func(ctx context.Context) (pulse, error) { return mariadbPulse(ctx, db) },
 		answered: mariadbAnswered,
 		close:    func() error { return errors.Join(db.Close(), node.Close()) },

@@ -74,6 +74,13 @@ func (e *events) has(what func(watchEvent) bool) bool {
 	return false
 }
 
+// last reports whether the last thing that was said is so.
+func (e *events) last(what func(watchEvent) bool) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.all) > 0 && what(e.all[len(e.all)-1])
+}
+
 func is(s verdict.State) func(watchEvent) bool {
 	return func(e watchEvent) bool { return e.Verdict != nil && e.Verdict.State == s }
 }

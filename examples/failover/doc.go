@@ -1,0 +1,98 @@
+// Command failover changes the leader of a replicated MariaDB or PostgreSQL, planned
+// or not, and never loses a write that was acknowledged.
+//
+//	failover demo mariadb -svg out.svg     three local servers, load, every change
+//
+//	failover doctor                        what in the servers' settings loses data
+//	failover setup all                     once: each node's record of its promises
+//	failover adopt -to n1                  once: take over a cluster that replicates
+//	failover status                        who leads, who could lead, and why not
+//	failover planned -to n2                costs latency, no errors
+//	failover emergency                     the leader is gone
+//	failover rejoin n1                     it is back
+//
+// All but demo read failover.yaml, or what -config names; testdata/failover.yaml is
+// one with every key. "failover help" lists the verbs, "failover VERB -h" the flags
+// of one.
+//
+// # Configuration
+//
+// One YAML file. A key that does not exist, or does twice, is refused with its line, as
+// is a value that makes no sense. A password is {env: NAME} or {file: PATH}; one that
+// is written out is refused. Passwords are in no argument of any process, and are
+// taken out of everything that is printed.
+//
+// The record of the cluster is in a file, for tools on one machine, or in etcd. A
+// PostgreSQL node works in its server's data directory, so that the tool runs on the
+// machine of all its servers; a MariaDB node needs no more than a connection.
+//
+// # Output
+//
+// The standard output has the result, as text or with -output json as one JSON
+// object (watch: one for each event), and nothing else. Progress goes to the standard
+// error as it happens; -quiet leaves it out. A reader of either that goes away does
+// not end a change.
+//
+// # Exit codes
+//
+//	0    done; of a verb that only looks: all is well
+//	1    a verb that only looks could not look; the demo could not be shown to its end
+//	2    the command line or the configuration makes no sense; nothing was opened
+//	3    not started: no node was asked for anything, who led before leads
+//	4    restored: the change failed and was undone, somebody leads under a new term
+//	5    superseded: a newer change took over, look at that one's report
+//	6    incomplete: it stopped half way; the report says where, resume goes on
+//	7    unknown: the last step may or may not have taken effect; resume settles it
+//	8    attention: nobody leads, or the doctor found something grave or could not
+//	     read something, or the demo lost a write or a planned change cost an error
+//	130  interrupted while it only looked
+//
+// -dry-run, which every verb that changes something has, plans with the code that
+// would run, touches neither node nor registry, and exits with 3 where the change
+// would not begin. The configuration has to be right for it, and the servers in
+// reach.
+//
+// # Signals
+//
+// The first SIGINT, SIGTERM or SIGHUP (a terminal that was lost) ends a change in
+// order: what was begun is finished or undone within limits.undo each, and the exit
+// code says which. A second one ends the process at once, as kill -9 does: then the
+// change is left behind, and resume, or any emergency, takes it up.
+//
+// # The failure detector
+//
+// watch replaces a dead leader by itself, and is off unless watch.enabled says
+// otherwise. Each watcher looks once per interval:
+//
+//   - It asks the leader, and tells no answer from a refused connection, from an answer
+//     without a grant (it was restarted), from an answer that is an error (too many
+//     connections: it is alive).
+//   - It asks every replica whether it hears from the leader. A connection that is said
+//     to be up proves nothing, since a server that hangs keeps its connections: a
+//     replica hears while heartbeats or log arrive.
+//   - It posts what it saw, in a directory beside the registry's file or in etcd, and
+//     reads what the others saw. Posts are aged by their reader's clock.
+//
+// The leader is dead when more than half of watch.observers have missed it for
+// dead_after (refused_after when its server is seen to be down), some replica answers,
+// and fewer than half of those that answer hear it. Nothing is ever done while most
+// observers see it lead or half of the replicas hear it (except that it says itself that
+// it leads nothing), nor while the registry or the others' posts cannot be read: an etcd
+// that restarts replaces no leader. Package internal/verdict is that rule, without clock
+// and IO.
+//
+// Anti-flap: an automatic change is followed by none for calm, and after most of them in
+// window a person has to look. Planned changes do not count: a leader that dies right
+// after one is replaced at once. A change that somebody else began is left alone for
+// grace, and resumed after it. Of several watchers the first by name acts, the next
+// two intervals later; should two act, the higher term wins and the other touches nothing
+// more. A wrong verdict costs an interruption, never data.
+//
+// # What it does not do
+//
+// It ends no server of its own accord, moves no address, and brings no node back
+// without being asked: rejoin does, and only the node that it names is ever repaired.
+// A MariaDB node that went astray needs the command mariadb.rebuild of its
+// configuration, or a restart of a server that was killed with SIGKILL and comes up as
+// a replica (init_rpl_role=SLAVE), which takes out what nobody acknowledged.
+package main
