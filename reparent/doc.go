@@ -66,4 +66,10 @@
 // revoke and grant is undone under a new term, the old leader preferred:
 // Restored, or Incomplete with the reason. After the grant nothing is undone.
 // There is no journal: the record and the nodes are the only state.
+//
+// A node can keep everybody from leading by what it says: its log is the most
+// advanced and no peer can fetch it, or shows a ruleset that nobody else ever saw.
+// Where the others pass every test without its log it is disregarded, and the
+// report has a note of it. So is the candidate that could not be established, in
+// the undo of that change.
 package reparent

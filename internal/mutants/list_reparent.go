@@ -177,10 +177,16 @@ func reparentMutations() []mutation {
 			checks: []check{in("reparent/reparenttest", "TestTheShortestTracesThatAreKnownEndWell")},
 		},
 		{
+			name: "disregarded-under-a-waiver", ids: "G2", file: "reparent/disregard.go",
+			rule:   "A waiver takes away a part of the tests, so that nobody is disregarded beside it.",
+			edits:  one("may := !a.change.first() && a.change.Waiver == nil", "may := !a.change.first()"),
+			checks: []check{in(pkg, "TestG2_NobodyIsDisregardedWhoseLogIsNeeded")},
+		},
+		{
 			name: "failed-candidate-tried-again", ids: "G5", file: "reparent/run.go",
 			rule:   "An undo does without the candidate that could not be established, where it can.",
 			edits:  one("back.failed = a.rep.To", "back.failed = \"\""),
-			checks: []check{in("reparent/reparenttest", "TestTheShortestTracesThatAreKnownEndWell")},
+			checks: []check{in(pkg, "TestG5_AnUndoDoesWithoutTheCandidateThatCouldNotBeEstablished"), in("reparent/reparenttest", "TestTheShortestTracesThatAreKnownEndWell")},
 		},
 		{
 			name: "sweep-repairs-on-a-guess", ids: "G2", file: "reparent/sweep.go",
