@@ -1,31 +1,27 @@
 package reparent_test
 
 import (
-	"context"
-	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/tenure-go/tenure/establish"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/reparenttest"
 )
 
 // A candidate that only coordinators reach has a marker that nobody can fetch
 // from it. The undo does without it.
 func TestG5_AnUndoDoesWithoutTheCandidateThatCouldNotBeEstablished(t *testing.T) {
-	for name, kind := range map[string]traits{"log": logTraits, "mariadb": mariadbTraits, "postgres": pgTraits} {
+	for name, kind := range kinds() {
 		t.Run(name, func(t *testing.T) {
 			inSim(t, kind, func(t *testing.T, c *cluster) {
 				require.NoError(t, c.writes("n1"))
-				c.nodes["n1"].p.cut = true // from its peers
-				p := c.s.proc("c1")
-				p.control = true
-				var rep *reparent.Report
-				require.NoError(t, c.do(func() { rep, _ = c.guard(p, nil).Run(context.Background(), reparent.Refresh()) }))
+				c.Isolate("n1", true)
+				rep, err := c.change("c1", reparent.Refresh(), nil)
+				require.Error(t, err)
 				require.Equal(t, reparent.Restored, rep.Outcome, "%s", rep)
 				require.NotEqualValues(t, "n1", rep.Leader(), "%s", rep)
 				require.Contains(t, strings.Join(rep.Undo.Notes, "\n"), "what n1 says of its log is disregarded")
@@ -44,38 +40,39 @@ func TestG2_NobodyIsDisregardedWhoseLogIsNeeded(t *testing.T) {
 		"with one":         {Gone: []leadership.NodeID{"n1"}, Loss: true, Reason: "rack burnt down", By: "alice"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := newSim(1, faults{})
-				defer s.close()
-				c := newCluster(s, repeat(pgTraits, 4), leadership.AtLeast(2))
-				require.NoError(t, c.bootstrap())
-				run := func(by string, ch reparent.Change, edit func(nodes []reparent.Node)) (rep *reparent.Report, err error) {
-					p := s.proc(by)
-					nodes := c.bundle(p)
-					edit(nodes)
-					g, err := reparent.New("sim", remoteRegistry{p, c}, nodes, reparent.Config{By: by, Limits: simLimits(), Nonce: func() string { return "1" }})
-					require.NoError(t, err)
-					require.NoError(t, c.do(func() { rep, err = g.Run(context.Background(), ch) }))
-					return rep, err
+			inSetup(t, reparenttest.PostgreSQLLike(), reparenttest.Setup{Nodes: 4, Policy: leadership.AtLeast(2)}, func(t *testing.T, c *cluster) {
+				rep, err := c.change("first", reparent.Planned("n4"), nil)
+				require.NoError(t, err, "%s", rep)
+				others := []leadership.NodeID{"n1", "n2", "n3"}
+				for _, id := range others {
+					c.Crash(id)
 				}
-				n3, n4 := c.nodes["n3"], c.nodes["n4"]
-				n3.p.crash()
-				require.NoError(t, c.writes("n1"))
-				n4.p.crash()
-				n4.log = slices.Clone(c.nodes["n1"].log)
-				for v := range 4 {
-					n4.log = append(n4.log, entry{Term: n4.log[0].Term, Val: 77 + v})
+				for range 4 {
+					require.ErrorIs(t, c.writes("n4"), leadership.ErrUnknownOutcome)
 				}
-				n3.p.restart()
-				rep, err := run("c1", reparent.Refresh(), func(nodes []reparent.Node) { nodes[2].Follow, nodes[2].Repair = nil, nil })
+				c.Crash("n4")
+				for _, id := range others {
+					c.Restart(id)
+				}
+				edit := func(p *reparenttest.Process, id leadership.NodeID, f func(n *reparent.Node)) {
+					n := p.Nodes[id]
+					f(&n)
+					p.Nodes[id] = n
+				}
+				p, ch := c.Process("second"), reparent.Emergency()
+				edit(p, "n3", func(n *reparent.Node) { n.Follow, n.Repair = nil, nil })
+				ch.To = "n1"
+				rep, err = c.run(p, guard(t, p, nil), ch)
 				require.NoError(t, err, "%s", rep)
 				require.NoError(t, c.writes("n1"))
-				n4.p.restart()
-				c.nodes["n1"].p.crash()
+				c.Crash("n1")
+				c.Restart("n4")
 
-				ch := reparent.Emergency()
+				p, ch = c.Process("third"), reparent.Emergency()
+				edit(p, "n2", func(n *reparent.Node) { n.Candidate = nil })
+				edit(p, "n3", func(n *reparent.Node) { n.Candidate = nil })
 				ch.Waiver = waiver
-				rep, err = run("c2", ch, func(nodes []reparent.Node) { nodes[1].Candidate, nodes[2].Candidate = nil, nil })
+				rep, err = c.run(p, guard(t, p, nil), ch)
 				var none *establish.NoCandidateError
 				require.ErrorAs(t, err, &none, "%s", rep)
 				require.Equal(t, reparent.NotStarted, rep.Outcome, "%s", rep)
