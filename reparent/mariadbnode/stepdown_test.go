@@ -63,8 +63,7 @@ func (k killer) Kill(context.Context) error { return k.c.servers[k.i].Kill() }
 
 func TestAControllerEndsALeaderThatCannotBeMadeReadOnly(t *testing.T) {
 	t.Parallel()
-	var c *cluster
-	c = newCluster(t, 3, options{})
+	c := newCluster(t, 3, options{})
 	c.lead(c.guard(reparent.Config{}), 0)
 	c.nodes[0] = c.node(0, func(i int, cfg *mariadbnode.Config) {
 		cfg.Controller, cfg.Limits.ReadOnly = killer{c, i}, 200*time.Millisecond
