@@ -75,7 +75,7 @@ func (n *Node) source(ctx context.Context, l leadership.Leadership) (here bool, 
 
 // receives reports whether the server's walreceiver is l's.
 func (o *op) receives(l leadership.Leadership) bool {
-	s, err := o.local(o.ctx, false)
+	s, err := o.local(o.ctx)
 	if err != nil {
 		return false
 	}
@@ -226,7 +226,7 @@ func (n *Node) arrived(ctx context.Context, l leadership.Leadership) (state, err
 			return false, err
 		}
 		if s == nil {
-			if s, last = n.local(ctx, true); last != nil {
+			if s, last = n.local(ctx); last != nil {
 				s = nil
 				return false, nil
 			}

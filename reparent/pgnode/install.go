@@ -167,7 +167,7 @@ func (o *op) promote(ctx context.Context, l leadership.Leadership, s *session, s
 		return st, s, fmt.Errorf("the promotion has not ended: %w", err)
 	}
 	// What a new session has is what the next client's would have.
-	fresh, err := o.local(ctx, true)
+	fresh, err := o.local(ctx)
 	if err != nil {
 		return st, s, err
 	}
@@ -208,7 +208,7 @@ func (n *Node) Grant(ctx context.Context, t leadership.Term) error {
 		return err
 	}
 	defer o.end()
-	s, err := o.local(o.ctx, true)
+	s, err := o.local(o.ctx)
 	if err != nil {
 		return o.failed("grant", err)
 	}

@@ -123,11 +123,17 @@ func (p PgCtl) Stop(ctx context.Context, mode StopMode) error {
 	if err := tell(p.Data, pids, mode); err != nil {
 		return err
 	}
+	since := time.Now()
 	return poll(ctx, 3*time.Millisecond, func() (bool, error) {
 		pids, err := family(p.Data)
 		if err == nil && mode == StopKill {
 			err = tell(p.Data, pids, mode) // one may have been born meanwhile
 		}
-		return len(pids) == 0, err
+		if err != nil || len(pids) > 0 {
+			return false, err
+		}
+		// One that nobody has waited for yet still holds its number, and the next
+		// server would take it for another one that runs.
+		return !lingers(p.Data) || time.Since(since) > 2*time.Second, nil
 	})
 }

@@ -119,6 +119,13 @@ func postmaster(data string) (int, error) {
 	return strconv.Atoi(string(bytes.TrimSpace(first)))
 }
 
+// lingers reports whether the process that postmaster.pid names is there, dead or
+// not.
+func lingers(data string) bool {
+	pid, err := postmaster(data)
+	return err == nil && pid != 0 && syscall.Kill(pid, 0) == nil
+}
+
 // tell sends the server the signal of a mode. Fast and immediate are the
 // postmaster's to carry out; by force, every process is ended.
 func tell(data string, pids []int, mode StopMode) error {

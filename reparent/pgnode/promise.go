@@ -77,7 +77,7 @@ func (o *op) readSoon(got leadership.Testimony, t leadership.Term) (leadership.T
 	ctx, cancel := context.WithTimeout(o.ctx, quickRead)
 	defer cancel()
 	read, err := o.acc.Read(ctx, t, func(ctx context.Context) (acceptor.Reading, error) {
-		s, err := o.local(ctx, true)
+		s, err := o.local(ctx)
 		if err != nil {
 			return acceptor.Reading{}, err
 		}
@@ -146,7 +146,7 @@ func (n *Node) Drain(ctx context.Context, t leadership.Term, d time.Duration) (r
 	}
 	ctx, cancel := context.WithTimeout(ctx, max(d, time.Millisecond))
 	defer cancel()
-	s, err := n.local(ctx, false)
+	s, err := n.local(ctx)
 	if err != nil {
 		return revoke.Drained{}, n.failed("drain", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -124,11 +125,12 @@ func (o *op) detach() error {
 		}
 		return o.configureDown(detached())
 	}
-	s, err := o.local(o.ctx, false)
-	if err != nil {
-		if refused(err) {
-			return err
-		}
+	s, err := o.local(o.ctx)
+	var answer *pgconn.PgError
+	switch {
+	case errors.As(err, &answer):
+		return o.demoted(StopFast, StopImmediate, StopKill) // it lives, and lets nobody in
+	case err != nil:
 		return o.demoted(StopImmediate, StopKill)
 	}
 	defer func() { s.close() }()
@@ -184,7 +186,7 @@ func (o *op) restarted(s *session) (*session, error) {
 	if err := o.cfg.Controller.Start(o.ctx); err != nil {
 		return nil, err
 	}
-	return o.await(o.ctx, true)
+	return o.await(o.ctx)
 }
 
 // up returns a session at the server, which is started if it is down.
@@ -192,7 +194,7 @@ func (o *op) up() (*session, error) {
 	if o.own.Rebuild != nil {
 		return nil, &RebuildError{Node: o.cfg.ID, From: o.own.Rebuild.From}
 	}
-	s, err := o.local(o.ctx, true)
+	s, err := o.local(o.ctx)
 	if err == nil || refused(err) {
 		return s, err
 	}
@@ -209,7 +211,7 @@ func (o *op) up() (*session, error) {
 			return nil, err
 		}
 	}
-	return o.await(o.ctx, true)
+	return o.await(o.ctx)
 }
 
 // evict ends every session of a client. They are ended, never cancelled: a commit

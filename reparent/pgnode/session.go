@@ -19,18 +19,13 @@ type session struct {
 	bound time.Duration
 }
 
-// dial opens a session at conf, whose statements the server bounds. With wal,
-// replication commands can be sent too.
-func dial(ctx context.Context, conf *pgx.ConnConfig, bound time.Duration, wal bool) (*session, error) {
-	params := map[string]string{
-		// The bound is the server's own: a client that gives up leaves a
-		// statement running.
-		"statement_timeout": fmt.Sprint(bound.Milliseconds()),
-	}
-	if wal {
-		params["replication"] = "database"
-	}
-	return dialWith(ctx, conf, bound, params)
+// dial opens a session at conf, whose statements the server bounds: a client that
+// gives up leaves a statement running. It takes replication commands, too, and so
+// is none of max_connections, which clients may have used up.
+func dial(ctx context.Context, conf *pgx.ConnConfig, bound time.Duration) (*session, error) {
+	return dialWith(ctx, conf, bound, map[string]string{
+		"statement_timeout": fmt.Sprint(bound.Milliseconds()), "replication": "database",
+	})
 }
 
 func dialWith(ctx context.Context, conf *pgx.ConnConfig, bound time.Duration, params map[string]string) (*session, error) {
@@ -101,12 +96,12 @@ func (s *session) exec(ctx context.Context, sql string) error {
 }
 
 // local opens a session at the node's own server.
-func (n *Node) local(ctx context.Context, wal bool) (*session, error) {
-	return dial(ctx, n.conf, n.cfg.Limits.Connect, wal)
+func (n *Node) local(ctx context.Context) (*session, error) {
+	return dial(ctx, n.conf, n.cfg.Limits.Connect)
 }
 
 // await opens a session at the node's own server as soon as that answers.
-func (n *Node) await(ctx context.Context, wal bool) (*session, error) {
+func (n *Node) await(ctx context.Context) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.Limits.Start)
 	defer cancel()
 	var s *session
@@ -114,7 +109,7 @@ func (n *Node) await(ctx context.Context, wal bool) (*session, error) {
 	tries := 0
 	err := poll(ctx, 5*time.Millisecond, func() (bool, error) {
 		var err error
-		if s, err = n.local(ctx, wal); err == nil {
+		if s, err = n.local(ctx); err == nil {
 			return true, nil
 		}
 		last = err
@@ -149,7 +144,7 @@ func (n *Node) peerSession(ctx context.Context, p Peer) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return dial(ctx, conf, n.cfg.Limits.Connect, true)
+	return dial(ctx, conf, n.cfg.Limits.Connect)
 }
 
 // configure writes settings with ALTER SYSTEM, lets the server load them, and
@@ -180,7 +175,7 @@ func (n *Node) reload(ctx context.Context, s *session, want map[string]string) e
 	defer cancel()
 	var wrong error
 	err = poll(ctx, 3*time.Millisecond, func() (bool, error) {
-		fresh, err := n.local(ctx, false)
+		fresh, err := n.local(ctx)
 		if err != nil {
 			wrong = err
 			return false, nil

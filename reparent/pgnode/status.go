@@ -32,7 +32,7 @@ func (n *Node) Status(ctx context.Context) (leadership.Status, error) {
 		out.Degraded = (&RebuildError{Node: n.cfg.ID, From: own.Rebuild.From}).Error()
 		return out, nil
 	}
-	s, err := n.local(ctx, true)
+	s, err := n.local(ctx)
 	if err != nil {
 		if running, rerr := n.cfg.Controller.Running(ctx); rerr == nil && !running {
 			out.BelowFloor, out.Degraded = true, "its server is down"

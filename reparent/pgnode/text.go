@@ -160,14 +160,3 @@ func setAuto(content string, settings map[string]string) string {
 	}
 	return b.String()
 }
-
-// controlData reads what pg_controldata prints.
-func controlData(out string) map[string]string {
-	m := map[string]string{}
-	for line := range strings.Lines(out) {
-		if k, v, ok := strings.Cut(line, ":"); ok {
-			m[strings.TrimSpace(k)] = strings.TrimSpace(v)
-		}
-	}
-	return m
-}
