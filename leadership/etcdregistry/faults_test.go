@@ -225,30 +225,64 @@ func TestASwapWithoutAnAnswerIsUnknown(t *testing.T) {
 }
 
 // The request was not executed, and cannot be any more: that is known, not unknown.
-func TestASwapThatLostToAnotherWhileItWasNotAnsweredIsAConflict(t *testing.T) {
+func TestASwapThatCannotBeExecutedAnyMoreIsAConflictThoughItWasNotAnswered(t *testing.T) {
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
-	edge := enginetest.Edge(t, etcd.Members()[0].Addr())
-	reg := open(t, "c", impatient(edge.Addr())).Registry()
-	direct := open(t, "c", impatient(etcd.Endpoints()...)).Registry()
-	first := create(t, reg)
-	next, err := begin(first, "x")
-	must(t, err)
-	must(t, edge.SetWay(netproxy.Forward, netproxy.Drop))
-	done := make(chan error, 1)
-	go func() {
-		_, err := reg.Swap(t.Context(), first.Version, next)
-		done <- err
-	}()
-	pause(t.Context(), 300*time.Millisecond)
-	other, err := begin(first, "y")
-	must(t, err)
-	other, err = direct.Swap(t.Context(), first.Version, other)
-	must(t, err)
-	must(t, edge.Set(netproxy.Reset))
-	must(t, edge.Set(netproxy.Pass))
-	conflict := wantAs[*leadership.ConflictError](t, <-done)
-	if conflict.Base != first.Version || conflict.Current != other.Version {
-		t.Errorf("%+v", conflict)
+	cli := raw(t, clientv3.Config{Endpoints: etcd.Endpoints()})
+	for _, c := range []struct {
+		name    string
+		ahead   uint64 // of the version that is; the largest: from version 0
+		another bool   // writes meanwhile
+		gone    bool   // the key is deleted meanwhile
+	}{
+		{name: "another was faster", another: true},
+		{name: "the record was deleted", gone: true},
+		{name: "the version never was", ahead: 1},
+		{name: "the version is none yet", ahead: 1 << 40},
+		{name: "there is a record already", ahead: 1<<64 - 1, another: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cluster := strings.ReplaceAll(c.name, " ", "-")
+			edge := enginetest.Edge(t, etcd.Members()[0].Addr())
+			reg := open(t, cluster, impatient(edge.Addr())).Registry()
+			direct := open(t, cluster, impatient(etcd.Endpoints()...)).Registry()
+			first := create(t, reg)
+			_, err := cli.Put(t.Context(), "other", "key") // so that the next version will be another
+			must(t, err)
+			_, err = reg.Load(t.Context())
+			must(t, err)
+			next, err := begin(first, "x")
+			must(t, err)
+			must(t, edge.SetWay(netproxy.Forward, netproxy.Drop))
+			base := first.Version + c.ahead
+			if c.ahead == 1<<64-1 {
+				base = 0
+			}
+			done := make(chan error, 1)
+			go func() {
+				_, err := reg.Swap(t.Context(), base, next)
+				done <- err
+			}()
+			pause(t.Context(), 300*time.Millisecond)
+			now := first.Version
+			switch {
+			case c.another:
+				other, err := begin(first, "y")
+				must(t, err)
+				other, err = direct.Swap(t.Context(), first.Version, other)
+				must(t, err)
+				now = other.Version
+			case c.gone:
+				_, err := cli.Delete(t.Context(), "/tenure/"+cluster+"/record")
+				must(t, err)
+				now = 0
+			}
+			must(t, edge.Set(netproxy.Reset))
+			must(t, edge.Set(netproxy.Pass))
+			conflict := wantAs[*leadership.ConflictError](t, <-done)
+			if conflict.Base != base || conflict.Current != now {
+				t.Errorf("%+v, want current %d", conflict, now)
+			}
+		})
 	}
 }
 

@@ -3,7 +3,6 @@ package etcdregistry
 import (
 	"cmp"
 	"context"
-	"math"
 
 	"github.com/tenure-go/tenure/leadership"
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -63,12 +62,16 @@ func (r *Registry) Swap(ctx context.Context, base uint64, next leadership.Record
 	if err != nil {
 		return leadership.Record{}, err
 	}
-	if base > math.MaxInt64 {
+	if base == 0 || base > r.c.revision.Load() {
+		// No version that this client has read. A request with it that is late could find
+		// it true one day, also when somebody deletes the key; so none is sent before it is.
 		cur, _, err := r.load(ctx, op)
 		if err != nil {
 			return leadership.Record{}, err
 		}
-		return leadership.Record{}, &leadership.ConflictError{Base: base, Current: cur.Version}
+		if cur.Version != base {
+			return leadership.Record{}, &leadership.ConflictError{Base: base, Current: cur.Version}
+		}
 	}
 	if r.held != nil && r.held.Left() <= 0 {
 		return leadership.Record{}, &NotOwnerError{Num: r.held.num}
@@ -88,8 +91,8 @@ func (r *Registry) Swap(ctx context.Context, base uint64, next leadership.Record
 		return leadership.Record{}, &NotOwnerError{Num: r.held.num, Now: createRevision(out.guard)}
 	}
 	conflict := &leadership.ConflictError{Base: base, Current: cur}
-	if out.unsure {
-		// Only what came right after base can be ours: the guard of any request that was
+	if out.unsure && (out.found == nil || cur > base) {
+		// Else the key was never at base, and never will be: revisions are past it. Only what came right after base can be ours: the guard of any request that was
 		// not answered holds for nothing later.
 		next, err := r.c.successor(ctx, op, r.key, int64(base))
 		switch {
