@@ -29,11 +29,9 @@ type slave struct {
 	host       string
 	port       string
 	io, sql    string // Yes, No, Connecting, Preparing
-	sqlState   string
 	usingGTID  string
 	ioPos      State
 	relayFile  string
-	relayPos   uint64
 	ioErrno    int
 	ioError    string
 	sqlErrno   int
@@ -48,20 +46,14 @@ func (s slave) ioRuns() bool { return s.configured && s.io != "No" }
 
 func (s slave) sqlRuns() bool { return s.configured && s.sql == "Yes" }
 
-// readAll is the state of an SQL thread that waits for the IO thread.
-const readAll = "Slave has read all relay log"
+// knows reports whether the server itself knows what it has received. After a
+// start, and while a relay log is rescued, it does not: what an SQL thread that
+// has read everything handed to its workers need not be applied.
+func (s slave) knows() bool { return len(s.ioPos) > 0 && s.usingGTID != "No" }
 
-// settled reports whether all that was received is applied, as far as the
-// positions in memory tell. After a start of the server there are none, and what
-// its relay log holds is to be looked for.
+// settled reports whether all that was received is known to be applied.
 func (s slave) settled(applied State) bool {
-	switch {
-	case !s.configured:
-		return true
-	case len(s.ioPos) > 0 && s.usingGTID != "No":
-		return applied.reached(s.ioPos)
-	}
-	return s.sqlRuns() && strings.HasPrefix(s.sqlState, readAll)
+	return !s.configured || s.relayFile == "" || s.knows() && applied.reached(s.ioPos)
 }
 
 const selectLive = `SELECT @@global.read_only, @@global.gtid_binlog_state, @@global.gtid_slave_pos, UNIX_TIMESTAMP(NOW(6)),
@@ -110,13 +102,12 @@ func (n *Node) slave(ctx context.Context, q querier) (slave, error) {
 		}
 		s = slave{
 			configured: true, host: r["Master_Host"], port: r["Master_Port"],
-			io: r["Slave_IO_Running"], sql: r["Slave_SQL_Running"], sqlState: r["Slave_SQL_Running_State"], usingGTID: r["Using_Gtid"],
+			io: r["Slave_IO_Running"], sql: r["Slave_SQL_Running"], usingGTID: r["Using_Gtid"],
 			relayFile: r["Relay_Log_File"], ioError: r["Last_IO_Error"], sqlError: r["Last_SQL_Error"], lag: r["Seconds_Behind_Master"],
 		}
 		if s.ioPos, err = ParseState(r["Gtid_IO_Pos"]); err != nil {
 			return s, n.step("read Gtid_IO_Pos", err)
 		}
-		s.relayPos, _ = strconv.ParseUint(r["Relay_Log_Pos"], 10, 64)
 		s.ioErrno, _ = strconv.Atoi(r["Last_IO_Errno"])
 		s.sqlErrno, _ = strconv.Atoi(r["Last_SQL_Errno"])
 		for name, v := range r {

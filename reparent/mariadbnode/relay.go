@@ -83,10 +83,12 @@ const (
 // errNoRelayLog is what the server says of a relay log that is not there.
 const errNoRelayLog = 1220
 
-// events reads the relay log from the place up to which it was applied.
+// events reads the relay log from the beginning of the file that is being
+// applied: the position in it need not be that of the oldest transaction that is
+// not applied when several are at once.
 func (s *session) events(ctx context.Context, st slave) ([]event, error) {
 	var out []event
-	file, pos := st.relayFile, st.relayPos
+	file, pos := st.relayFile, uint64(4)
 	for len(out) < maxRelay {
 		page, next, err := s.page(ctx, file, pos)
 		switch {
@@ -162,7 +164,7 @@ func (n *Node) applied(ctx context.Context, t leadership.Term) error {
 			return false, err
 		case l.slave.settled(l.slavePos):
 			return true, nil
-		case l.slave.sqlRuns():
+		case l.slave.sqlRuns() && l.slave.knows():
 			return false, nil
 		}
 		s, err := n.turn(ctx, t)
@@ -177,9 +179,8 @@ func (n *Node) applied(ctx context.Context, t leadership.Term) error {
 	})
 }
 
-// settle brings a server whose SQL thread does not run to where everything that
-// it received is applied. The caller has the turn, and the IO thread is
-// stopped.
+// settle brings a server to where everything that it received is applied. The
+// caller has the turn, and the IO thread is stopped.
 //
 // With MASTER_USE_GTID set, a start of the SQL thread while the IO thread is
 // stopped purges the relay log. So it is switched off first, and the relay log
@@ -189,26 +190,25 @@ func (s *session) settle(ctx context.Context) error {
 	if err != nil || l.slave.settled(l.slavePos) {
 		return err
 	}
-	if l.slave.sqlRuns() {
-		return s.waitSettled(ctx)
-	}
-	if l.slave.ioRuns() {
-		// Nothing is purged while one of the two runs.
-		if err := s.exec(ctx, "start the SQL thread", "START SLAVE SQL_THREAD"); err != nil {
-			return err
+	if l.slave.knows() && (l.slave.sqlRuns() || l.slave.ioRuns()) {
+		if !l.slave.sqlRuns() {
+			// Nothing is purged while one of the two runs.
+			if err := s.exec(ctx, "start the SQL thread", "START SLAVE SQL_THREAD"); err != nil {
+				return err
+			}
 		}
-		return s.waitSettled(ctx)
-	}
-	if l.slave.relayFile == "" {
-		return nil
+		return s.waitReached(ctx, l.slave.ioPos)
 	}
 	events, err := s.events(ctx, l.slave)
 	if err != nil {
 		return err
 	}
 	todo := plan(events, l.slavePos)
-	if todo.file == "" {
+	switch {
+	case todo.file == "":
 		return nil
+	case l.slave.sqlRuns(): // an earlier rescue goes on
+		return s.waitReached(ctx, todo.upTo)
 	}
 	s.n.cfg.Logger.Warn("mariadbnode: applying what a restarted server had acknowledged and not applied", "node", s.n.cfg.ID, "from", todo.file, "at", todo.pos, "up to", todo.upTo)
 	if err := s.exec(ctx, "name the relay log", fmt.Sprintf("CHANGE MASTER TO RELAY_LOG_FILE=%s, RELAY_LOG_POS=%d, MASTER_USE_GTID=no", quote(todo.file), todo.pos)); err != nil {
@@ -220,17 +220,7 @@ func (s *session) settle(ctx context.Context) error {
 	return s.waitReached(ctx, todo.upTo)
 }
 
-// waitSettled waits for an SQL thread that runs.
-func (s *session) waitSettled(ctx context.Context) error {
-	return s.n.poll(ctx, func() (bool, error) {
-		l, err := s.n.look(ctx, s.conn)
-		if err != nil || l.slave.settled(l.slavePos) {
-			return err == nil, err
-		}
-		return false, s.n.stopped(l.slave)
-	})
-}
-
+// waitReached waits for an SQL thread that runs.
 func (s *session) waitReached(ctx context.Context, want State) error {
 	return s.n.poll(ctx, func() (bool, error) {
 		l, err := s.n.look(ctx, s.conn)

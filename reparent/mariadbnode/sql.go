@@ -178,7 +178,10 @@ const errReadOnly = 1290
 func classifier(single bool) func(error) buffer.Class {
 	return func(err error) buffer.Class {
 		var me *mysql.MySQLError
-		if !errors.As(err, &me) {
+		switch {
+		case errors.Is(err, mysql.ErrInvalidConn), errors.Is(err, mysql.ErrMalformPkt), errors.Is(err, mysql.ErrPktSync):
+			return buffer.MaybeExecuted // a lost connection, in the driver's own words
+		case !errors.As(err, &me):
 			return buffer.Unclassified
 		}
 		if me.Number == errReadOnly {
