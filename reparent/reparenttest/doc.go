@@ -20,7 +20,8 @@
 // does its IO through its Host, a mechanism reaches nodes through its Process.
 // Every delivery, write, crash, pause and fault is one event, and which comes
 // next is chosen from a seed (Run), from a fuzzer's bytes (Fuzz), or by a script
-// (Scenarios). See examples/invariants for a mistake that is found this way.
+// (Scenarios), or by a test of your own (Direct). See examples/invariants for a
+// mistake that is found this way.
 //
 // # Guarantees
 //

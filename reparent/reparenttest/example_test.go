@@ -1,11 +1,14 @@
 package reparenttest_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
 	"github.com/tenure-go/tenure/reparent/reparenttest"
 	"github.com/tenure-go/tenure/revoke"
 )
@@ -24,6 +27,33 @@ func Example_revoker() {
 	}
 	fmt.Println(h.Validate(reparenttest.Everything()))
 	// Output: <nil>
+}
+
+// A test of one story: the registry is down when the leader dies.
+func ExampleDirect() {
+	story := func(t *testing.T, c *reparenttest.Cluster) {
+		p := c.Process("c1")
+		g, err := p.Guard(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Crash("n1")
+		c.CrashRegistry()
+		var unsaved *reparent.UnsavedError
+		if err := c.Do(func() { _, err = p.Run(context.Background(), g, reparent.Emergency()) }); err != nil {
+			t.Fatal(err) // an invariant was broken
+		}
+		if !errors.As(err, &unsaved) || c.Leader() != unsaved.Leadership.Leader {
+			t.Errorf("%q leads: %v", c.Leader(), err)
+		}
+		if _, err := c.Heal("c2"); err != nil {
+			t.Error(err)
+		}
+	}
+	_ = func(t *testing.T) { // func TestEmergencyWithoutTheRegistry(t *testing.T)
+		reparenttest.Direct(t, reparenttest.MariaDBLike(), reparenttest.Setup{}, story)
+	}
+	// Output:
 }
 
 // What is wrong with a harness is said before anything is run.
