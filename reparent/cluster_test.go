@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -37,16 +36,6 @@ func inSetup(t *testing.T, kind reparenttest.Harness, s reparenttest.Setup, f fu
 	reparenttest.Direct(t, kind, s, func(t *testing.T, c *reparenttest.Cluster) {
 		f(t, &cluster{c, c.Registry(), c.Ruleset()})
 	})
-}
-
-// simLimits are short: a lost message costs one of them.
-func simLimits() reparent.Limits {
-	return reparent.Limits{
-		Status: 60 * time.Millisecond, Prepare: 200 * time.Millisecond, Drain: 100 * time.Millisecond,
-		Revoke: 400 * time.Millisecond, Install: 400 * time.Millisecond, Grant: 100 * time.Millisecond,
-		Registry: 100 * time.Millisecond, Undo: 900 * time.Millisecond, Linger: 30 * time.Millisecond,
-		HoldFor: 500 * time.Millisecond, Retry: 10 * time.Millisecond,
-	}
 }
 
 // bundle is what a process has of each node, in order.

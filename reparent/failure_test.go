@@ -313,7 +313,7 @@ func TestG8_EveryCallEndsWithItsContextPlusTheUndoBudgetAndLeavesNothingRunning(
 			var err error
 			require.NoError(t, c.Do(func() { rep, err = p.Run(ctx, g, reparent.Planned("n2")) }))
 			took := time.Since(start)
-			l := simLimits()
+			l := reparenttest.Limits()
 			require.LessOrEqual(t, took, l.Undo+l.Registry+l.Linger, "%s", rep)
 			if err != nil {
 				require.NotEqual(t, reparent.Done, rep.Outcome)

@@ -111,7 +111,7 @@ func TestG10_AClosedRegistryAndAnUnenforceablePolicyStopAChange(t *testing.T) {
 		p := c.Process("c1")
 		nodes := bundle(p)
 		nodes[0].Enforce = cannot{}
-		g, err := reparent.New("sim", p.Registry, nodes, reparent.Config{By: "c1", Limits: simLimits()})
+		g, err := reparent.New("sim", p.Registry, nodes, reparent.Config{By: "c1", Limits: reparenttest.Limits()})
 		require.NoError(t, err)
 		require.NoError(t, c.Do(func() { _, err = g.Run(context.Background(), reparent.Planned("n2")) }))
 		var un *leadership.UnenforceablePolicyError
@@ -129,7 +129,7 @@ func TestG10_ANodeThatTakesClientsWhenInstalledNeedsAGateInShortcutMode(t *testi
 		nodes := bundle(p)
 		nodes[1].GrantsAtInstall, nodes[1].ClientGate = true, false
 		c.LoseRegistry()
-		g, err := reparent.New("sim", p.Registry, nodes, reparent.Config{Limits: simLimits()})
+		g, err := reparent.New("sim", p.Registry, nodes, reparent.Config{Limits: reparenttest.Limits()})
 		require.NoError(t, err)
 		ch := reparent.Adopt(c.rs, "n1")
 		ch.Mode = leadership.Shortcut

@@ -17,7 +17,7 @@ func TestG1_AGuardThatNeverReadTheRecordGoesOnWithoutItOnlyInAModeThatIsStated(t
 	inSetup(t, reparenttest.LogStore(), reparenttest.Setup{Unled: true}, func(t *testing.T, c *cluster) {
 		p := c.Process("c1")
 		guard := func(cfg reparent.Config) (*reparent.Guard, error) {
-			cfg.By, cfg.Limits, cfg.Nonce = p.Name, simLimits(), func() string { return "1" }
+			cfg.By, cfg.Limits, cfg.Nonce = p.Name, reparenttest.Limits(), func() string { return "1" }
 			return reparent.New("sim", p.Registry, bundle(p), cfg)
 		}
 		for _, m := range []leadership.Mode{"", leadership.Shortcut} {

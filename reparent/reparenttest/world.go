@@ -117,8 +117,9 @@ func (w *World) boot(h *Host) {
 	}
 }
 
-// limits are short: a lost message costs one of them.
-func limits() reparent.Limits {
+// Limits are those of every guard of a simulation. They are short: a lost message
+// costs one of them.
+func Limits() reparent.Limits {
 	return reparent.Limits{
 		Status: 60 * time.Millisecond, Prepare: 200 * time.Millisecond, Drain: 100 * time.Millisecond,
 		Revoke: 400 * time.Millisecond, Install: 400 * time.Millisecond, Grant: 100 * time.Millisecond,
@@ -143,7 +144,7 @@ func (w *World) guard(p *stepsim.Proc, edit func(*reparent.Config)) (*reparent.G
 func (w *World) guardOf(view *Process, edit func(*reparent.Config)) (*reparent.Guard, error) {
 	p, k := view.proc, 0
 	cfg := reparent.Config{
-		By: p.Name, Limits: limits(), Ruleset: w.ruleset, Mode: leadership.Full, Catalog: w.h.Catalog,
+		By: p.Name, Limits: Limits(), Ruleset: w.ruleset, Mode: leadership.Full, Catalog: w.h.Catalog,
 		Nonce: func() string { k++; return strconv.Itoa(k) },
 	}
 	if w.barrier != nil {
