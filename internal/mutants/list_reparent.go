@@ -17,7 +17,7 @@ func reparentMutations() []mutation {
 			name: "activate-before-durable", ids: "G2 G3", file: "leadership/proposal.go",
 			rule:   "The marker is durable before the record names the leader.",
 			edits:  one("		if !rules.Durable(l, have) {\n			return nil, &NotDurableError{", "		if !have.Has(l) {\n			return nil, &NotDurableError{"),
-			checks: []check{in(pkg, "TestG5_ACoordinatorKilledBeforeOrAfterAnyCallDoesNoHarmAndAnotherFinishes")},
+			checks: []check{kit},
 		},
 		{
 			name: "lease-of-the-reached-ignored", ids: "G1", file: "reparent/attempt.go",
