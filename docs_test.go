@@ -164,12 +164,3 @@ func TestTheCommandsOfTheReadmeExist(t *testing.T) {
 		t.Errorf("the Makefile has no %s", makes[0][1])
 	}
 }
-
-func TestTheLinksOfTheReadmeLeadSomewhere(t *testing.T) {
-	t.Parallel()
-	for _, m := range regexp.MustCompile(`\]\(([^):]+)\)`).FindAllStringSubmatch(readme(t), -1) {
-		if _, err := os.Stat(filepath.FromSlash(m[1])); err != nil {
-			t.Error(err)
-		}
-	}
-}
