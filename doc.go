@@ -61,10 +61,13 @@
 //	leadership           terms, policies, rounds, proofs, the registry's record: pure logic
 //	  acceptor           the durable rules of a member, to embed in a store
 //	  leadershiptest     conformance kits for whatever you implement yourself
+//	  etcdregistry       registry, barrier and lock on etcd, in a module of its own
 //	revoke               what takes leadership away: step down, push, lease, isolation
 //	establish            what makes it: candidate, log, marker, grant
 //	reparent             both, in the one order that is safe, planned or not
 //	  reparenttest       a simulation that tests leadership: ours, and yours
+//	  mariadbnode        a MariaDB server as a node, in a module of its own
+//	  pgnode             a PostgreSQL server as a node, in a module of its own
 //	lameduck             a gate that drains a role without losing its requests
 //	buffer               holds requests while a leader changes, flushes them in order
 //	  sqlbuffer          a *sql.DB that follows the leader
@@ -72,6 +75,7 @@
 //	  grpcbuffer         the same for gRPC, in a module of its own
 //	examples/kv          a replicated store to start from
 //	examples/quickstart  every kind of change, under load, and the proof
+//	examples/failover    a tool for MariaDB and PostgreSQL clusters
 //	examples/httpserver  rolling restarts under load
 //	examples/invariants  a mistake, and how the simulation finds it
 //
