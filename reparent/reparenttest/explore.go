@@ -15,8 +15,13 @@ import (
 	"github.com/tenure-go/tenure/reparent"
 )
 
-// AllOrders, as Scope.Delays, is every order in which requests can arrive.
-const AllOrders = -1
+const (
+	// AllOrders, as Scope.Delays, is every order in which requests can arrive.
+	AllOrders = -1
+	// AllMessages is every order of all that is under way: of requests, of
+	// answers, and of writes.
+	AllMessages = -2
+)
 
 // Scope is a set of schedules that is small enough to run all of it: a cluster
 // with a leader, changes and writes that all begin at once, and what may go
@@ -41,7 +46,8 @@ type Scope struct {
 	// Delays is how often the oldest pending event may be sent behind all that
 	// are pending, at any point: how far a schedule may be from the quiet one.
 	// With AllOrders, requests arrive in every order; answers and writes are
-	// then done at once, and what goes wrong does so between two requests.
+	// then done at once, and what goes wrong does so between two requests. With
+	// AllMessages they come in every order, too.
 	Delays int
 	// Heal is after how many schedules one is gone on with: the faults end, a
 	// coordinator must bring the cluster back, and all that anyone was told
@@ -78,8 +84,11 @@ func (s Scope) String() string {
 	add(s.Crash, "crashes anywhere")
 	add(s.Torn, "torn writes")
 	add(s.Drop, "messages lost")
-	if s.Delays == AllOrders {
+	switch s.Delays {
+	case AllOrders:
 		parts = append(parts, "every order of requests")
+	case AllMessages:
+		parts = append(parts, "every order of messages and writes")
 	}
 	add(s.Delays, "delays")
 	return strings.Join(parts, ", ")
@@ -103,9 +112,7 @@ func (s Scope) fill(h Harness) Scope {
 
 func (s Scope) faults() stepsim.Faults {
 	f := stepsim.Faults{Crash: s.Crash, Torn: s.Torn, Drop: s.Drop, Delays: max(s.Delays, 0)}
-	if s.Delays < 0 {
-		f.Reorder, f.Coarse = true, true
-	}
+	f.Reorder, f.Coarse = s.Delays < 0, s.Delays == AllOrders
 	return f
 }
 
@@ -137,14 +144,14 @@ type Explored struct {
 func Explore(t *testing.T, h Harness, s Scope) Explored {
 	t.Helper()
 	got := h.explore(t, s)
-	switch {
-	case got.Failure != nil:
-		t.Fatalf("%s: schedule %d\n%s", s.fill(h), got.Schedules, got.Failure)
-	case got.Complete:
-		t.Logf("%s: all schedules, %d run, %d states, %d healed, in %v", s.fill(h), got.Schedules, got.States, got.Healed, got.Took.Round(time.Millisecond))
-	default:
-		t.Logf("%s: NOT all schedules, %d run, %d states, %d healed, in %v", s.fill(h), got.Schedules, got.States, got.Healed, got.Took.Round(time.Millisecond))
+	if got.Failure != nil {
+		t.Fatalf("schedule %d of scope %s\n%s", got.Schedules, s.fill(h), got.Failure)
 	}
+	which, bound := "all", ""
+	if !got.Complete {
+		which, bound = "the first", ", bounded by Runs or Within: NOT all"
+	}
+	t.Logf("%s %d schedules of scope %q: %d states, %d schedules healed, in %v%s", which, got.Schedules, s.fill(h), got.States, got.Healed, got.Took.Round(time.Millisecond), bound)
 	return got
 }
 

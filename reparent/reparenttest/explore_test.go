@@ -10,9 +10,10 @@ import (
 	"github.com/tenure-go/tenure/reparent"
 )
 
-// scopes are explored at every run of the tests; those that take longer when
-// TENURE_EXPLORE says for how long at most each.
-func scopes() (short, long []Scope) {
+// scopes are explored at every run of the tests; usual ones unless they are to
+// be short; those that take longer when TENURE_EXPLORE says for how long at most
+// each.
+func scopes() (short, usual, long []Scope) {
 	two, three := leadership.AtLeast(2), leadership.AtLeast(3)
 	planned := []reparent.Change{reparent.Planned("n2")}
 	rivals := []reparent.Change{reparent.Planned("n2"), reparent.Emergency()}
@@ -28,36 +29,48 @@ func scopes() (short, long []Scope) {
 		{Nodes: 4, Policy: three, Delays: 1},
 		{Mode: leadership.Shortcut, Delays: 1},
 	}
-	long = []Scope{
-		{Delays: AllOrders},
+	usual = []Scope{
 		{Delays: 3},
 		{Changes: planned, Crash: 1},
-		{Changes: planned, Delays: AllOrders},
-		{Crash: 1, Delays: 1},
-		{Torn: 1, Delays: 1},
+		{Changes: rivals, Crash: 1},
+		{Changes: rivals, Delays: 2},
 		{Writes: 1, Crash: 1},
 		{Writes: 1, Delays: 2},
-		{Changes: rivals, Delays: 2},
-		{Changes: rivals, Crash: 1},
 		{Nodes: 4, Policy: two, Crash: 1},
 		{Nodes: 4, Policy: three, Crash: 1},
 		{Mode: leadership.Shortcut, Crash: 1},
 	}
-	return short, long
+	long = []Scope{
+		{Delays: AllOrders},
+		{Changes: planned, Delays: AllOrders},
+		{Mode: leadership.Shortcut, Delays: AllOrders},
+		{Crash: 1, Delays: 1},
+		{Torn: 1, Delays: 1},
+		{Changes: rivals, Crash: 1, Delays: 1},
+		{Nodes: 4, Policy: two, Delays: AllOrders},
+		{Nodes: 4, Policy: three, Delays: AllOrders},
+		{Delays: AllMessages},
+		{Writes: 1, Delays: AllOrders},
+		{Changes: rivals, Delays: AllOrders},
+	}
+	return short, usual, long
 }
 
 func TestEveryScheduleOfSmallScopes(t *testing.T) {
 	t.Parallel()
-	short, long := scopes()
+	some, usual, long := scopes()
 	var most time.Duration
 	if s := os.Getenv("TENURE_EXPLORE"); s != "" {
 		var err error
 		if most, err = time.ParseDuration(s); err != nil {
 			t.Fatalf("TENURE_EXPLORE=%q: %v", s, err)
 		}
-		short = append(short, long...)
+		usual = append(usual, long...)
 	}
-	for _, s := range short {
+	if !testing.Short() {
+		some = append(some, usual...)
+	}
+	for _, s := range some {
 		t.Run(strings.ReplaceAll(s.String(), " ", "_"), func(t *testing.T) {
 			s.Within = most
 			got := Explore(t, LogStore(), s)
