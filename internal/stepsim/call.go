@@ -277,6 +277,24 @@ func (p *Proc) Later(op string, f func()) {
 	p.sim.post(&Event{kind: local, from: p, to: p, op: op, life: p.life, what: later(f)})
 }
 
+// Yield returns when an event of the process that it posts happens: what two of
+// its goroutines would do in one step is then done in two. Like a write it is
+// waited for when ctx ends.
+func (p *Proc) Yield(ctx context.Context, op string) error {
+	life, cause := p.from(ctx)
+	if life.Err() != nil {
+		return ErrKilled
+	}
+	done := make(chan struct{})
+	p.sim.post(&Event{kind: local, from: p, to: p, op: op, life: life, cause: cause, what: later(func() { close(done) })})
+	select {
+	case <-done:
+		return nil
+	case <-life.Done():
+		return ErrKilled
+	}
+}
+
 type later func()
 
 func (f later) happen(*Event, how) { f() }

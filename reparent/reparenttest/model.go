@@ -110,7 +110,8 @@ type store struct {
 	given    time.Duration                       // until when it supports nobody else
 	support  map[leadership.NodeID]time.Duration // until when followers support it
 
-	last lastRead
+	last  lastRead
+	saved save // the last
 
 	turn chan struct{} // serialises writers of the log
 	give func()        // ends a turn
@@ -207,6 +208,9 @@ func (n *store) await(ctx context.Context, ok func() bool) error {
 
 // take gives the right to write the log.
 func (n *store) take(ctx context.Context) (give func(), err error) {
+	if err := n.queue(ctx); err != nil {
+		return nil, err
+	}
 	select { // a free turn is taken by whoever comes, cancelled or not
 	case n.turn <- struct{}{}:
 		return n.give, nil

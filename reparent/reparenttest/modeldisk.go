@@ -52,6 +52,7 @@ func (d acceptorDisk) Load(context.Context) (acceptor.State, bool, error) {
 }
 
 func (d acceptorDisk) Save(ctx context.Context, st acceptor.State) error {
+	defer d.n.noteSave(ctx)
 	return d.n.h.WriteTorn(ctx, "promise "+st.Promised.String(), func(torn bool) {
 		k := d.n.disk
 		switch {
@@ -91,6 +92,7 @@ func (u userDisk) Load(ctx context.Context) (acceptor.State, bool, error) {
 }
 
 func (u userDisk) Save(ctx context.Context, st acceptor.State) error {
+	defer u.n.noteSave(ctx)
 	err := u.own.Save(ctx, st)
 	if err == nil {
 		u.n.disk.rec = st

@@ -1,0 +1,57 @@
+package reparenttest
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+
+	"github.com/tenure-go/tenure/internal/stepsim"
+	"github.com/tenure-go/tenure/leadership"
+)
+
+// One write ends, and two handlers of one node go on: the one that waited for
+// it, and the next that gets the acceptor and finds nothing to write. Which of
+// them comes first to the log must not be left to the order of goroutines.
+func TestTwoHandlersThatOneWriteLetsGoOnDoSoInTwoSteps(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sim := stepsim.New(stepsim.Quiet(), stepsim.Faults{})
+		defer sim.Close()
+		w, err := newWorld(sim, LogStore(), 3, leadership.Majority())
+		if err == nil {
+			err = w.bootstrap()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		term := leadership.Term{Num: 9, Proposer: "c1"}
+		sim.Hold("disk n3 promise")
+		var wg sync.WaitGroup
+		for _, name := range []string{"a", "b"} {
+			node := w.process(sim.Proc(name)).Nodes["n3"]
+			wg.Go(func() {
+				if got, err := node.Promise.Promise(context.Background(), term); err != nil || got.Read == nil {
+					t.Errorf("%s was told %v, %v", name, got, err)
+				}
+			})
+		}
+		over := false
+		sim.Go(func() {
+			wg.Wait()
+			over = true
+		})
+		if err := sim.Run(100, func() bool {
+			if sim.Waiting("req *>n3 promise") == 0 && sim.Waiting("disk n3 promise") == 1 {
+				sim.Free() // both are there, one of them writes
+			}
+			return over
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if trace := strings.Join(sim.Trace(0), "\n"); strings.Count(trace, "local n3 turn") != 1 {
+			t.Errorf("the second took no step of its own:\n%s", trace)
+		}
+	})
+}
