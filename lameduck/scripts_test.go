@@ -13,23 +13,23 @@ type script = func(w *world, c *lameduck.Cell) func(*task)
 func unitScript(w *world, c *lameduck.Cell) func(*task) {
 	return func(tk *task) {
 		u, err := c.Enter(lameduck.Unit)
-		w.park(tk, "op", 1)
+		w.Park(tk.Task, "op", 1)
 		if err != nil {
 			return
 		}
 		k, err := u.Continue()
 		if err == nil {
 			tk.inside++
-			w.park(tk, "op", 2)
+			w.Park(tk.Task, "op", 2)
 			tk.inside--
 			k.Exit()
 		} else {
 			var restart *lameduck.RestartUnitError
 			if !errors.As(err, &restart) {
-				w.fail("%s: continue: %v", tk.name, err)
+				w.Fail("%s: continue: %v", tk.Name, err)
 			}
 		}
-		w.park(tk, "op", 3)
+		w.Park(tk.Task, "op", 3)
 		u.Exit()
 	}
 }
@@ -38,7 +38,7 @@ func unitScript(w *world, c *lameduck.Cell) func(*task) {
 func idleScript(w *world, c *lameduck.Cell) func(*task) {
 	return func(tk *task) {
 		u, err := c.Enter(lameduck.Unit)
-		w.park(tk, "op", 1)
+		w.Park(tk.Task, "op", 1)
 		if err != nil {
 			return
 		}
@@ -46,7 +46,7 @@ func idleScript(w *world, c *lameduck.Cell) func(*task) {
 		k, err := u.Continue()
 		if err == nil {
 			tk.inside++
-			w.park(tk, "op", 2)
+			w.Park(tk.Task, "op", 2)
 			tk.inside--
 			k.Exit()
 		}
@@ -63,17 +63,17 @@ func nestedScript(w *world, c *lameduck.Cell) func(*task) {
 		}
 		if k, err := u.Continue(); err == nil {
 			tk.inside++
-			w.park(tk, "op", 1)
+			w.Park(tk.Task, "op", 1)
 			inner, err := k.Continue()
 			if err != nil {
-				w.fail("%s: refused while its unit runs: %v", tk.name, err)
+				w.Fail("%s: refused while its unit runs: %v", tk.Name, err)
 			}
 			inner.Exit()
-			w.park(tk, "op", 2)
+			w.Park(tk.Task, "op", 2)
 			tk.inside--
 			k.Exit()
 		}
-		w.park(tk, "op", 3)
+		w.Park(tk.Task, "op", 3)
 		u.Exit()
 	}
 }
@@ -85,7 +85,7 @@ func singleScript(w *world, c *lameduck.Cell) func(*task) {
 			return
 		}
 		tk.inside++
-		w.park(tk, "op", 1)
+		w.Park(tk.Task, "op", 1)
 		tk.inside--
 		s.Exit()
 	}
