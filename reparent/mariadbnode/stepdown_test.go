@@ -31,10 +31,11 @@ func TestALeaderWithWaitingCommitsIsNotSteppedDownAndAnswersNobodyFalsely(t *tes
 	require.Equal(t, "app", b.Waiting[0].User)
 	require.Less(t, time.Since(began), 5*time.Second, "bounded at the server")
 	require.Equal(t, "0", c.value(c.root(0), "SELECT @@read_only"))
+	require.Equal(t, "1", c.value(c.root(0), countWaiting), "the commit still waits")
 	select {
 	case err := <-out:
 		t.Fatalf("the waiting client was answered: %v", err)
-	default:
+	case <-time.After(200 * time.Millisecond):
 	}
 	// The promise was written before: who comes with less is refused, while the
 	// commit still waits.

@@ -61,10 +61,13 @@ func TestAHigherTermEndsTheCallOfALowerOneAtTheServer(t *testing.T) {
 		require.NoError(t, err, q)
 	}
 	busy := make(chan error, 1)
-	go func() {
-		_, err := conn.ExecContext(context.WithoutCancel(t.Context()), "SELECT SLEEP(60)")
+	running, end := context.WithCancel(context.WithoutCancel(t.Context()))
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_, err := conn.ExecContext(running, "SELECT SLEEP(60)")
 		busy <- err
-	}()
+	})
+	t.Cleanup(func() { end(); wg.Wait() })
 	root := c.root(0)
 	c.eventually("the statement runs", func() bool {
 		return c.value(root, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '%SLEEP(60)' AND COMMAND = 'Query' AND ID <> CONNECTION_ID()") == "1"
@@ -75,7 +78,9 @@ func TestAHigherTermEndsTheCallOfALowerOneAtTheServer(t *testing.T) {
 	var turn *mariadbnode.TurnError
 	require.ErrorAs(t, err, &turn, "a lower term waits")
 	require.Equal(t, term(5), turn.Term)
-	_, err = c.nodes[0].Promise(t.Context(), term(6))
+	bound, stop := context.WithTimeout(t.Context(), 10*time.Second)
+	defer stop()
+	_, err = c.nodes[0].Promise(bound, term(6))
 	require.NoError(t, err)
 	require.Error(t, <-busy)
 	require.Equal(t, "0", c.value(root, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '%SLEEP(60)' AND ID <> CONNECTION_ID()"))
