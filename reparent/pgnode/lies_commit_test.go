@@ -56,6 +56,16 @@ func TestServersThatAnswerForCommitsThatNoStandbyHas(t *testing.T) {
 	free := func(how string) {
 		_, err := super.Exec(t.Context(), "SELECT "+how+"(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
 		require.NoError(t, err)
+		enginetest.Eventually(t, 10*time.Second, "nobody waits", func(ctx context.Context) error {
+			var n int
+			if err := super.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'").Scan(&n); err != nil {
+				return err
+			}
+			if n > 0 {
+				return fmt.Errorf("%d wait", n)
+			}
+			return nil
+		})
 	}
 	async := func(f func() error) pending {
 		done := make(pending, 1)
@@ -183,7 +193,12 @@ func TestServersThatAnswerForCommitsThatNoStandbyHas(t *testing.T) {
 			require.ErrorIs(t, err, leadership.ErrUnknownOutcome)
 			free("pg_terminate_backend")
 			require.NoError(t, c.clients["n1"].Set(netproxy.Pass))
-			require.True(t, has(t, super, id), "it had been sent")
+			enginetest.Eventually(t, 10*time.Second, "it shows that it had been sent", func(context.Context) error {
+				if !has(t, super, id) {
+					return errors.New("not yet")
+				}
+				return nil
+			})
 		}
 	})
 
