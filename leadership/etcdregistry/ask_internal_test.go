@@ -67,6 +67,34 @@ func TestACallIsOnlyRefusedWhenNoRequestOfItMayHaveBeenExecuted(t *testing.T) {
 	}
 }
 
+// late is a context that ends after its deadline, as those of package context do when
+// their timer is late.
+type late struct {
+	context.Context
+	by time.Duration
+}
+
+func (l late) Deadline() (time.Time, bool) {
+	d, ok := l.Context.Deadline()
+	return d.Add(-l.by), ok
+}
+
+func TestACallSaysWhyItsContextEndedHoweverLateThatIs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := &Client{cfg: Config{Attempt: 100 * time.Millisecond, Patience: time.Hour}}
+		client.life, client.end = context.WithCancelCause(t.Context())
+		defer client.end(nil)
+		enough := errors.New("enough")
+		ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, enough)
+		defer cancel()
+		_, err := client.ask(late{ctx, 30 * time.Millisecond}, "test", false, func(context.Context) error { return rpctypes.ErrTimeout })
+		if !errors.Is(err, enough) {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
 func TestACallEndsWithItsContextAndWithItsClient(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"context", "client"} {

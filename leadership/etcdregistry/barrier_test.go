@@ -22,6 +22,7 @@ var term5 = leadership.Term{Num: 5, Proposer: "x"}
 // Of a renewal and a lapse one comes first for everybody: a waiter that was slow to
 // mark the lease as lapsed finds it renewed.
 func TestALeaseThatWasRenewedCannotBeMarkedAsLapsed(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
 	router := open(t, "c", impatient(etcd.Endpoints()...)).Barrier()
 	coordinator := open(t, "c", impatient(etcd.Endpoints()...)).Barrier()
@@ -61,6 +62,7 @@ func late(t *testing.T, b *etcdregistry.Barrier) leadership.RollCall {
 // An ack changes the key, and is no renewal: a router that acks and dies lapses its TTL
 // after it last joined.
 func TestAnAckDoesNotRenewALease(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
 	router := open(t, "c", impatient(etcd.Endpoints()...)).Barrier()
 	coordinator := open(t, "c", impatient(etcd.Endpoints()...)).Barrier()
@@ -89,6 +91,7 @@ func TestAnAckDoesNotRenewALease(t *testing.T) {
 }
 
 func TestALapsedRouterIsForgottenByEtcdItself(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
 	b := open(t, "c", impatient(etcd.Endpoints()...)).Barrier()
 	cli := raw(t, clientv3.Config{Endpoints: etcd.Endpoints()})
@@ -119,6 +122,7 @@ func TestALapsedRouterIsForgottenByEtcdItself(t *testing.T) {
 }
 
 func TestAWaitAtTheBarrierGoesOnWhileMembersAreKilledAndFrozen(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{Members: 3})
 	router := open(t, "c", impatient(etcd.Endpoints()...)).Barrier()
 	coordinator := open(t, "c", impatient(etcd.Endpoints()...)).Barrier()

@@ -141,8 +141,9 @@ func (c *Client) ask(ctx context.Context, op string, writes bool, once func(cont
 	}
 	defer leave()
 	limit := time.Now().Add(c.cfg.Patience)
-	if d, ok := ctx.Deadline(); ok && d.Before(limit) {
-		limit = d
+	own, ok := ctx.Deadline()
+	if ok = ok && own.Before(limit); ok {
+		limit = own
 	}
 	var last error
 	for {
@@ -171,6 +172,9 @@ func (c *Client) ask(ctx context.Context, op string, writes bool, once func(cont
 		case <-pause.C:
 		}
 		pause.Stop()
+		if ctx.Err() == nil && !time.Now().Before(limit) && ok {
+			<-ctx.Done() // now: a context ends a little after its deadline, and says why
+		}
 		if ctx.Err() != nil || !time.Now().Before(limit) {
 			break
 		}

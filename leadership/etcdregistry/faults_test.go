@@ -98,6 +98,7 @@ func pause(ctx context.Context, d time.Duration) {
 
 // The request arrives, its answer does not; then it does, and one write was made.
 func TestASwapWhoseAnswerIsLostKnowsItsOwnWrite(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
 	edge := enginetest.Edge(t, etcd.Members()[0].Addr())
 	reg := open(t, "c", impatient(edge.Addr())).Registry()
@@ -135,6 +136,7 @@ func TestASwapWhoseAnswerIsLostKnowsItsOwnWrite(t *testing.T) {
 // Ways to be left without an answer: the request was executed, or not, or it was
 // executed and then overwritten. None may be called a failure.
 func TestASwapWithoutAnAnswerIsUnknown(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
 	cli := raw(t, clientv3.Config{Endpoints: etcd.Endpoints()})
 	for _, c := range []struct {
@@ -226,6 +228,7 @@ func TestASwapWithoutAnAnswerIsUnknown(t *testing.T) {
 
 // The request was not executed, and cannot be any more: that is known, not unknown.
 func TestASwapThatCannotBeExecutedAnyMoreIsAConflictThoughItWasNotAnswered(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
 	cli := raw(t, clientv3.Config{Endpoints: etcd.Endpoints()})
 	for _, c := range []struct {
@@ -287,6 +290,7 @@ func TestASwapThatCannotBeExecutedAnyMoreIsAConflictThoughItWasNotAnswered(t *te
 }
 
 func TestWithoutAMajorityReadsSaySoAndWritesAreUnknown(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{Members: 3})
 	cfg := impatient(etcd.Endpoints()...)
 	cfg.Patience = time.Second

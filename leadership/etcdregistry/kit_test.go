@@ -11,6 +11,7 @@ import (
 )
 
 func TestTheRegistryAndTheBarrierKeepTheirContracts(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{Members: 3})
 	cfg := etcdregistry.Config{Endpoints: etcd.Endpoints()}
 	t.Run("registry", func(t *testing.T) {

@@ -40,6 +40,7 @@ func newLock(t testing.TB, c *etcdregistry.Client, cfg etcdregistry.LockConfig) 
 }
 
 func TestALockIsHeldByOneAtATimeAndItsNumberRises(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{Members: 3})
 	var mu sync.Mutex // guards what follows
 	var nums []uint64
@@ -86,6 +87,7 @@ func TestALockIsHeldByOneAtATimeAndItsNumberRises(t *testing.T) {
 }
 
 func TestALockThatIsHeldSaysByWhom(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
 	c := open(t, "c", impatient(etcd.Endpoints()...))
 	err := newLock(t, c, etcdregistry.LockConfig{Holder: "ops 1"}).Run(t.Context(), func(ctx context.Context, h *etcdregistry.Held) error {
@@ -113,6 +115,7 @@ func TestALockThatIsHeldSaysByWhom(t *testing.T) {
 
 // The lease is gone, and neither the holder's clock nor a renewal has told it yet.
 func TestAWriteUnderALockThatIsLostIsRefusedByEtcdItself(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
 	c := open(t, "c", impatient(etcd.Endpoints()...))
 	cli := raw(t, clientv3.Config{Endpoints: etcd.Endpoints()})
@@ -180,6 +183,7 @@ func TestAWriteUnderALockThatIsLostIsRefusedByEtcdItself(t *testing.T) {
 // No clock is compared: the holder that is cut off has stopped before anybody else
 // can have begun.
 func TestAHolderThatIsCutOffStopsBeforeTheNextOneBegins(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
 	edge := enginetest.Edge(t, etcd.Members()[0].Addr())
 	away := newLock(t, open(t, "c", impatient(edge.Addr())), etcdregistry.LockConfig{Holder: "away"})
@@ -224,6 +228,7 @@ func TestAHolderThatIsCutOffStopsBeforeTheNextOneBegins(t *testing.T) {
 
 // A change that was broken off is undone under the lock that it was made under.
 func TestALockIsKeptUntilItsFunctionReturnsThoughItsContextHasEnded(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
 	c := open(t, "c", impatient(etcd.Endpoints()...))
 	create(t, c.Registry())
@@ -291,6 +296,7 @@ func lockHolder(endpoint string) int {
 // wakes up in front of its next write. The record is as it was, so that the version
 // alone would let it write.
 func TestAHolderThatWasPausedBeyondItsLeaseWritesNothing(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
 	c := open(t, "c", impatient(etcd.Endpoints()...))
 	rec := create(t, c.Registry())
@@ -345,6 +351,7 @@ func TestAHolderThatWasPausedBeyondItsLeaseWritesNothing(t *testing.T) {
 }
 
 func TestALockIsGivenBackWhenItsFunctionFailsOrPanics(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
 	c := open(t, "c", impatient(etcd.Endpoints()...))
 	lock := newLock(t, c, etcdregistry.LockConfig{TTL: time.Minute})
@@ -374,6 +381,7 @@ func TestALockIsGivenBackWhenItsFunctionFailsOrPanics(t *testing.T) {
 // An answer that is lost while the lock is taken must not leave a lock that nobody
 // knows to hold.
 func TestALockWhoseAnswerIsLostIsKnownToBeTaken(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
 	edge := enginetest.Edge(t, etcd.Members()[0].Addr())
 	lock := newLock(t, open(t, "c", impatient(edge.Addr())), etcdregistry.LockConfig{TTL: time.Minute, Holder: "me"})

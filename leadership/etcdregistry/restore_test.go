@@ -16,6 +16,7 @@ import (
 
 // S15: etcd is put back to an older state, and gives revisions out again.
 func TestS15_AClientThatHasSeenMoreThanARestoredEtcdSaysSoAndWritesNothing(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
 	m := etcd.Members()[0]
 	cfg := impatient(etcd.Endpoints()...)
@@ -92,6 +93,7 @@ func TestS15_AClientThatHasSeenMoreThanARestoredEtcdSaysSoAndWritesNothing(t *te
 }
 
 func TestAnotherClusterBehindTheSameEndpointIsNoticed(t *testing.T) {
+	t.Parallel()
 	one := enginetest.Etcd(t, host, engines.EtcdConfig{})
 	two, err := host.Etcd(t.Context(), engines.EtcdConfig{Name: "other"})
 	must(t, err)

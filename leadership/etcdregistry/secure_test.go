@@ -125,6 +125,7 @@ func secureEtcd(t testing.TB, a *authority, password string) string {
 }
 
 func TestWithTLSAndUsersEachMayDoWhatTheDocumentationGrants(t *testing.T) {
+	t.Parallel()
 	a, other := newAuthority(t), newAuthority(t)
 	const password = "correct-horse-battery"
 	endpoint := secureEtcd(t, a, password)

@@ -19,6 +19,7 @@ import (
 
 // The watch is cut, and what it would have gone on from is compacted before it is back.
 func TestAWaitGoesOnAfterACompaction(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
 	edge := enginetest.Edge(t, etcd.Members()[0].Addr())
 	cfg := impatient(edge.Addr())
@@ -82,6 +83,7 @@ func TestAWaitGoesOnAfterACompaction(t *testing.T) {
 
 // A frozen member answers no ping for 13 s. The Wait does not wait for that.
 func TestAWaitWhoseMemberIsFrozenHearsOfAChangeByItself(t *testing.T) {
+	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{Members: 3})
 	c := open(t, "c", impatient(etcd.Endpoints()...))
 	reg := c.Registry()
