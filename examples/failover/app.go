@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/tenure-go/tenure/examples/failover/internal/config"
 )
@@ -198,7 +197,6 @@ type lockedWriter struct {
 	mu      sync.Mutex // guards what follows
 	out     io.Writer
 	secrets []string
-	start   time.Time
 }
 
 func (w *lockedWriter) Write(b []byte) (int, error) {

@@ -106,9 +106,15 @@ func (cl *cluster) close() error {
 	return errors.Join(errs...)
 }
 
-// guard returns a guard of the cluster. Nodes that keep does not want repaired are
-// only asked to follow; nil is all.
+// guard returns a guard of the cluster. Nodes that repair does not want repaired are
+// only asked to follow; nil wants all.
 func (cl *cluster) guard(hooks reparent.Hooks, repair func(leadership.NodeID) bool) (*reparent.Guard, error) {
+	return reparent.New(cl.cfg.Cluster, cl.reg, cl.nodes(repair), reparent.Config{
+		By: cl.cfg.By, Barrier: cl.barrier, Limits: cl.cfg.Limits.Reparent(), Hooks: hooks,
+	})
+}
+
+func (cl *cluster) nodes(repair func(leadership.NodeID) bool) []reparent.Node {
 	var nodes []reparent.Node
 	for _, s := range cl.servers {
 		n := s.node
@@ -117,9 +123,7 @@ func (cl *cluster) guard(hooks reparent.Hooks, repair func(leadership.NodeID) bo
 		}
 		nodes = append(nodes, n)
 	}
-	return reparent.New(cl.cfg.Cluster, cl.reg, nodes, reparent.Config{
-		By: cl.cfg.By, Barrier: cl.barrier, Limits: cl.cfg.Limits.Reparent(), Hooks: hooks,
-	})
+	return nodes
 }
 
 // answer is what a server said when it was asked how it is.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tenure-go/tenure/examples/failover/internal/board"
 	"github.com/tenure-go/tenure/examples/failover/internal/config"
 	"github.com/tenure-go/tenure/examples/failover/internal/verdict"
 	"github.com/tenure-go/tenure/leadership"
@@ -176,4 +177,62 @@ func TestAnAnswerOfTheLeaderIsReadForWhatItProves(t *testing.T) {
 	require.Equal(t, verdict.Refused, s.sees(leadership.Status{}, refused, t4))
 	require.Equal(t, verdict.Troubled, s.sees(leadership.Status{}, busy, t4))
 	require.Equal(t, verdict.Silent, s.sees(leadership.Status{}, context.DeadlineExceeded, t4))
+}
+
+// oneLeader is a watcher of n1 alone, without others, whose leader gives the answers
+// that it is told to.
+func oneLeader(t *testing.T, answer func() (leadership.Status, error), pulses func() (pulse, error)) *watcher {
+	t.Helper()
+	leader := leadership.Leadership{Leader: "n1", Term: leadership.Term{Num: 4, Proposer: "a"}}
+	reg := &leadership.MemoryRegistry{}
+	rs, err := leadership.NewRuleset(leadership.Majority(), leadership.Node{ID: "n1"}, leadership.Node{ID: "n2"}, leadership.Node{ID: "n3"})
+	require.NoError(t, err)
+	rec := leadership.Record{Cluster: "c", Mode: leadership.Full, Fence: leader.Term, Active: leader, Ruleset: rs, Routed: leader, Addr: "h:1"}
+	_, err = reg.Swap(t.Context(), 0, rec)
+	require.NoError(t, err)
+	b, err := board.OpenDir(t.TempDir())
+	require.NoError(t, err)
+	return &watcher{
+		cl: &cluster{reg: reg, servers: []server{
+			{node: reparent.Node{ID: "n1", Status: answering(answer)}},
+			{node: reparent.Node{ID: "n2"}, pulse: func(context.Context) (pulse, error) { return pulses() }},
+		}},
+		cfg: config.Watch{
+			Name: "w", Observers: 1, Interval: config.Duration(time.Second), Timeout: config.Duration(time.Second),
+			DeadAfter: config.Duration(6 * time.Second), RefusedAfter: config.Duration(2 * time.Second), Most: 1, Window: config.Duration(time.Hour),
+		},
+		reader: board.Reader{Board: b}, post: board.Post{Observer: "w"}, beats: map[leadership.NodeID]heartbeat{},
+	}
+}
+
+type answering func() (leadership.Status, error)
+
+func (a answering) Status(context.Context) (leadership.Status, error) { return a() }
+
+func TestAWatcherThatDidNotLookMissedNothing(t *testing.T) {
+	t.Parallel()
+	w := oneLeader(t, func() (leadership.Status, error) { return leadership.Status{}, errors.New("silence") }, func() (pulse, error) { return pulse{}, nil })
+	require.Equal(t, verdict.Suspect, w.look(t.Context()).State)
+	long := time.Now().Add(-time.Minute)
+	w.led, w.sawSince = long, long
+	require.Equal(t, verdict.Dead, w.look(t.Context()).State, "it has looked all the time")
+	w.looked = long
+	require.Equal(t, verdict.Suspect, w.look(t.Context()).State, "it was paused for a minute")
+}
+
+func TestAReplicaHearsAsLongAsSomethingArrives(t *testing.T) {
+	t.Parallel()
+	beat := pulse{up: true, beat: "1"}
+	var lost error
+	w := oneLeader(t, func() (leadership.Status, error) { return leadership.Status{}, errors.New("silence") }, func() (pulse, error) { return beat, lost })
+	says := func() string { return strings.Join(w.look(t.Context()).Reasons, "; ") }
+	require.Contains(t, says(), "n2 hears it")
+	w.beats["n2"] = heartbeat{"1", time.Now().Add(-7 * time.Second)}
+	require.Contains(t, says(), "n2 is connected and hears nothing")
+	beat.beat = "2"
+	require.Contains(t, says(), "n2 hears it")
+	beat.up = false
+	require.Contains(t, says(), "n2 has lost it")
+	lost = errors.New("refused")
+	require.Contains(t, says(), "n2 does not answer")
 }

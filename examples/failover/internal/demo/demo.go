@@ -204,25 +204,34 @@ func (r *run) judge(ctx context.Context, h load.History) (*Result, error) {
 		Engine: r.Engine, Attempts: v.Attempts, Acked: v.Acked, Unknown: v.Unknown + v.Other, Present: v.Present,
 		Table: rep.Table("three watchers look for it every 100ms"),
 	}
-	for _, p := range v.Problems {
-		res.Problems = append(res.Problems, p.String())
-	}
 	for i, ch := range r.changes {
 		c := rep.Costs(i)
 		res.Changes = append(res.Changes, Row{
 			Name: ch.Name, Result: ch.Result, Strict: ch.Strict, Leaderless: ch.Leaderless, Gap: rep.Gap(i), Errors: c.Errors, Unknown: c.Unknown,
 		})
-		if ch.Strict && c.Errors+c.Unknown > 0 {
-			res.Problems = append(res.Problems, fmt.Sprintf("%s cost %d errors and %d unknown outcomes: %v", ch.Name, c.Errors, c.Unknown, c.First))
+	}
+	res.Problems = problems(rep, v)
+	return res, nil
+}
+
+// problems are what must not be: a promise to a writer that was broken, and an error
+// at a change that must not cost one, or at none.
+func problems(rep measure.Report, v load.Verdict) (all []string) {
+	for _, p := range v.Problems {
+		all = append(all, p.String())
+	}
+	if err := v.Err(); err != nil && len(v.Problems) == 0 {
+		all = append(all, err.Error())
+	}
+	for i, ch := range rep.Changes {
+		if c := rep.Costs(i); ch.Strict && c.Errors+c.Unknown > 0 {
+			all = append(all, fmt.Sprintf("%s cost %d errors and %d unknown outcomes: %v", ch.Name, c.Errors, c.Unknown, c.First))
 		}
 	}
 	if c := rep.Calm(); c.Errors+c.Unknown > 0 {
-		res.Problems = append(res.Problems, fmt.Sprintf("%d errors and %d unknown outcomes were at no change: %v", c.Errors, c.Unknown, c.First))
+		all = append(all, fmt.Sprintf("%d errors and %d unknown outcomes were at no change: %v", c.Errors, c.Unknown, c.First))
 	}
-	if err := v.Err(); err != nil && len(v.Problems) == 0 {
-		res.Problems = append(res.Problems, err.Error())
-	}
-	return res, nil
+	return all
 }
 
 // settled checks the rows once the other servers have what the leader has, or have
