@@ -155,7 +155,7 @@ type ReplicationError struct {
 func (e *ReplicationError) Error() string {
 	s := fmt.Sprintf("mariadbnode: %s: the %s thread stopped with error %d: %s", e.Node, e.Thread, e.Errno, e.Text)
 	if e.Errno == errnoDiverged {
-		s += ": this server has transactions that its source has not: see Node.Errant, and rebuild it"
+		s += ": this server has transactions that its source has not (see Node.Errant), or needs some that its source has purged: rebuild it"
 	}
 	return s
 }

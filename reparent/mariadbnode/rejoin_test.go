@@ -79,6 +79,7 @@ func TestAnOldLeaderWithErrantTransactionsIsReportedAndRebuilt(t *testing.T) {
 	c.nodes[0] = c.node(0, func(_ int, cfg *mariadbnode.Config) {
 		cfg.Rebuild = func(ctx context.Context, r mariadbnode.Rebuild) error {
 			require.Equal(t, rec.Active.Leader, r.From)
+			require.NotContains(t, c.value(c.root(0), "SELECT doc FROM tenure.node"), `"floor":"empty"`, "recorded before anything is discarded")
 			return c.copyFiles(ctx, donor, 0)
 		}
 	})
@@ -195,4 +196,35 @@ func TestAGhostThatSharesItsNumberIsNoPrefix(t *testing.T) {
 	defer cancel()
 	_, err = c.nodes[2].Follow(ctx, rec.Active.Term, rec.Active.Leader)
 	t.Log("followed regardless of the guard:", err)
+}
+
+func TestAnOldLeaderRejoinsFromWhereItWasAndNotFromTheBeginning(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 3, options{})
+	g := c.guard(reparent.Config{})
+	c.lead(g, 0)
+	require.NoError(t, c.insert(c.app(0), 1))
+	c.holds(1, 1)
+	c.holds(2, 1)
+	for _, i := range []int{1, 2} {
+		c.exec(c.root(i), "FLUSH NO_WRITE_TO_BINLOG BINARY LOGS")
+	}
+	require.NoError(t, c.servers[0].Stop(t.Context()))
+	rep := c.run(g, reparent.Emergency())
+	lead := int(rep.To[1] - '1')
+	root := c.root(lead)
+	// The new leader no longer has what the old one wrote.
+	c.eventually("the old logs are purged", func() bool {
+		_, err := root.ExecContext(t.Context(), "PURGE BINARY LOGS TO 'bin.000002'")
+		require.NoError(t, err)
+		var name, size string
+		require.NoError(t, root.QueryRowContext(t.Context(), "SHOW BINARY LOGS").Scan(&name, &size))
+		return name == "bin.000002"
+	})
+	require.NoError(t, c.servers[0].Start(t.Context()))
+	require.Empty(t, c.value(c.root(0), "SELECT @@gtid_slave_pos"), "it never was a replica")
+	sw, err := g.Sweep(t.Context())
+	require.NoError(t, err, "%v", sw)
+	require.NoError(t, c.insert(c.app(lead), 2))
+	c.holds(0, 1, 2)
 }
