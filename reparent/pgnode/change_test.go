@@ -15,12 +15,12 @@ func TestPlannedChangeUnderWritersInOtherProcessesCostsNoErrorAndLosesNothing(t 
 	c := newCluster(t, leadership.Majority(), nil)
 	c.adopt()
 	l := c.write(2, 8)
-	require.NoError(t, l.AwaitAcks(t.Context(), 50))
+	c.flows(l, 50)
 	began := time.Now()
 	for _, to := range []leadership.NodeID{"n2", "n3"} {
 		rep := c.run(reparent.Planned(to))
 		require.Equal(t, reparent.Done, rep.Outcome)
-		require.NoError(t, l.AwaitAcks(t.Context(), 50))
+		c.flows(l, 50)
 	}
 	took := time.Since(began)
 	h, err := l.Stop(t.Context())

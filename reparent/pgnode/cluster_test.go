@@ -322,3 +322,11 @@ func (c *cluster) write(workers, writers int) *load.Load {
 	require.NoError(c.t, err)
 	return l
 }
+
+// flows waits until n more writes were acknowledged.
+func (c *cluster) flows(l *load.Load, n int) {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 60*time.Second)
+	defer cancel()
+	require.NoError(c.t, l.AwaitAcks(ctx, n))
+}

@@ -108,7 +108,7 @@ func TestACoordinatorThatDiesAtAnyStepLeavesNothingThatResumeCannotMend(t *testi
 	}
 	lead := leadership.NodeID("n1")
 	for _, step := range steps {
-		require.NoError(t, l.AwaitAcks(t.Context(), 10))
+		c.flows(l, 10)
 		out, err := c.child(others(c, lead)[0], step).CombinedOutput()
 		var exit *exec.ExitError
 		require.ErrorAs(t, err, &exit, "%s", out)
@@ -118,7 +118,7 @@ func TestACoordinatorThatDiesAtAnyStepLeavesNothingThatResumeCannotMend(t *testi
 	}
 	// And at no step in particular.
 	for range 3 {
-		require.NoError(t, l.AwaitAcks(t.Context(), 10))
+		c.flows(l, 10)
 		cmd := c.child(others(c, lead)[0], "")
 		require.NoError(t, cmd.Start())
 		time.AfterFunc(time.Duration(rand.Int64N(int64(time.Second))), func() { _ = cmd.Process.Kill() })
@@ -126,7 +126,7 @@ func TestACoordinatorThatDiesAtAnyStepLeavesNothingThatResumeCannotMend(t *testi
 		lead = c.resume()
 		c.sweepAll()
 	}
-	require.NoError(t, l.AwaitAcks(t.Context(), 20))
+	c.flows(l, 20)
 	c.sweepAll()
 	c.verdict(l, lead, others(c, lead)...)
 }

@@ -199,7 +199,9 @@ func TestAnOldLeaderWithATailIsNotAttachedBeforeItIsRewound(t *testing.T) {
 	require.NoError(t, c.servers["n1"].Start(t.Context()))
 	require.Greater(t, lsn("n1", "SELECT pg_last_wal_replay_lsn()::text"), lsn(leader, "SELECT pg_current_wal_lsn()::text"), "the diverged log is the longer one")
 
-	_, err = c.nodes["n1"].Follow(t.Context(), lead.Term, lead.Leader)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	_, err = c.nodes["n1"].Follow(ctx, lead.Term, lead.Leader)
 	var not *pgnode.NotAncestorError
 	require.ErrorAs(t, err, &not)
 	require.True(t, leadership.NotExecuted(err))
