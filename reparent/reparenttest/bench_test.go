@@ -11,7 +11,14 @@ import (
 
 // BenchmarkChanges simulates changes of leader in clusters of five. Without
 // clients nothing fails; with them it is what Run does for a seed: rival
-// coordinators, all faults, the healing and the check of the history.
+// coordinators, all faults, the healing and the check of the history. Changes
+// are counted per second of processor time, so that what else the machine does
+// matters less; compare two figures of one run only.
+//
+// Of the time without clients about a quarter is the guard's own work, a third
+// is allocation with its collection, a tenth the growth of stacks of goroutines
+// that the code under test starts, and a tenth the checks; the scheduler's own
+// steps are less than that.
 func BenchmarkChanges(b *testing.B) {
 	b.Run("peace", func(b *testing.B) {
 		const each = 20
