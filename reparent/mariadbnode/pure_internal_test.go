@@ -251,3 +251,14 @@ func TestVersionsAreCompared(t *testing.T) {
 		require.Equal(t, want, newEnough(v), v)
 	}
 }
+
+func TestAServerThatQuotesAStatementShowsNoPassword(t *testing.T) {
+	t.Parallel()
+	n, err := New(Config{ID: "n1", DSN: "u:Adm1n-pw@tcp(127.0.0.1:1)/", Replication: Replication{User: "r", Password: "Repl-pw"}})
+	require.NoError(t, err)
+	defer func() { _ = n.Close() }()
+	quoted := n.step("change the source", &mysql.MySQLError{Number: 1064, Message: "near 'MASTER_PASSWORD='Repl-pw' Adm1n-pw'"})
+	require.NotContains(t, quoted.Error(), "-pw")
+	require.EqualValues(t, 1064, number(quoted))
+	require.NotContains(t, n.step("x", errors.New("dial Adm1n-pw")).Error(), "-pw")
+}
