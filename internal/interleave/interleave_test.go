@@ -3,6 +3,7 @@ package interleave_test
 import (
 	"fmt"
 	"math"
+	"sync/atomic"
 	"testing"
 
 	"github.com/tenure-go/tenure/internal/interleave"
@@ -10,15 +11,15 @@ import (
 
 // counter adds in two steps, as a program that forgot to be atomic does.
 type counter struct {
-	n    int
+	n    atomic.Int64
 	step func(at string, what uint64)
 }
 
 func (c *counter) add() {
 	c.step("load", 0)
-	n := c.n
+	n := c.n.Load()
 	c.step("store", uint64(n))
-	c.n = n + 1
+	c.n.Store(n + 1)
 }
 
 // ends returns every value that k additions at once can come to.
@@ -31,8 +32,8 @@ func ends(t *testing.T, k int) (ends map[int]bool, states int) {
 			r.Go(fmt.Sprint("adder", i), func(*interleave.Task) { c.add() })
 		}
 		return interleave.World{
-			State: func() string { return fmt.Sprint(c.n) },
-			End:   func() { ends[c.n] = true },
+			State: func() string { return fmt.Sprint(c.n.Load()) },
+			End:   func() { ends[int(c.n.Load())] = true },
 		}
 	}, math.MaxInt)
 	return ends, states
