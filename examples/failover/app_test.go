@@ -215,6 +215,7 @@ func TestCommandLinesThatMakeNoSenseAreRefusedBeforeAnythingIsOpened(t *testing.
 	require.Contains(t, out.String(), "superseded")
 	require.Equal(t, exitUsage, a.run(t.Context(), []string{"status", "-config", filepath.Join(x.dir, "none")}))
 	require.Contains(t, errOut.String(), "no such file")
+	require.Equal(t, exitUsage, a.run(t.Context(), []string{"status", "-config", x.config}), "an engine that the program was made without")
 }
 
 // scrub takes out what differs from run to run.

@@ -164,6 +164,21 @@ func TestAWatcherAloneOfTwoDoesNothing(t *testing.T) {
 	require.False(t, e.has(is(verdict.Dead)))
 }
 
+func TestADryRunOfAWatchSaysWhatItWouldDoAndDoesNothing(t *testing.T) {
+	t.Parallel()
+	x := newTool(t, strings.Replace(eager, "observers: 2", "observers: 1", 1)).bootstrapped()
+	asked := x.m.asked.Load()
+	e, end := x.watcher("w1", "-dry-run")
+	eventually(t, "it sees a healthy leader", func() bool { return e.has(is(verdict.Healthy)) })
+	x.m.stop("n1")
+	eventually(t, "it would replace it", func() bool {
+		return e.has(func(ev watchEvent) bool { return is(verdict.Dead)(ev) && ev.Verdict.Do == leadership.KindEmergency })
+	})
+	require.Equal(t, exitOK, end())
+	require.False(t, e.has(func(ev watchEvent) bool { return ev.Report != nil }))
+	require.Equal(t, asked, x.m.asked.Load())
+}
+
 func TestAnAnswerOfTheLeaderIsReadForWhatItProves(t *testing.T) {
 	t.Parallel()
 	t4, t5 := leadership.Term{Num: 4, Proposer: "a"}, leadership.Term{Num: 5, Proposer: "a"}

@@ -110,6 +110,27 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+func TestHalfOfTheObserversAreNotMostOfThem(t *testing.T) {
+	t.Parallel()
+	for observers, enough := range map[int]int{1: 1, 2: 2, 3: 2, 4: 3, 5: 3} {
+		r := rules
+		r.Observers = observers
+		for n := range observers {
+			c := verdict.Case{Self: "w0", Of: of, Replicas: replicas(verdict.Lost, verdict.Lost)}
+			for i := range observers {
+				saw := verdict.Leads
+				if i <= n {
+					saw = verdict.Silent
+				}
+				c.Sightings = append(c.Sightings, sees(fmt.Sprintf("w%d", i), saw, 8*time.Second))
+			}
+			require.Equal(t, n+1 >= enough, verdict.Decide(c, r).Do != "", "%d of %d miss it", n+1, observers)
+			c.Sightings = c.Sightings[:n+1]
+			require.Equal(t, n+1 >= enough, verdict.Decide(c, r).Do != "", "%d of %d miss it, the others say nothing", n+1, observers)
+		}
+	}
+}
+
 func ExampleDecide() {
 	leader := leadership.Leadership{Leader: "n1", Term: leadership.Term{Num: 4, Proposer: "ops"}}
 	v := verdict.Decide(verdict.Case{
