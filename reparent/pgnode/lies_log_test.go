@@ -97,7 +97,7 @@ func TestAPromotedServerWaitsForItsStandbysBeforeItTakesAClient(t *testing.T) {
 	c.adopt()
 	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
 	defer cancel()
-	for _, id := range c.ids {
+	for _, id := range []leadership.NodeID{"n1", "n2"} { // n3 promises by following
 		_, err := c.nodes[id].Promise(ctx, term(10))
 		require.NoError(t, err)
 	}
@@ -131,7 +131,10 @@ func TestAPromotedServerWaitsForItsStandbysBeforeItTakesAClient(t *testing.T) {
 	_, err = c.connect("n2", "app").Exec(ctx, "INSERT INTO t VALUES (1)")
 	require.NoError(t, err)
 
-	// A duplicate of the promise, late, does not unseat it.
+	// A duplicate of the promise, late, detaches nobody, and does not unseat it.
+	_, err = c.nodes["n3"].Promise(ctx, term(10))
+	require.NoError(t, err)
+	require.Equal(t, "1", c.scalar("n3", receivers))
 	_, err = c.nodes["n2"].Promise(ctx, term(10))
 	require.NoError(t, err)
 	got, err := c.nodes["n2"].Read(ctx, term(10))
