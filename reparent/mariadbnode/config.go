@@ -127,8 +127,11 @@ type Config struct {
 	// Controller, when not nil, ends a leader that cannot be made read-only.
 	Controller Controller
 	// Rebuild, when not nil, makes this server's data a copy of another node's,
-	// for example with mariadb-backup, and returns when it serves again. It
-	// must keep the schema Schema out of the copy or let Repair write it anew.
+	// for example with mariadb-backup, and returns when it serves again, read-only
+	// and with gtid_slave_pos set to the position of the copy. The table marker of
+	// the schema Schema must be in the copy; node and turn are written anew. It
+	// returns an error, and discards nothing, unless From has promised Rebuild.Term
+	// and still leads under it.
 	Rebuild func(ctx context.Context, r Rebuild) error
 	Limits  Limits
 	// Logger gets a line for what was done beyond what was asked; nil: none.
@@ -160,6 +163,8 @@ type Rebuild struct {
 	// From is the node to copy, FromAddr its replication address.
 	From     leadership.NodeID
 	FromAddr string
+	// Term is the one under which From leads.
+	Term leadership.Term
 	// Holds is what the server holds before.
 	Holds State
 }
@@ -181,6 +186,7 @@ func dsn(field, text string, t *tls.Config, dial time.Duration) (*mysql.Config, 
 	}
 	c.InterpolateParams = true
 	c.MultiStatements = false
+	c.RejectReadOnly = false // 1290 is for the classifier to judge
 	c.Logger = &mysql.NopLogger{}
 	return c, nil
 }

@@ -9,7 +9,9 @@ import (
 // fence stops the IO thread and reads that back: from then on the server
 // acknowledges nothing to its source. The SQL thread goes on, because a
 // replica with both threads stopped throws its relay log away when it starts
-// them again with GTIDs, and with it what it acknowledged.
+// them again with GTIDs, and with it what it acknowledged. One that does not run
+// is not started here, since the IO thread may stop by itself just before: settle
+// starts it, with the relay log named.
 //
 // STOP SLAVE IO_THREAD tries to end the dump thread at the source over a
 // connection of its own (rpl_semi_sync_slave_kill_conn_timeout, 5 s). With a
@@ -19,11 +21,6 @@ func (s *session) fence(ctx context.Context) error {
 	st, err := s.n.slave(ctx, s.conn)
 	if err != nil || !st.ioRuns() {
 		return err
-	}
-	if !st.sqlRuns() {
-		// Both must not be stopped at once. That it cannot start is a matter of
-		// the read, not of the block.
-		_ = s.exec(ctx, "start the SQL thread", "START SLAVE SQL_THREAD")
 	}
 	if err := s.killIO(ctx); err != nil {
 		return err

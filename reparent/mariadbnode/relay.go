@@ -2,9 +2,12 @@ package mariadbnode
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/go-sql-driver/mysql"
 
 	"github.com/tenure-go/tenure/leadership"
 )
@@ -23,16 +26,24 @@ func (e event) gtid() (g GTID, standalone, ok bool) {
 	if e.kind != "Gtid" {
 		return GTID{}, false, false
 	}
-	text, begin := strings.CutPrefix(e.info, "BEGIN ")
-	text = strings.TrimPrefix(text, "GTID ")
-	text, _, _ = strings.Cut(text, " ")
+	// "GTID 0-1-2" stands alone, "BEGIN GTID 0-1-2 cid=5" and
+	// "XA START X'78',X'',1 GTID 0-1-2" do not.
+	i := strings.LastIndex(e.info, "GTID ")
+	if i < 0 {
+		return GTID{}, false, false
+	}
+	text, _, _ := strings.Cut(e.info[i+len("GTID "):], " ")
 	g, ok = parseGTID(text)
-	return g, !begin, ok
+	return g, i == 0, ok
 }
+
+// statement reports whether the event is a statement. With log_bin_compress, a
+// long one is a Query_compressed.
+func (e event) statement() bool { return strings.HasPrefix(e.kind, "Query") }
 
 // ends reports whether the event is the end of a transaction.
 func (e event) ends() bool {
-	return e.kind == "Xid" || e.kind == "XA_prepare" || e.kind == "Query" && (e.info == "COMMIT" || e.info == "ROLLBACK")
+	return e.kind == "Xid" || e.kind == "XA_prepare" || e.statement() && (e.info == "COMMIT" || e.info == "ROLLBACK")
 }
 
 // salvage is what of a relay log has not been applied.
@@ -66,7 +77,7 @@ func plan(events []event, applied State) salvage {
 			cur, at, open, standalone = g, e, true, alone
 			continue
 		}
-		if open && (e.ends() || standalone && e.kind == "Query") {
+		if open && (e.ends() || standalone && e.statement()) {
 			done()
 		}
 	}
@@ -80,8 +91,37 @@ const (
 	maxRelay  = 10_000_000
 )
 
-// errNoRelayLog is what the server says of a relay log that is not there.
-const errNoRelayLog = 1220
+// errCommand is ER_ERROR_WHEN_EXECUTING_COMMAND, noLog what it says of a log that
+// is not there. It says something else of one that cannot be read, as when the
+// server was killed while it wrote an event: what else that one holds is not
+// known.
+const (
+	errCommand = 1220
+	noLog      = "Could not find target log"
+)
+
+func missing(err error) bool {
+	var me *mysql.MySQLError
+	return errors.As(err, &me) && me.Number == errCommand && strings.Contains(me.Message, noLog)
+}
+
+// RelayLogError says that a relay log cannot be read to its end. What can be read
+// is applied; since the server acknowledged perhaps more, its position is not
+// known. When mariadb-binlog shows that only the last event cannot be read, cut off
+// when the server was killed and so never acknowledged, RESET SLAVE makes the
+// server forget it. Otherwise rebuild the server.
+type RelayLogError struct {
+	Node leadership.NodeID
+	File string
+	Err  error
+}
+
+func (e *RelayLogError) Error() string {
+	return fmt.Sprintf("mariadbnode: %s: relay log %s cannot be read to its end, and may hold what was acknowledged; what can be read is applied. If mariadb-binlog shows that only its last event is cut off, RESET SLAVE: %v", e.Node, e.File, e.Err)
+}
+
+// Unwrap returns what the server said.
+func (e *RelayLogError) Unwrap() error { return e.Err }
 
 // events reads the relay log from the beginning of the file that is being
 // applied: the position in it need not be that of the oldest transaction that is
@@ -92,16 +132,14 @@ func (s *session) events(ctx context.Context, st slave) ([]event, error) {
 	for len(out) < maxRelay {
 		page, next, err := s.page(ctx, file, pos)
 		switch {
-		case number(err) == errNoRelayLog && file != st.relayFile:
+		case missing(err) && file != st.relayFile:
 			return out, nil
+		case number(err) == errCommand && !missing(err):
+			return take(out, page), &RelayLogError{Node: s.n.cfg.ID, File: file, Err: err}
 		case err != nil:
 			return nil, err
 		}
-		for _, e := range page {
-			if _, _, ok := e.gtid(); ok || e.ends() || e.kind == "Query" {
-				out = append(out, e)
-			}
-		}
+		out = take(out, page)
 		if len(page) == relayPage {
 			pos = next
 			continue
@@ -111,7 +149,17 @@ func (s *session) events(ctx context.Context, st slave) ([]event, error) {
 		}
 		pos = 4
 	}
-	return nil, &UnsupportedError{Node: s.n.cfg.ID, Reason: "its relay log holds more than 10 million events that are not applied"}
+	return nil, s.n.step("read the relay log", errors.New("it holds more than 10 million events that are not applied"))
+}
+
+// take keeps what plan looks at.
+func take(out, page []event) []event {
+	for _, e := range page {
+		if _, _, ok := e.gtid(); ok || e.ends() || e.statement() {
+			out = append(out, e)
+		}
+	}
+	return out
 }
 
 func (s *session) page(ctx context.Context, file string, pos uint64) (page []event, next uint64, err error) {
@@ -130,7 +178,7 @@ func (s *session) page(ctx context.Context, file string, pos uint64) (page []eve
 		page, next = append(page, e), e.pos
 	}
 	if err := rows.Err(); err != nil {
-		return nil, 0, s.n.step("read the relay log", err)
+		return page, 0, s.n.step("read the relay log", err)
 	}
 	if len(page) == relayPage {
 		page = page[:relayPage-1] // the last is the first of the next page
@@ -199,18 +247,38 @@ func (s *session) settle(ctx context.Context) error {
 		}
 		return s.waitReached(ctx, l.slave.ioPos)
 	}
-	events, err := s.events(ctx, l.slave)
-	if err != nil {
-		return err
+	events, unread := s.events(ctx, l.slave)
+	if part := new(*RelayLogError); unread != nil && !errors.As(unread, part) {
+		return unread
 	}
-	todo := plan(events, l.slavePos)
-	switch {
-	case todo.file == "":
-		return nil
-	case l.slave.sqlRuns(): // an earlier rescue goes on
+	// What can be read of a relay log is applied even when not all of it can: an
+	// SQL thread that comes upon the rest stops, and its workers with it, so that it
+	// takes several starts.
+	for {
+		todo := plan(events, l.slavePos)
+		if todo.file == "" {
+			return unread
+		}
+		err := s.rescue(ctx, l.slave, todo)
+		if err == nil || unread == nil || ctx.Err() != nil {
+			return errors.Join(unread, err)
+		}
+		before := l.slavePos
+		if l, err = s.n.look(ctx, s.conn); err != nil {
+			return err
+		}
+		if len(l.slavePos.lacks(before)) == 0 && len(before.lacks(l.slavePos)) == 0 {
+			return unread
+		}
+	}
+}
+
+// rescue applies a part of the relay log.
+func (s *session) rescue(ctx context.Context, st slave, todo salvage) error {
+	if st.sqlRuns() { // an earlier rescue goes on
 		return s.waitReached(ctx, todo.upTo)
 	}
-	s.n.cfg.Logger.Warn("mariadbnode: applying what a restarted server had acknowledged and not applied", "node", s.n.cfg.ID, "from", todo.file, "at", todo.pos, "up to", todo.upTo)
+	s.n.cfg.Logger.Warn("mariadbnode: applying what a server had acknowledged and not applied", "node", s.n.cfg.ID, "from", todo.file, "at", todo.pos, "up to", todo.upTo)
 	if err := s.exec(ctx, "name the relay log", fmt.Sprintf("CHANGE MASTER TO RELAY_LOG_FILE=%s, RELAY_LOG_POS=%d, MASTER_USE_GTID=no", quote(todo.file), todo.pos)); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package mariadbnode
 import (
 	"context"
 	"errors"
+	"strconv"
 
 	"github.com/tenure-go/tenure/leadership"
 )
@@ -32,6 +33,12 @@ func (n *Node) Errant(ctx context.Context, leader leadership.NodeID, pos leaders
 // anew, with the promise and a new incarnation of the storage. Until the node
 // has followed to where it was, its log is no evidence.
 //
+// That From still stands by t is for Config.Rebuild to see, before it discards
+// anything. When the caller dies after Config.Rebuild and before Repair has
+// returned, the server has the record of From, or none, and takes part in nothing:
+// its promise is lost, and it comes back as a new member, by dropping the table
+// node and Setup.
+//
 // It returns a *RepairError, or what Promise returns.
 func (n *Node) Repair(ctx context.Context, t leadership.Term, from leadership.NodeID) error {
 	if n.cfg.Rebuild == nil {
@@ -45,10 +52,18 @@ func (n *Node) Repair(ctx context.Context, t leadership.Term, from leadership.No
 	if err != nil {
 		return err
 	}
-	if err := n.cfg.Rebuild(ctx, Rebuild{Node: n.cfg.ID, From: from, FromAddr: addr, Holds: holds}); err != nil {
+	if err := n.cfg.Rebuild(ctx, Rebuild{Node: n.cfg.ID, From: from, FromAddr: addr, Term: t, Holds: holds}); err != nil {
 		return &RepairError{Node: n.cfg.ID, Reason: "the rebuild failed, and the data may be half replaced", Err: err}
 	}
-	return n.pinned(ctx, func(s *session) error { return s.restore(ctx, before) })
+	return n.pinned(ctx, func(s *session) error {
+		if err := s.take(ctx, t); err != nil {
+			return err
+		}
+		if err := s.note(ctx, t); err != nil && number(err) != errNoSuchTable && number(err) != errBadDB {
+			return err
+		}
+		return s.restore(ctx, before)
+	})
 }
 
 // lower promises t and records the floor, before anything is discarded.
@@ -82,6 +97,33 @@ func (n *Node) lower(ctx context.Context, t leadership.Term) (record, State, err
 	return r, h.live.state, s.quiesce(ctx)
 }
 
+// history gives a server that was filled from a backup the state of the log it is
+// a copy of. A backup brings no binary log, and a position has one GTID per domain,
+// so that all that earlier leaders wrote would seem to be missing. The newest
+// marker in the copy says what came before it, and the position what came after.
+// It comes last: a server that has its record can be repaired again.
+func (s *session) history(ctx context.Context, marks []mark, lacks error) error {
+	if num := number(lacks); num == errNoSuchTable || num == errBadDB {
+		return &RepairError{Node: s.n.cfg.ID, Reason: "the copy lacks the markers, which no replication brings back: copy the table marker of schema " + s.n.cfg.Schema, Err: lacks}
+	}
+	var state, at string
+	if err := s.conn.QueryRowContext(ctx, "SELECT @@global.gtid_binlog_state, @@global.gtid_slave_pos").Scan(&state, &at); err != nil {
+		return s.n.step("read the position of the copy", err)
+	}
+	if lacks != nil || state != "" || len(marks) == 0 {
+		return lacks
+	}
+	pos, err := ParseState(at)
+	if err != nil {
+		return s.n.step("read the position of the copy", err)
+	}
+	before := marks[len(marks)-1].before
+	if !pos.reached(before) || before.reached(pos) {
+		return &RepairError{Node: s.n.cfg.ID, Reason: "gtid_slave_pos is " + strconv.Quote(at) + " and the copy is of later: set it to the position of the backup"}
+	}
+	return s.exec(ctx, "restore the state of the log", "SET GLOBAL gtid_binlog_state = "+quote(before.Merge(pos).String()))
+}
+
 // restore writes the record after a rebuild.
 func (s *session) restore(ctx context.Context, r record) error {
 	var is bool
@@ -91,13 +133,17 @@ func (s *session) restore(ctx context.Context, r record) error {
 	if !is {
 		return &RepairError{Node: s.n.cfg.ID, Reason: "the server came back writable"}
 	}
+	marks, _, lacks := s.n.markers(ctx, s.conn)
 	fresh := s.n.fresh()
 	r.Incarnation, r.Skipped = fresh.Incarnation, ""
 	old, err := s.n.load(ctx, s.conn)
 	var none *NotSetUpError
 	switch {
 	case errors.As(err, &none):
-		return s.setUp(ctx, r)
+		if err := s.setUp(ctx, r); err != nil {
+			return err
+		}
+		return s.history(ctx, marks, lacks)
 	case err == nil && r.Promised.Less(old.Promised):
 		return &leadership.StaleTermError{Node: s.n.cfg.ID, Asked: r.Promised, Promised: old.Promised}
 	}
@@ -107,5 +153,8 @@ func (s *session) restore(ctx context.Context, r record) error {
 	if err := s.exec(ctx, "forget the source", "RESET SLAVE ALL"); err != nil {
 		return err
 	}
-	return s.save(ctx, r)
+	if err := s.save(ctx, r); err != nil {
+		return err
+	}
+	return s.history(ctx, marks, lacks)
 }

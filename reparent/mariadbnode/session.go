@@ -108,7 +108,16 @@ func (n *Node) turn(ctx context.Context, t leadership.Term) (*session, error) {
 		s.close()
 		return nil, err
 	}
+	if err := s.note(ctx, t); err != nil {
+		s.close()
+		return nil, err
+	}
 	return s, nil
+}
+
+// note says whose the turn is.
+func (s *session) note(ctx context.Context, t leadership.Term) error {
+	return s.exec(ctx, "note who has the turn", s.n.sql("UPDATE {}.turn SET conn = ?, term = ? WHERE k = 1"), s.id, t.String())
 }
 
 func (s *session) take(ctx context.Context, t leadership.Term) error {
@@ -139,10 +148,8 @@ func (s *session) take(ctx context.Context, t leadership.Term) error {
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return &TurnError{Node: n.cfg.ID, Holder: h.conn, Term: h.term, Err: context.Cause(ctx)}
-	case err != nil:
-		return err
 	}
-	return s.exec(ctx, "note who has the turn", n.sql("UPDATE {}.turn SET conn = ?, term = ? WHERE k = 1"), s.id, t.String())
+	return err
 }
 
 func (n *Node) holder(ctx context.Context, q querier) (holder, error) {
