@@ -23,6 +23,9 @@ func (n *Node) CatchUp(ctx context.Context, t leadership.Term, donor leadership.
 	if !ok {
 		return &leadership.TextError{What: "position", Text: clip(pos.String()), Reason: "it is of no MariaDB server"}
 	}
+	if _, _, ok := n.peer(donor); !ok || donor == n.cfg.ID {
+		return &PeerError{Node: n.cfg.ID, Peer: donor}
+	}
 	if t.Less(pos.Term) {
 		return &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: pos.Term}
 	}

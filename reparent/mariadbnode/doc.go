@@ -86,10 +86,12 @@
 //	*leadership.StaleTermError nothing; more was promised
 //	*TurnError, *PeerError,
 //	*NotSetUpError             nothing
-//	*PrivilegedError           nothing, when it is that of a Drain or a StepDown
+//	*PrivilegedError           nothing; or, of a writer that came during a
+//	                           StepDown, the promise is written
 //	*BlockedError              the promise is written; the server goes on
 //	*KilledError               the promise is written, the process ended
 //	*ReplicationError          the server was pointed at the leader and stopped
+//	*RelayLogError             what can be read was applied; no position is told
 //	*SkippedError              the log has a hole: rebuild the server
 //	*StepError                 unknown; ask again
 //

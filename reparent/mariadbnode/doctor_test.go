@@ -24,6 +24,10 @@ func TestTheDoctorFindsNothingOnAServerThatIsSetUp(t *testing.T) {
 	}
 	g := c.guard(reparent.Config{})
 	c.lead(g, 1)
+	// A replica that learnt that it is a member has just connected anew.
+	c.eventually("both replicas are attached", func() bool {
+		return c.value(c.root(1), "SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME='RPL_SEMI_SYNC_MASTER_CLIENTS'") == "2"
+	})
 	for i := range c.servers {
 		found, err := c.nodes[i].Doctor(t.Context())
 		require.NoError(t, err)

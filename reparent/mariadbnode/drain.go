@@ -24,15 +24,29 @@ func (n *Node) Drain(ctx context.Context, t leadership.Term, d time.Duration) (r
 	if err := n.announce(ctx, t, d); err != nil {
 		return revoke.Drained{}, err
 	}
-	first, now := -1, 0
+	first, now := 0, 0
+	began, asked := time.Now(), time.Time{}
 	wctx, cancel := context.WithTimeout(ctx, max(d, time.Millisecond))
 	defer cancel()
+	count := func(q string) error {
+		err := n.db.QueryRowContext(wctx, q).Scan(&now)
+		first = max(first, now)
+		return n.step("count the open transactions", err)
+	}
 	err := n.poll(wctx, func() (bool, error) {
-		err := n.db.QueryRowContext(wctx, selectUnits).Scan(&now)
-		if first < 0 {
-			first = now
+		switch {
+		case asked.IsZero() && time.Since(began) < trxCopy:
+			// Most units are over when their statement is: to ask for the copy while
+			// statements run is to have it made too early.
+			if err := count(selectStatements); err != nil || now > 0 {
+				return false, err
+			}
+		case time.Since(asked) < trxCopy:
+			return false, nil
 		}
-		return now == 0, n.step("count the open transactions", err)
+		err := count(selectUnits)
+		asked = time.Now()
+		return err == nil && now == 0, err
 	})
 	switch {
 	case ctx.Err() != nil:
@@ -43,11 +57,23 @@ func (n *Node) Drain(ctx context.Context, t leadership.Term, d time.Duration) (r
 	return revoke.Drained{Finished: max(0, first-now), Survivors: max(0, now)}, nil
 }
 
-// selectUnits counts transactions that may write, and statements that run.
-// Replication's own threads are not clients, and neither is this account.
-const selectUnits = `SELECT COUNT(*) FROM information_schema.PROCESSLIST p LEFT JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID
- WHERE p.USER NOT IN ('system user', SUBSTRING_INDEX(CURRENT_USER(), '@', 1)) AND p.COMMAND NOT LIKE 'Binlog Dump%'
- AND (x.trx_id IS NOT NULL AND x.trx_is_read_only = 0 OR p.COMMAND IN ('Query', 'Execute'))`
+// trxCopy is for how long the server answers from the copy that it made of
+// information_schema.INNODB_TRX: 100 ms since anybody read it. Who asks more often
+// never hears that a transaction ended.
+const trxCopy = 110 * time.Millisecond
+
+const (
+	fromClients = " FROM information_schema.PROCESSLIST p"
+	areClients  = " WHERE p.USER NOT IN ('system user', SUBSTRING_INDEX(CURRENT_USER(), '@', 1)) AND p.COMMAND NOT LIKE 'Binlog Dump%'"
+	execute     = "p.COMMAND IN ('Query', 'Execute')"
+
+	// selectStatements counts statements that run, selectUnits besides those
+	// transactions that may write. Replication's own threads are not clients, and
+	// neither is this account.
+	selectStatements = "SELECT COUNT(*)" + fromClients + areClients + " AND " + execute
+	selectUnits      = "SELECT COUNT(*)" + fromClients + " LEFT JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID" + areClients +
+		" AND (x.trx_id IS NOT NULL AND x.trx_is_read_only = 0 OR " + execute + ")"
+)
 
 // announce writes that the leader drains.
 func (n *Node) announce(ctx context.Context, t leadership.Term, d time.Duration) error {

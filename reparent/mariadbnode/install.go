@@ -190,6 +190,8 @@ func (n *Node) Grant(ctx context.Context, t leadership.Term) error {
 		return &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: r.Promised}
 	case r.Source != self:
 		return notReady("the marker of " + t.String() + " was not installed here")
+	case r.Granted == t && r.Start != l.start:
+		return notReady("the server was restarted since it was granted " + t.String())
 	case l.slave.ioRuns():
 		return notReady("it replicates from " + l.slave.host)
 	}
@@ -212,16 +214,20 @@ func (n *Node) Grant(ctx context.Context, t leadership.Term) error {
 	if err := s.exec(ctx, "open to clients", "SET GLOBAL read_only=0"); err != nil {
 		return err
 	}
-	return s.decide(ctx, marks)
+	// The note waits for an acknowledgement, which no server-side bound ends.
+	dctx, cancel := context.WithTimeout(ctx, n.cfg.Limits.Statement)
+	defer cancel()
+	s.decide(dctx, marks)
+	return nil
 }
 
 // decide notes in the log that the newest marker is complete, when that is news
 // that changes what later rounds ask for: until then every ruleset of the last
 // two markers counts as one in force.
-func (s *session) decide(ctx context.Context, marks []mark) error {
+func (s *session) decide(ctx context.Context, marks []mark) {
 	m := marks[len(marks)-1]
 	if m.decided || len(m.Over) == 0 && (len(marks) < 2 || marks[len(marks)-2].Ruleset.Equal(m.Ruleset)) {
-		return nil
+		return
 	}
 	err := errors.Join(
 		s.exec(ctx, "note that the marker is complete", "SET SESSION sql_log_bin=1, binlog_format=ROW"),
@@ -231,5 +237,4 @@ func (s *session) decide(ctx context.Context, marks []mark) error {
 		// The grant stands; the note only makes later changes easier.
 		s.n.cfg.Logger.Warn("mariadbnode: "+err.Error(), "node", s.n.cfg.ID)
 	}
-	return nil
 }

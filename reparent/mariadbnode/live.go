@@ -17,6 +17,7 @@ type live struct {
 	start    int64 // Unix seconds
 	now      time.Time
 	readOnly bool
+	armed    bool  // its commits would wait for acknowledgements
 	state    State // all that it has logged
 	slavePos State
 	slave    slave
@@ -56,7 +57,11 @@ func (s slave) settled(applied State) bool {
 	return !s.configured || s.relayFile == "" || s.knows() && applied.reached(s.ioPos)
 }
 
-const selectLive = `SELECT @@global.read_only, @@global.gtid_binlog_state, @@global.gtid_slave_pos, UNIX_TIMESTAMP(NOW(6)),
+// selectNow is the server's clock in seconds since 1970. UNIX_TIMESTAMP(NOW(6))
+// goes through local time, in which an hour comes twice a year.
+const selectNow = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1000000"
+
+const selectLive = `SELECT @@global.read_only, @@global.rpl_semi_sync_master_enabled, @@global.gtid_binlog_state, @@global.gtid_slave_pos, ` + selectNow + `,
  (SELECT UNIX_TIMESTAMP() - VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME')`
 
 // look reads the state of the server. What it says together was not true
@@ -65,7 +70,7 @@ func (n *Node) look(ctx context.Context, q querier) (live, error) {
 	var l live
 	var state, pos string
 	var now, start float64
-	if err := q.QueryRowContext(ctx, selectLive).Scan(&l.readOnly, &state, &pos, &now, &start); err != nil {
+	if err := q.QueryRowContext(ctx, selectLive).Scan(&l.readOnly, &l.armed, &state, &pos, &now, &start); err != nil {
 		return l, n.step("read the server's state", err)
 	}
 	l.start = int64(start)

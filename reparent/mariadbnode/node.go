@@ -46,7 +46,8 @@ func New(cfg Config) (*Node, error) {
 	}
 	for _, s := range []string{c.Passwd, cfg.Replication.Password} {
 		if s != "" {
-			n.secret = append(n.secret, s)
+			// Of a statement, the server quotes the literal.
+			n.secret = append(n.secret, quote(s), s)
 		}
 	}
 	n.db.SetMaxIdleConns(2)

@@ -55,8 +55,9 @@ func (n *Node) promise(ctx context.Context, t leadership.Term, kind leadership.T
 	if err := r.raise(t); err != nil {
 		return leadership.Testimony{}, err
 	}
-	writable := !l.readOnly
-	if writable && r.Source.Leader != n.cfg.ID {
+	// A server that was a leader stays armed until it follows somebody.
+	writes := !l.readOnly || l.armed
+	if writes && r.Source.Leader != n.cfg.ID {
 		if err := s.privileged(ctx); err != nil {
 			return leadership.Testimony{}, err
 		}
@@ -72,7 +73,7 @@ func (n *Node) promise(ctx context.Context, t leadership.Term, kind leadership.T
 		if err := s.quiesce(ctx); err != nil {
 			return leadership.Testimony{}, err
 		}
-		if writable {
+		if writes {
 			if err := s.privileged(ctx); err != nil {
 				return leadership.Testimony{}, err
 			}
@@ -110,7 +111,9 @@ func (s *session) begin(ctx context.Context) (record, live, error) {
 // it leads, or it follows the source of that term, or does neither.
 func (n *Node) keeps(r record, l live) bool {
 	if r.Source.Leader == n.cfg.ID {
-		return !l.slave.ioRuns()
+		// Writable without the grant of that term, it may complete what an earlier
+		// one lets it complete.
+		return !l.slave.ioRuns() && (l.readOnly || r.led(l.readOnly, l.start) == r.Promised)
 	}
 	return l.readOnly && (!l.slave.ioRuns() || n.follows(r.Source.Leader, l.slave))
 }
@@ -163,7 +166,8 @@ func below(pos, floor leadership.Position) bool {
 //
 // It returns a *leadership.StaleTermError when more was promised, before or
 // while reading, a *leadership.NotReadyError when t was not promised, a
-// *ReplicationError when the SQL thread cannot go on, or a *StepError.
+// *ReplicationError when the SQL thread cannot go on, a *RelayLogError when it is
+// not known what was received, or a *StepError.
 func (n *Node) Read(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
 	if err := t.Validate(); err != nil {
 		return leadership.Testimony{}, err

@@ -24,7 +24,8 @@ func (s *session) readOnly(ctx context.Context) error {
 	}
 	var failed error
 	if !is {
-		failed = s.exec(ctx, "set read_only", fmt.Sprintf("SET STATEMENT max_statement_time=%s FOR SET GLOBAL read_only=1", seconds(s.readOnlyBound(ctx))))
+		bound := s.readOnlyBound(ctx)
+		failed = s.exec(ctx, "set read_only", fmt.Sprintf("SET STATEMENT max_statement_time=%s, lock_wait_timeout=%d FOR SET GLOBAL read_only=1", seconds(bound), wholeSeconds(bound)))
 		if err := s.conn.QueryRowContext(ctx, "SELECT @@global.read_only").Scan(&is); err != nil {
 			return s.n.step("read read_only back", err)
 		}

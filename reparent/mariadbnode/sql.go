@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -39,6 +40,15 @@ type SQLConfig struct {
 	SingleStatements bool
 	_                struct{}
 }
+
+// String shows no secret.
+func (c SQLConfig) String() string { return "mariadbnode.SQLConfig{" + c.Schema + "}" }
+
+// GoString shows no secret.
+func (c SQLConfig) GoString() string { return c.String() }
+
+// LogValue implements slog.LogValuer and shows no secret.
+func (c SQLConfig) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // SQL returns the Nodes function of a sqlbuffer.Config. It returns a
 // *ConfigError. The lane must be one that counts (buffer.Config.Counted): a
@@ -217,7 +227,7 @@ func check(ctx context.Context, conn driver.Conn, id leadership.NodeID, schema s
 	if !ok {
 		return errors.New("mariadbnode: the connection cannot be asked")
 	}
-	row, err := one(ctx, q, "SELECT @@global.read_only, doc, UNIX_TIMESTAMP(NOW(6)), (SELECT UNIX_TIMESTAMP() - VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME') FROM `"+schema+"`.node WHERE k = 1", 4)
+	row, err := one(ctx, q, "SELECT @@global.read_only, doc, "+selectNow+", (SELECT UNIX_TIMESTAMP() - VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME') FROM `"+schema+"`.node WHERE k = 1", 4)
 	if err != nil {
 		return fmt.Errorf("mariadbnode: ask %s whether it leads: %w", id, err)
 	}

@@ -1,0 +1,125 @@
+package mariadbnode_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/mariadbnode"
+)
+
+func TestALeaderThatIsToLeadAgainPromisesNothingWhileItTakesWritesUnderItsOldTerm(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, options{config: func(_ int, cfg *mariadbnode.Config) { cfg.Limits.ReadOnly = 300 * time.Millisecond }})
+	c.lead(c.guard(reparent.Config{}), 0)
+	c.stopReplicas(0)
+	out := c.blocked(0, 1)
+	var b *mariadbnode.BlockedError
+	_, err := c.nodes[0].Install(t.Context(), mk(c, 0, 1000))
+	require.ErrorAs(t, err, &b)
+	require.Equal(t, term(1000), c.promised(0))
+	_, err = c.nodes[0].Promise(t.Context(), term(1000))
+	require.ErrorAs(t, err, &b, "its record names it as the source of that term, and it was not granted it")
+	c.startReplicas(0)
+	require.NoError(t, <-out)
+	_, err = c.nodes[0].Promise(t.Context(), term(1000))
+	require.NoError(t, err)
+	require.Equal(t, "1", c.value(c.root(0), "SELECT @@read_only"))
+}
+
+func TestAPrivilegedWriterIsFoundOnALeaderThatIsReadOnlyAlready(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, options{})
+	c.lead(c.guard(reparent.Config{}), 0)
+	conn, err := c.root(0).Conn(t.Context())
+	require.NoError(t, err)
+	_, err = conn.ExecContext(t.Context(), "SET GLOBAL read_only=1")
+	require.NoError(t, err)
+	var p *mariadbnode.PrivilegedError
+	_, err = c.nodes[0].Promise(t.Context(), term(1000))
+	require.ErrorAs(t, err, &p)
+	_, err = conn.ExecContext(t.Context(), "INSERT INTO app.kv VALUES (1, 'privileged')")
+	require.NoError(t, err, "it writes, and a replica acknowledges")
+	c.closeRoot(0, conn)
+	_, err = c.nodes[0].Promise(t.Context(), term(1000))
+	require.NoError(t, err)
+}
+
+func TestTheBoundOfReadOnlyIsItsOwn(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, options{config: func(_ int, cfg *mariadbnode.Config) {
+		cfg.Limits.Statement, cfg.Limits.ReadOnly = time.Second, 15*time.Second
+	}})
+	c.lead(c.guard(reparent.Config{}), 0)
+	db, out := c.app(0), make(chan error, 1)
+	go func() {
+		_, err := db.ExecContext(t.Context(), "INSERT INTO app.kv SELECT 1, SLEEP(2.5)")
+		out <- err
+	}()
+	root := c.root(0)
+	c.eventually("a statement runs", func() bool {
+		return c.value(root, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE STATE = 'User sleep'") == "1"
+	})
+	_, err := c.nodes[0].StepDown(t.Context(), term(1000))
+	require.NoError(t, <-out)
+	require.NoError(t, err, "it waited for longer than for another statement")
+}
+
+func TestADrainEndsSoonAfterTheLastTransaction(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, options{})
+	c.lead(c.guard(reparent.Config{}), 0)
+	tx, err := c.app(0).BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	_, err = tx.ExecContext(t.Context(), "INSERT INTO app.kv VALUES (1, 'open')")
+	require.NoError(t, err)
+	ended := make(chan time.Time, 1)
+	timer := time.AfterFunc(300*time.Millisecond, func() {
+		err = tx.Commit()
+		ended <- time.Now()
+	})
+	defer timer.Stop()
+	d, derr := c.nodes[0].Drain(t.Context(), term(1000), 30*time.Second)
+	drained := time.Now()
+	require.NoError(t, derr)
+	at := <-ended
+	require.NoError(t, err)
+	require.Equal(t, 1, d.Finished)
+	require.Zero(t, d.Survivors)
+	require.Less(t, drained.Sub(at), 3*time.Second, "INNODB_TRX is a copy, which is not renewed for who asks all the time")
+}
+
+func TestAServerThatWasRestartedIsNotGrantedTheSameTermAgain(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, options{})
+	g := c.guard(reparent.Config{})
+	c.lead(g, 0)
+	rec, err := c.reg.Load(t.Context())
+	require.NoError(t, err)
+	waitForNextSecond(t)
+	require.NoError(t, c.servers[0].Restart(t.Context()))
+	_, err = c.nodes[0].Install(t.Context(), leadership.Marker{Term: rec.Active.Term, Leader: "n1", Ruleset: c.rs})
+	require.NoError(t, err)
+	var not *leadership.NotReadyError
+	require.ErrorAs(t, c.nodes[0].Grant(t.Context(), rec.Active.Term), &not)
+	require.Equal(t, "1", c.value(c.root(0), "SELECT @@read_only"))
+	c.run(g, reparent.Emergency())
+}
+
+func TestADonorWithoutAnAddressIsFoundBeforeAnythingIsTouched(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, options{})
+	c.lead(c.guard(reparent.Config{}), 0)
+	s, err := c.nodes[1].Status(t.Context())
+	require.NoError(t, err)
+	p := s.Position.Point.(mariadbnode.Point)
+	p.State = p.State.Merge(mariadbnode.State{{Server: 1, Seq: 1000}})
+	pos := leadership.Position{Term: s.Position.Term, Point: p}
+	require.True(t, pos.Extends(s.Position))
+	var peer *mariadbnode.PeerError
+	require.ErrorAs(t, c.nodes[1].CatchUp(t.Context(), s.Promised, "n9", pos), &peer)
+	require.Equal(t, "Yes", c.ioRunning(1))
+}
