@@ -11,7 +11,7 @@ import (
 // them comes first to what they want next is not the scheduler's to say.
 func (n *store) queue(ctx context.Context) error {
 	n.mu.Lock()
-	second := n.saved != save{} && n.saved.step == n.h.proc.Sim().Steps() && n.saved.by != stepsim.Cause(ctx)
+	second := n.saved != save{} && n.saved.step == n.h.w.now.Load() && n.saved.by != stepsim.Cause(ctx)
 	n.mu.Unlock()
 	if !second {
 		return nil
@@ -21,12 +21,12 @@ func (n *store) queue(ctx context.Context) error {
 
 // save is when and by which request's handler the acceptor's record was saved.
 type save struct {
-	step int
+	step int64 // quiescent points before it
 	by   uint64
 }
 
 func (n *store) noteSave(ctx context.Context) {
 	n.mu.Lock()
-	n.saved = save{n.h.proc.Sim().Steps(), stepsim.Cause(ctx)}
+	n.saved = save{n.h.w.now.Load(), stepsim.Cause(ctx)}
 	n.mu.Unlock()
 }
