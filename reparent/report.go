@@ -18,7 +18,8 @@ type Outcome string
 const (
 	// Done: the new leader is established, granted and routed.
 	Done Outcome = "done"
-	// NotStarted: no node was asked anything; who led before leads.
+	// NotStarted: no node was asked anything, or the leader refused to begin to
+	// step down, with proof; who led before leads.
 	NotStarted Outcome = "not started"
 	// Restored: the change failed and was undone; somebody leads under a new
 	// term, the old leader if possible.

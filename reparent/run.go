@@ -69,7 +69,7 @@ func (a *attempt) conclude(ctx context.Context, err error) {
 		r.Outcome = Done
 	case a.granted:
 		r.Outcome = Incomplete
-	case !a.touched:
+	case !a.touched, a.declined(err):
 		r.Outcome = NotStarted
 		a.abandon(ctx)
 	case errors.As(err, &super):
@@ -84,7 +84,15 @@ func (a *attempt) conclude(ctx context.Context, err error) {
 	}
 }
 
-// abandon clears the intent of a change that asked nobody anything. It has its
+// declined reports whether the leader that was to step down proved that it did
+// not begin to, and nobody else was asked: it leads as before, and an undo would
+// take that from it for nothing.
+func (a *attempt) declined(err error) bool {
+	return a.change.Revoke == nil && a.change.orderly() && mustFailed(err) && leadership.NotExecuted(err) &&
+		len(a.rep.Testimony) == 0 && a.rep.Drained == nil
+}
+
+// abandon clears the intent of a change of which nothing happened. It has its
 // own bound: the context may be what failed.
 func (a *attempt) abandon(ctx context.Context) {
 	if !a.begun || a.blind != nil {
