@@ -88,7 +88,7 @@ func (c *call) rejoin(ctx context.Context, cl *cluster, id leadership.NodeID) do
 	return document{Outcome: reparent.Done, Rejoin: r, text: text}
 }
 
-// wake asks a node that does not answer for the promise of the term that is served
+// wake asks a node that does not answer, or says that it is not well, for the promise of the term that is served
 // already, which takes nothing from anybody: a node that can start its server does so
 // then, as a follower of nobody.
 func (c *call) wake(ctx context.Context, cl *cluster, id leadership.NodeID) error {
@@ -98,12 +98,16 @@ func (c *call) wake(ctx context.Context, cl *cluster, id leadership.NodeID) erro
 	}
 	n := cl.servers[slices.IndexFunc(cl.servers, func(s server) bool { return s.node.ID == id })].node
 	ask, cancel := context.WithTimeout(ctx, cl.statusBound())
-	_, err = n.Status.Status(ask)
+	st, down := n.Status.Status(ask)
 	cancel()
-	if err == nil || id == rec.Active.Leader {
+	if down == nil && st.Degraded == "" || id == rec.Active.Leader {
 		return nil
 	}
-	c.out.progress("%s does not answer (%s): asking its node to start it", id, oneText(err))
+	why := st.Degraded
+	if down != nil {
+		why = oneText(down)
+	}
+	c.out.progress("%s is not well (%s): asking its node to start it", id, why)
 	ask, cancel = context.WithTimeout(ctx, wakeBound)
 	defer cancel()
 	_, err = n.Promise.Promise(ask, rec.Active.Term)
@@ -111,14 +115,14 @@ func (c *call) wake(ctx context.Context, cl *cluster, id leadership.NodeID) erro
 		// One that had promised the term before is started by whoever reads its log.
 		_, err = r.Read(ask, rec.Active.Term)
 	}
-	if err != nil {
-		var stale *leadership.StaleTermError
-		if errors.As(err, &stale) {
-			return fmt.Errorf("%w: refresh brings it back", err)
-		}
+	var stale *leadership.StaleTermError
+	switch {
+	case errors.As(err, &stale):
+		return fmt.Errorf("%w: refresh brings it back", err)
+	case err != nil && down != nil:
 		return fmt.Errorf("%s does not answer and could not be woken: %w", id, err)
 	}
-	return nil
+	return nil // a node that answers is repaired if it has to be
 }
 
 // wakeBound is how long a server may take to start and recover.

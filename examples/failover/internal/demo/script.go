@@ -60,10 +60,31 @@ func (r *run) planned(ctx context.Context) error {
 		return err
 	}
 	to := r.IDs[(slices.Index(r.IDs, lead)+1)%len(r.IDs)]
+	if err := r.ready(ctx, to); err != nil {
+		return err
+	}
 	return r.change(ctx, fmt.Sprintf("planned %s -> %s", lead, to), true, func(ch *measure.Change) error {
 		d, err := r.tool(ctx, 0, "planned", "-to", string(to))
 		ch.Result, ch.Leaderless = fmt.Sprintf("%s, %s leads", d.Outcome, d.Report.To), d.Report.Gap
 		return err
+	})
+}
+
+// ready waits until a planned change to the node would begin. After a crash a node may
+// have to be brought back that is not the one that crashed.
+func (r *run) ready(ctx context.Context, to leadership.NodeID) error {
+	tried := false
+	return r.poll(ctx, string(to)+" to be able to lead", func(ctx context.Context) (bool, error) {
+		d, err := r.tool(ctx, -1, "plan", "planned", "-to", string(to))
+		if err != nil || d.Exit == 0 {
+			return true, err
+		}
+		if !tried {
+			tried = true
+			r.Say("  %s could not lead: %s", to, d.Error)
+			return false, r.rejoin(ctx, to)
+		}
+		return false, nil
 	})
 }
 
