@@ -97,11 +97,13 @@ func (s *Sequence) Revoke(ctx context.Context, ask Ask, report func(leadership.T
 		return err
 	}
 	errs := make([]error, len(s.stages))
+	begun := 0 // what was not begun is no part that was carried out
 	var wg sync.WaitGroup
 	for i, st := range s.stages {
 		if i > 0 && ask.enough() {
 			break
 		}
+		begun++
 		if ctx.Err() != nil {
 			errs[i] = &StageError{Stage: i, Must: st.Must, Err: context.Cause(ctx)}
 			break
@@ -128,5 +130,5 @@ func (s *Sequence) Revoke(ctx context.Context, ask Ask, report func(leadership.T
 		}
 	}
 	wg.Wait()
-	return join(errs)
+	return join(errs[:begun])
 }
