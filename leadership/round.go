@@ -138,6 +138,7 @@ func (r *Round) Add(t Testimony) error {
 		return &WaiverError{"certified testimony comes from Waive only"}
 	}
 	var barred error
+	var at *Position // where it says that its log ends, which is no evidence
 	if r.barred != nil {
 		if why := r.barred(t); why != "" {
 			// Its promise binds it from now on, whatever its storage went
@@ -145,6 +146,7 @@ func (r *Round) Add(t Testimony) error {
 			if t.Read != nil {
 				barred = &BarredError{Node: t.Node, Reason: why}
 			}
+			at = t.Read
 			t.Read, t.Markers = nil, nil
 		}
 	}
@@ -166,6 +168,9 @@ func (r *Round) Add(t Testimony) error {
 	}
 	if err := r.count(m, t); err != nil {
 		return err
+	}
+	if at != nil && !r.read.Has(m) {
+		r.tell(m, *at)
 	}
 	return barred
 }

@@ -75,11 +75,8 @@ func (r *Round) count(m Member, t Testimony) error {
 	if !own && r.Revoked() != nil {
 		return &ReadBeforeBlockError{Node: t.Node}
 	}
-	w.position, w.belowFloor = *t.Read, t.BelowFloor
-	r.told = r.told.With(m)
-	if r.proposal != nil {
-		r.proposal.hear(t.Node, w.position) // a late answer tells who may follow
-	}
+	w.belowFloor = t.BelowFloor
+	r.tell(m, *t.Read)
 	if t.BelowFloor {
 		return nil
 	}
@@ -88,6 +85,15 @@ func (r *Round) count(m Member, t Testimony) error {
 		r.own = r.own.With(m)
 	}
 	return nil
+}
+
+// tell notes where a node's log ends, evidence or not: mechanisms must know that
+// to have it follow. A late answer tells them, too.
+func (r *Round) tell(m Member, at Position) {
+	r.seen[m].position, r.told = at, r.told.With(m)
+	if r.proposal != nil {
+		r.proposal.hear(r.cohort.Node(m).ID, at)
+	}
 }
 
 // block notes how a node is blocked; Statement takes the block away.

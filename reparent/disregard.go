@@ -26,7 +26,7 @@ func (a *attempt) barred() func(leadership.Testimony) string {
 	rec, without := a.rec, a.without
 	return func(t leadership.Testimony) string {
 		if why, ok := without[t.Node]; ok {
-			return why
+			return "disregarded: " + why + ", and the others suffice"
 		}
 		return rec.IsBarred(t)
 	}
@@ -78,7 +78,7 @@ func (a *attempt) doubt(why string, ids ...leadership.NodeID) {
 	a.hints = nil
 	a.without = make(map[leadership.NodeID]string, len(ids))
 	for _, id := range ids {
-		a.without[id] = "disregarded: " + why + ", and the others suffice"
+		a.without[id] = why
 	}
 }
 

@@ -1,6 +1,8 @@
 package reparent_test
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 
@@ -10,6 +12,7 @@ import (
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
 	"github.com/tenure-go/tenure/reparent/reparenttest"
+	"github.com/tenure-go/tenure/revoke"
 )
 
 // A candidate that only coordinators reach has a marker that nobody can fetch
@@ -77,6 +80,66 @@ func TestG2_NobodyIsDisregardedWhoseLogIsNeeded(t *testing.T) {
 				require.ErrorAs(t, err, &none, "%s", rep)
 				require.Equal(t, reparent.NotStarted, rep.Outcome, "%s", rep)
 				require.Empty(t, rep.Notes)
+			})
+		})
+	}
+}
+
+// lone follows nobody.
+type lone struct{}
+
+func (lone) Follow(context.Context, leadership.Term, leadership.NodeID) (leadership.Acceptance, error) {
+	return leadership.Acceptance{}, errors.New("not now")
+}
+
+// blunt promises, and does not say where its log ends.
+type blunt struct{ revoke.Promiser }
+
+func (b blunt) Promise(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
+	got, err := b.Promiser.Promise(ctx, t)
+	got.Read, got.Markers = nil, nil
+	return got, err
+}
+
+// n1 has a draft that makes n3 a member in place of n2, and n2 the marker of a
+// later term, which needs n1 to become durable: n1 is disregarded, and repaired.
+func TestG5_WhoIsDisregardedIsRepairedWhereItIsNeeded(t *testing.T) {
+	for name, kind := range map[string]reparenttest.Harness{"mariadb": reparenttest.MariaDBLike(), "postgres": reparenttest.PostgreSQLLike()} {
+		t.Run(name, func(t *testing.T) {
+			inSetup(t, kind, reparenttest.Setup{Members: 2}, func(t *testing.T, c *cluster) {
+				require.NoError(t, c.writes("n1"))
+				edit := func(p *reparenttest.Process, f func(n *reparent.Node)) {
+					for id, n := range p.Nodes {
+						f(&n)
+						p.Nodes[id] = n
+					}
+				}
+				fails := func(by string, ch reparent.Change, f func(n *reparent.Node)) {
+					p := c.Process(by)
+					edit(p, f)
+					rep, err := c.run(p, guard(t, p, nil), ch)
+					require.Error(t, err)
+					require.Equal(t, reparent.Incomplete, rep.Outcome, "%s", rep)
+				}
+				was := c.Ruleset()
+				fails("draft", reparent.SetRuleset(leadership.Ruleset{
+					Policy: was.Policy, Members: []leadership.Node{{ID: "n1"}, {ID: "n3"}},
+				}), func(n *reparent.Node) { n.Follow = lone{} })
+				fails("later", reparent.Resume(), func(n *reparent.Node) {
+					n.Follow = lone{}
+					if n.ID == "n1" {
+						n.Promise, n.Candidate = blunt{n.Promise}, nil
+					}
+				})
+				at := func(id leadership.NodeID) leadership.Term {
+					log := c.Facts(id).Log
+					return log[len(log)-1].Term
+				}
+				require.True(t, at("n1").Less(at("n2")), "n1 ends at %s, n2 at %s", at("n1"), at("n2"))
+
+				rep, err := c.change("last", reparent.Resume(), nil)
+				require.NoError(t, err, "%s", rep)
+				require.NoError(t, c.writes(rep.To))
 			})
 		})
 	}

@@ -340,10 +340,17 @@ func (a *attempt) held(id leadership.NodeID) bool {
 }
 
 // unfit names the nodes that were read and cannot follow the selected log:
-// nothing truncates their tail, and nothing repairs them, or they are isolated. So
-// do those whose log is disregarded.
+// nothing truncates their tail, and nothing repairs them, or they are isolated. Of
+// those whose log is disregarded one that could not be established is unfit, and
+// any that would need a repair and cannot get it: its log is longer than it should
+// be.
 func (a *attempt) unfit(rev *leadership.Revocation, reads []leadership.NodePosition) []leadership.NodeID {
-	ids := slices.Sorted(maps.Keys(a.without))
+	var ids []leadership.NodeID
+	for _, id := range slices.Sorted(maps.Keys(a.without)) {
+		if n := a.g.nodes[id]; a.without[id] == notEstablished || a.held(id) || !n.Truncates && n.Repair == nil {
+			ids = append(ids, id)
+		}
+	}
 	for _, p := range reads {
 		n := a.g.nodes[p.Node]
 		if a.held(p.Node) || !n.Truncates && n.Repair == nil && !rev.Selection().Extends(p.Position) {

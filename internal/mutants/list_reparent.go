@@ -177,6 +177,18 @@ func reparentMutations() []mutation {
 			checks: []check{in("reparent/reparenttest", "TestTheShortestTracesThatAreKnownEndWell")},
 		},
 		{
+			name: "disregarded-is-never-repaired", ids: "G5", file: "leadership/round.go",
+			rule:   "Where a log ends that is no evidence is known all the same, so that its node can be repaired and follow.",
+			edits:  one("	if at != nil && !r.read.Has(m) {", "	if at != nil && r.read.Has(m) {"),
+			checks: []check{in(pkg, "TestG5_WhoIsDisregardedIsRepairedWhereItIsNeeded")},
+		},
+		{
+			name: "disregarded-never-accepts", ids: "G5", file: "reparent/plan.go",
+			rule:   "A node whose log is disregarded can be one of those on which the marker becomes durable.",
+			edits:  one("a.without[id] == notEstablished || ", "a.without[id] != \"\" || "),
+			checks: []check{in(pkg, "TestG5_WhoIsDisregardedIsRepairedWhereItIsNeeded")},
+		},
+		{
 			name: "disregarded-under-a-waiver", ids: "G2", file: "reparent/disregard.go",
 			rule:   "A waiver takes away a part of the tests, so that nobody is disregarded beside it.",
 			edits:  one("may := !a.change.first() && a.change.Waiver == nil", "may := !a.change.first()"),
