@@ -36,6 +36,10 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
+	if data, ok := os.LookupEnv(stopVar); ok {
+		stopBlind(data)
+		os.Exit(0)
+	}
 	os.Exit(enginetest.Main(m, &host))
 }
 

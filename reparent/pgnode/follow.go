@@ -124,6 +124,21 @@ func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership) (st
 	return st, err
 }
 
+// again looks at the leader of l once more: what this node has received since the
+// last look is in the leader's log by now.
+func (o *op) again(p Peer, l leadership.Leadership, before state) state {
+	s, err := o.peerSession(o.ctx, p)
+	if err != nil {
+		return before
+	}
+	defer s.close()
+	st, err := look(o.ctx, s, nil, leadership.Leadership{})
+	if err != nil || st.recovering || !st.has(l) {
+		return before
+	}
+	return st
+}
+
 // attach points the server at its leader.
 func (n *Node) attach(ctx context.Context, p Peer, l leadership.Leadership, theirs state) error {
 	o, err := n.begin(ctx, l.Term)
@@ -155,11 +170,14 @@ func (n *Node) attach(ctx context.Context, p Peer, l leadership.Leadership, thei
 		return err
 	}
 	if !theirs.point.Contains(st.point) {
+		theirs = o.again(p, l, theirs)
+	}
+	if !theirs.point.Contains(st.point) {
 		return &NotAncestorError{Node: n.cfg.ID, Leader: l, At: st.point.position(), Of: theirs.point.position()}
 	}
 	err = o.note(func(own *lineage) {
 		own.Noted, own.Last = st.point.Eras, l
-		own.Granted, own.Started = leadership.Term{}, ""
+		own.Granted, own.Started, own.Told = leadership.Term{}, "", false
 	})
 	if err != nil {
 		return err
@@ -174,10 +192,11 @@ func (o *op) detached(s *session) (*session, error) {
 	if err != nil {
 		return s, err
 	}
-	if r[0] == "t" && r[1] == "t" && o.own.Fenced == o.acc.Status().Promised {
+	told := o.own.Told
+	if r[0] == "t" && r[1] == "t" && !told && o.own.Fenced == o.acc.Status().Promised {
 		return s, nil // by the promise of this term, which waited until it was so
 	}
-	if r[0] != "t" {
+	if r[0] != "t" || told {
 		return o.restarted(s)
 	}
 	if err := o.standby(); err != nil {

@@ -45,22 +45,23 @@ func parseHistory(tli uint32, text string) ([]Era, error) {
 // accepted. A timeline that matches none stays without a term.
 func nameEras(es []Era, marked, noted []Era, last leadership.Leadership) []Era {
 	es = slices.Clone(es)
-	find := func(in []Era, e Era) leadership.Term {
+	find := func(in []Era, e Era) (leadership.Term, bool) {
 		for _, k := range in {
 			if k.Timeline == e.Timeline && k.Begin == e.Begin {
-				return k.Term
+				return k.Term, true
 			}
 		}
-		return leadership.Term{}
+		return leadership.Term{}, false
 	}
 	var high leadership.Term
 	for i, e := range es {
-		t := find(marked, e)
-		if t.IsZero() && i >= len(marked) {
-			t = find(noted, e)
+		t, found := find(marked, e)
+		if !found && i >= len(marked) {
+			t, found = find(noted, e)
 		}
 		newest := i == len(es)-1 && i >= len(marked)
-		if t.IsZero() && newest && high.Less(last.Term) {
+		// One that was there when last was accepted is of nobody that came with it.
+		if !found && newest && high.Less(last.Term) {
 			t = last.Term
 		}
 		if !high.Less(t) {

@@ -93,6 +93,11 @@ func (o *op) install(ctx context.Context, m leadership.Marker, names string) (st
 	if ours && st.has(l) {
 		return st, nil
 	}
+	if st.recovering && !st.point.term().Less(l.Term) {
+		// It was promoted for l before, and restarted. Another timeline of one
+		// term would be one that nobody can tell from what others made.
+		return st, &leadership.NotReadyError{Node: o.cfg.ID, Reason: "its server restarted since it was promoted for " + l.String() + ": a new term is needed"}
+	}
 	if !ours {
 		if st, s, err = o.promote(ctx, l, s, st, names); err != nil {
 			return st, err
@@ -100,6 +105,11 @@ func (o *op) install(ctx context.Context, m leadership.Marker, names string) (st
 	}
 	if err := o.standby(); err != nil {
 		return st, err
+	}
+	if names != "" {
+		if err := o.waits(ctx, s); err != nil {
+			return st, err
+		}
 	}
 	if err := o.mark(ctx, s, m, st.point.Eras); err != nil {
 		return st, fmt.Errorf("write the marker: %w", err)
@@ -113,8 +123,9 @@ func (o *op) install(ctx context.Context, m leadership.Marker, names string) (st
 // promote makes a primary of the standby, behind a closed gate, and returns the
 // session to go on with.
 func (o *op) promote(ctx context.Context, l leadership.Leadership, s *session, st state, names string) (state, *session, error) {
-	if !st.recovering {
-		// A primary that nobody has fenced: of an older term, or made by hand.
+	if !st.recovering || o.own.Told && o.own.Last != l {
+		// A primary that nobody has fenced: of an older term, or made by hand,
+		// or a standby that may become one at any moment.
 		var err error
 		if s, err = o.restarted(s); err != nil {
 			return st, s, err
@@ -149,7 +160,7 @@ func (o *op) promote(ctx context.Context, l leadership.Leadership, s *session, s
 	}
 	err = o.note(func(own *lineage) {
 		own.Noted, own.Last = st.point.Eras, l
-		own.Granted, own.Started = leadership.Term{}, ""
+		own.Granted, own.Started, own.Told = leadership.Term{}, "", true
 	})
 	if err != nil {
 		return st, s, err

@@ -33,6 +33,9 @@ type lineage struct {
 	// that began at Started.
 	Granted leadership.Term `json:"granted"`
 	Started string          `json:"started,omitempty"`
+	// Told says that the server was told to promote, which it may do at any time
+	// until it is stopped.
+	Told bool `json:"told,omitempty"`
 	// Rebuild says that the data directory is not one log, and what it needs.
 	Rebuild *rebuild `json:"rebuild,omitempty"`
 }

@@ -67,10 +67,28 @@ func family(data string) ([]int, error) {
 		}
 		return []int{pid}, nil
 	}
-	return processes(func(dir, comm string) bool {
+	owner, _, err := ownerOf(data)
+	if err != nil {
+		return nil, err
+	}
+	unseen := 0
+	pids, err := processes(func(dir, comm string) bool {
+		if !strings.HasPrefix(comm, "postgres") {
+			return false
+		}
 		cwd, err := os.Readlink(dir + "/cwd")
-		return err == nil && cwd == data && strings.HasPrefix(comm, "postgres")
+		if errors.Is(err, fs.ErrPermission) {
+			if uid, _, err := ownerOf(dir); err == nil && uid == owner {
+				unseen++
+			}
+		}
+		return err == nil && cwd == data
 	})
+	if err == nil && unseen > 0 {
+		// Root in a container is one that may not look.
+		err = fmt.Errorf("whether %d postgres processes are those of the server in %s cannot be seen: run as their user, or with CAP_SYS_PTRACE", unseen, data)
+	}
+	return pids, err
 }
 
 // launching reports whether a process is about to become the server in data.

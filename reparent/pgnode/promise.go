@@ -56,7 +56,8 @@ func (n *Node) block(ctx context.Context, t leadership.Term, kind leadership.Tes
 	}
 	// At its own term, a node that follows or leads goes on: a late duplicate of
 	// the promise does not unseat the leader.
-	if o.acc.Status().Source.Term != t {
+	// One that only has its source on disk, and not at the server, is fenced.
+	if src := o.acc.Status().Source; src.Term != t || o.own.Last != src {
 		if err := o.fence(t); err != nil {
 			return leadership.Testimony{}, err
 		}
@@ -84,6 +85,9 @@ func (o *op) readSoon(got leadership.Testimony, t leadership.Term) (leadership.T
 		defer s.close()
 		return o.readAt(ctx, s, t)
 	})
+	if err := o.stands(t); err != nil {
+		return leadership.Testimony{}, err
+	}
 	var stale *leadership.StaleTermError
 	switch {
 	case errors.As(err, &stale):
@@ -92,6 +96,15 @@ func (o *op) readSoon(got leadership.Testimony, t leadership.Term) (leadership.T
 		got.Read, got.Markers, got.BelowFloor = read.Read, read.Markers, read.BelowFloor
 	}
 	return got, nil
+}
+
+// stands returns a *leadership.StaleTermError when the log that was read binds the
+// node to more than t.
+func (o *op) stands(t leadership.Term) error {
+	if p := o.acc.Status().Promised; t.Less(p) {
+		return &leadership.StaleTermError{Node: o.cfg.ID, Asked: t, Promised: p}
+	}
+	return nil
 }
 
 // readAt reads the log of a node that promised t: once everything received is
@@ -119,7 +132,13 @@ func (n *Node) Read(ctx context.Context, t leadership.Term) (leadership.Testimon
 		return leadership.Testimony{}, err
 	}
 	defer o.end()
-	return o.acc.Read(o.ctx, t, func(ctx context.Context) (acceptor.Reading, error) {
+	if st := o.acc.Status(); st.Promised == t && (st.Source.Term != t || o.own.Last != st.Source) {
+		// A promise that reached the disk and not the server.
+		if err := o.fence(t); err != nil {
+			return leadership.Testimony{}, err
+		}
+	}
+	got, err := o.acc.Read(o.ctx, t, func(ctx context.Context) (acceptor.Reading, error) {
 		s, err := o.up()
 		if err != nil {
 			return acceptor.Reading{}, err
@@ -127,6 +146,10 @@ func (n *Node) Read(ctx context.Context, t leadership.Term) (leadership.Testimon
 		defer s.close()
 		return o.readAt(ctx, s, t)
 	})
+	if err := o.stands(t); err != nil {
+		return leadership.Testimony{}, err
+	}
+	return got, err
 }
 
 // Drain implements revoke.StepDowner, as far as a PostgreSQL server can: it makes

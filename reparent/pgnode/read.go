@@ -29,7 +29,6 @@ type state struct {
 	receive    LSN // 0 when nothing was received in this life of the server
 	waits      string
 	started    string
-	interval   time.Duration // wal_retrieve_retry_interval
 }
 
 // marked is a row of the marker table.
@@ -94,8 +93,7 @@ func (st *state) facts(ctx context.Context, s *session) error {
 		(SELECT count(*) FROM pg_stat_wal_receiver),
 		coalesce((SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup' LIMIT 1), ''),
 		pg_postmaster_start_time()::text,
-		CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END,
-		(SELECT setting FROM pg_settings WHERE name = 'wal_retrieve_retry_interval')`)
+		CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END`)
 	if err != nil {
 		return err
 	}
@@ -103,11 +101,7 @@ func (st *state) facts(ctx context.Context, s *session) error {
 	if st.replay, err = ParseLSN(r[1]); err != nil {
 		return err
 	}
-	if st.receive, err = ParseLSN(r[2]); err != nil {
-		return err
-	}
-	ms, err := strconv.Atoi(r[7])
-	st.interval = time.Duration(ms) * time.Millisecond
+	st.receive, err = ParseLSN(r[2])
 	return err
 }
 
@@ -116,10 +110,15 @@ func (st *state) facts(ctx context.Context, s *session) error {
 // before it, so it is the startup process that must say that it found no more.
 func (st *state) settled() bool {
 	if st.receive == 0 {
-		return st.waits == "RecoveryRetrieveRetryInterval"
+		return st.idle()
 	}
 	return st.receive <= st.replay
 }
+
+// idle reports whether the startup process has looked for more log everywhere and
+// found none: it waits for this before it looks again, and for a stream while one
+// may come. That it has done nothing for some time proves nothing.
+func (st *state) idle() bool { return st.waits == "RecoveryRetrieveRetryInterval" }
 
 const undefinedTable, undefinedSchema = "42P01", "3F000"
 
@@ -175,7 +174,7 @@ func (o *op) look(ctx context.Context, s *session) (state, error) {
 func (o *op) settle(ctx context.Context, s *session) (state, error) {
 	var st state
 	var at LSN
-	var since time.Time
+	looked := false
 	err := poll(ctx, 5*time.Millisecond, func() (bool, error) {
 		var err error
 		if st, err = o.look(ctx, s); err != nil {
@@ -188,18 +187,20 @@ func (o *op) settle(ctx context.Context, s *session) (state, error) {
 			return false, errors.New("it still receives from somewhere")
 		case st.paused:
 			return false, s.exec(ctx, "SELECT pg_wal_replay_resume()")
-		case st.settled():
+		case st.receive != 0 && st.receive <= st.replay:
 			return true, nil
 		}
-		if st.replay != at || since.IsZero() {
-			at, since = st.replay, time.Now()
-			// A reload makes the startup process look again at once.
-			return false, s.exec(ctx, "SELECT pg_reload_conf()")
-		}
-		idle := st.waits == "RecoveryRetrieveRetryInterval" || st.waits == "RecoveryWalStream"
-		if idle && time.Since(since) > st.interval+50*time.Millisecond {
+		// One look can have seen the place before the last record was replayed,
+		// and the wait after that: the next one sees the end.
+		if st.idle() && looked && st.replay == at {
 			st.point.LSN = st.replay
 			return true, nil
+		}
+		moved := !looked || st.replay != at
+		at, looked = st.replay, st.idle()
+		if moved {
+			// A reload makes the startup process look again at once.
+			return false, s.exec(ctx, "SELECT pg_reload_conf()")
 		}
 		return false, nil
 	})

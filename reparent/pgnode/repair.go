@@ -66,6 +66,9 @@ func (o *op) repair(p Peer, l leadership.Leadership, theirs state) error {
 	if o.own.Rebuild == nil {
 		floor := theirs.point.position()
 		st, err := o.lastLook()
+		if err == nil && !theirs.point.Contains(st.point) {
+			theirs = o.again(p, l, theirs)
+		}
 		switch {
 		case err == nil && theirs.point.Contains(st.point):
 			return nil // it can follow as it is
@@ -105,7 +108,7 @@ func (o *op) repair(p Peer, l leadership.Leadership, theirs state) error {
 	return o.note(func(own *lineage) {
 		own.Rebuild.Copied = true
 		own.System, own.Noted, own.Last = theirs.point.System, theirs.point.Eras, l
-		own.Granted, own.Started = leadership.Term{}, ""
+		own.Granted, own.Started, own.Told = leadership.Term{}, "", false
 	})
 }
 

@@ -69,6 +69,9 @@ func (o *op) halt(modes ...StopMode) error {
 		err := o.cfg.Controller.Stop(ctx, mode)
 		cancel()
 		if err == nil {
+			err = o.silent()
+		}
+		if err == nil {
 			return nil
 		}
 		errs = append(errs, fmt.Errorf("stop %s: %w", mode, err))
@@ -79,6 +82,18 @@ func (o *op) halt(modes ...StopMode) error {
 	return errors.Join(errs...)
 }
 
+// silent takes nobody's word for it that the server has ended: one that answers
+// has not, whatever its Controller can see of it.
+func (o *op) silent() error {
+	s, err := o.local(o.ctx)
+	s.close()
+	var answer *pgconn.PgError
+	if err == nil || errors.As(err, &answer) {
+		return errors.New("its Controller says that it has ended, and it answers")
+	}
+	return nil
+}
+
 // demote makes a fenced standby of the server, whatever it was, and leaves it down.
 // The order leaves nothing to a crash in between: from the first step on, the next
 // start is one as a standby behind a closed gate.
@@ -87,6 +102,10 @@ func (o *op) demote(modes ...StopMode) error {
 		return err
 	}
 	if err := o.gate(false); err != nil {
+		return err
+	}
+	// Before it ends, too: who starts it at once must find it detached.
+	if err := o.configureDown(detached()); err != nil {
 		return err
 	}
 	if err := o.halt(modes...); err != nil {
@@ -114,7 +133,7 @@ func (o *op) fence(t leadership.Term) error {
 	if err := o.detach(); err != nil {
 		return o.failed("fence", err)
 	}
-	return o.note(func(l *lineage) { l.Fenced, l.Granted, l.Started = t, leadership.Term{}, "" })
+	return o.note(func(l *lineage) { l.Fenced, l.Granted, l.Started, l.Told = t, leadership.Term{}, "", false })
 }
 
 func (o *op) detach() error {
@@ -134,11 +153,16 @@ func (o *op) detach() error {
 		return o.demoted(StopImmediate, StopKill)
 	}
 	defer func() { s.close() }()
+	if err := o.alone(s); err != nil {
+		return o.demoted(StopFast, StopImmediate, StopKill)
+	}
 	r, err := s.row(o.ctx, "SELECT pg_is_in_recovery()")
 	if err != nil {
 		return err
 	}
-	if r[0] != "t" {
+	// One that was told to promote may do so later, and takes a standby for
+	// nothing else until it does.
+	if r[0] != "t" || o.own.Told {
 		return o.demoted(StopFast, StopImmediate, StopKill)
 	}
 	if err := o.standby(); err != nil {
@@ -158,7 +182,8 @@ func (o *op) detach() error {
 const receiverWait = 500 * time.Millisecond
 
 // receiverGone waits until nothing is received any more: a walreceiver that was
-// told to end can still flush and acknowledge what it has. One that found no common
+// told to end can still flush and acknowledge what it has, and while the startup
+// process waits for a stream there is one, or one is coming. One that found no common
 // timeline with its leader waits for the startup process to send it on, is told
 // nothing by a change of primary_conninfo, and would go on from its old connection
 // when it is sent: the server is restarted to be rid of it. It returns the session
@@ -167,7 +192,8 @@ func (o *op) receiverGone(s *session) (*session, error) {
 	ctx, cancel := context.WithTimeout(o.ctx, receiverWait)
 	defer cancel()
 	err := poll(ctx, 2*time.Millisecond, func() (bool, error) {
-		r, err := s.row(ctx, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walreceiver'")
+		r, err := s.row(ctx, `SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walreceiver'
+			OR backend_type = 'startup' AND wait_event = 'RecoveryWalStream'`)
 		return err == nil && r[0] == "0", err
 	})
 	if err == nil || o.ctx.Err() != nil {
@@ -195,8 +221,14 @@ func (o *op) up() (*session, error) {
 		return nil, &RebuildError{Node: o.cfg.ID, From: o.own.Rebuild.From}
 	}
 	s, err := o.local(o.ctx)
-	if err == nil || refused(err) {
-		return s, err
+	if err == nil {
+		if o.alone(s) != nil {
+			return o.restarted(s)
+		}
+		return s, nil
+	}
+	if refused(err) {
+		return nil, err
 	}
 	running, err := o.cfg.Controller.Running(o.ctx)
 	if err != nil {

@@ -22,22 +22,27 @@ type session struct {
 // dial opens a session at conf, whose statements the server bounds: a client that
 // gives up leaves a statement running. It takes replication commands, too, and so
 // is none of max_connections, which clients may have used up.
-func dial(ctx context.Context, conf *pgx.ConnConfig, bound time.Duration) (*session, error) {
+func dial(ctx context.Context, conf *pgx.ConnConfig, name string, bound time.Duration) (*session, error) {
 	return dialWith(ctx, conf, bound, map[string]string{
-		"statement_timeout": fmt.Sprint(bound.Milliseconds()), "replication": "database",
+		"statement_timeout": fmt.Sprint(bound.Milliseconds()), "replication": "database", "application_name": name,
 	})
 }
+
+// The names of sessions at a server. The first one's change it, and are made under
+// the lock of the server's node and by nobody else.
+const opName, askName, peerName = "tenure_op", "tenure", "tenure_peer"
 
 func dialWith(ctx context.Context, conf *pgx.ConnConfig, bound time.Duration, params map[string]string) (*session, error) {
 	c := conf.Config.Copy()
 	if c.RuntimeParams == nil {
 		c.RuntimeParams = map[string]string{}
 	}
+	c.RuntimeParams["application_name"] = askName
 	maps.Copy(c.RuntimeParams, params)
-	c.RuntimeParams["application_name"] = "tenure"
 	c.RuntimeParams["standard_conforming_strings"] = "on"
 	c.ConnectTimeout = bound
 	c.OnNotice = watch(c.OnNotice)
+	neverCancel(c)
 	ctx, cancel := context.WithTimeout(ctx, bound)
 	defer cancel()
 	pc, err := pgconn.ConnectConfig(ctx, c)
@@ -55,6 +60,11 @@ func (s *session) close() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = s.c.Close(ctx)
+	// pgx closes a connection whose context ended in a goroutine of its own.
+	select {
+	case <-s.c.CleanupDone():
+	case <-ctx.Done():
+	}
 }
 
 // rows runs one statement and returns what it returned, as text; NULL is "".
@@ -95,21 +105,39 @@ func (s *session) exec(ctx context.Context, sql string) error {
 	return err
 }
 
-// local opens a session at the node's own server.
+// local opens a session at the node's own server that only looks.
 func (n *Node) local(ctx context.Context) (*session, error) {
-	return dial(ctx, n.conf, n.cfg.Limits.Connect)
+	return dial(ctx, n.conf, askName, n.cfg.Limits.Connect)
+}
+
+// local opens a session at the node's own server that may change it.
+func (o *op) local(ctx context.Context) (*session, error) {
+	return dial(ctx, o.conf, opName, o.cfg.Limits.Connect)
+}
+
+// alone ends the sessions of operations that are over: one whose context ended, or
+// whose process did, may have left a statement at the server that has not run yet.
+// A source that it sets, or a promotion, must not land after what comes next.
+func (o *op) alone(s *session) error {
+	const others = " FROM pg_stat_activity WHERE application_name = '" + opName + "' AND usename = current_user AND pid <> pg_backend_pid()"
+	ctx, cancel := context.WithTimeout(o.ctx, o.cfg.Limits.Connect)
+	defer cancel()
+	return poll(ctx, 3*time.Millisecond, func() (bool, error) {
+		r, err := s.row(ctx, "SELECT count(*), count(pg_terminate_backend(pid))"+others)
+		return err == nil && r[0] == "0", err
+	})
 }
 
 // await opens a session at the node's own server as soon as that answers.
-func (n *Node) await(ctx context.Context) (*session, error) {
-	ctx, cancel := context.WithTimeout(ctx, n.cfg.Limits.Start)
+func (o *op) await(ctx context.Context) (*session, error) {
+	ctx, cancel := context.WithTimeout(ctx, o.cfg.Limits.Start)
 	defer cancel()
 	var s *session
 	var last error
 	tries := 0
 	err := poll(ctx, 5*time.Millisecond, func() (bool, error) {
 		var err error
-		if s, err = n.local(ctx); err == nil {
+		if s, err = o.local(ctx); err == nil {
 			return true, nil
 		}
 		last = err
@@ -117,7 +145,7 @@ func (n *Node) await(ctx context.Context) (*session, error) {
 			return false, err
 		}
 		if tries++; tries%20 == 0 {
-			if running, err := n.cfg.Controller.Running(ctx); err != nil || !running {
+			if running, err := o.cfg.Controller.Running(ctx); err != nil || !running {
 				return false, errors.Join(errDown, err)
 			}
 		}
@@ -144,7 +172,7 @@ func (n *Node) peerSession(ctx context.Context, p Peer) (*session, error) {
 	if err != nil {
 		return nil, err
 	}
-	return dial(ctx, conf, n.cfg.Limits.Connect)
+	return dial(ctx, conf, peerName, n.cfg.Limits.Connect)
 }
 
 // configure writes settings with ALTER SYSTEM, lets the server load them, and
@@ -207,6 +235,9 @@ func (n *Node) loaded(ctx context.Context, s *session, since string, want map[st
 			return err
 		}
 		if r[0] != want[k] {
+			if k == "primary_conninfo" { // it may have a password
+				return fmt.Errorf("a new session has another %s than was set: something overrides it", k)
+			}
 			return fmt.Errorf("%s is %q in a new session, not %q: something overrides it", k, r[0], want[k])
 		}
 	}

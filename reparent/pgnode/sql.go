@@ -67,23 +67,32 @@ func (s *session) unreplicated() bool { return taken(s.c) }
 func Connector(conf pgx.ConnConfig) driver.Connector {
 	conf.Config = *conf.Config.Copy()
 	conf.OnNotice = watch(conf.OnNotice)
-	dial := conf.DialFunc
 	return &connector{Connector: stdlib.GetConnector(conf,
 		stdlib.OptionBeforeConnect(func(_ context.Context, c *pgx.ConnConfig) error {
-			var up atomic.Bool
 			c.Config = *c.Config.Copy()
-			c.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-				if up.Load() {
-					return nil, errNoCancel
-				}
-				return dial(ctx, network, addr)
-			}
-			c.AfterConnect = func(ctx context.Context, pc *pgconn.PgConn) error {
-				up.Store(true)
-				return nil
-			}
+			neverCancel(&c.Config)
 			return nil
 		}))}
+}
+
+// neverCancel keeps the one connection that is made with c from asking the server
+// to cancel a statement whose context has ended.
+func neverCancel(c *pgconn.Config) {
+	var up atomic.Bool
+	dial, after := c.DialFunc, c.AfterConnect
+	c.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if up.Load() {
+			return nil, errNoCancel
+		}
+		return dial(ctx, network, addr)
+	}
+	c.AfterConnect = func(ctx context.Context, pc *pgconn.PgConn) error {
+		up.Store(true)
+		if after == nil {
+			return nil
+		}
+		return after(ctx, pc)
+	}
 }
 
 // errNoCancel keeps a connection from dialling once more, which it does for a
