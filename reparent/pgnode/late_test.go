@@ -208,3 +208,43 @@ func TestAnEraThatWasThereBeforeALeadershipIsNotNamedAfterIt(t *testing.T) {
 	require.Equal(t, []pgnode.Era{era(1, 0, 0), era(2, 0x3000, 3)}, pgnode.NameEras(es, nil, old, last))
 	require.False(t, strings.Contains(fmt.Sprint(old), "3.t"))
 }
+
+// TestG2ALogThatIsNotReplayedYetIsNotReadAsIfItEnded: the startup process gets no
+// time, and what the standby acknowledged is not replayed. That nothing happens for a
+// while does not say that there is nothing to do.
+func TestG2ALogThatIsNotReplayedYetIsNotReadAsIfItEnded(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, leadership.Majority(), nil)
+	c.adopt()
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	c.level("n1", "n2", "n3")
+	require.NoError(t, c.servers["n3"].Freeze())
+	startup := c.pid("n2", "startup")
+	require.NoError(t, syscall.Kill(startup, syscall.SIGSTOP))
+	t.Cleanup(func() { _ = syscall.Kill(startup, syscall.SIGCONT) })
+	app := c.connect("n1", "app")
+	for i := range int64(20) {
+		_, err := app.Exec(ctx, "INSERT INTO t VALUES ($1)", i)
+		require.NoError(t, err)
+	}
+	acked, err := pgnode.ParseLSN(c.scalar("n2", "SELECT pg_last_wal_receive_lsn()::text"))
+	require.NoError(t, err)
+	replayed, err := pgnode.ParseLSN(c.scalar("n2", "SELECT pg_last_wal_replay_lsn()::text"))
+	require.NoError(t, err)
+	require.Less(t, replayed, acked)
+	require.NoError(t, c.servers["n1"].Kill())
+	enginetest.Eventually(t, 20*time.Second, "n2 has lost its leader", func(context.Context) error {
+		if n := c.scalar("n2", receivers); n != "0" {
+			return errors.New(n + " receivers")
+		}
+		return nil
+	})
+	_, err = c.nodes["n2"].Promise(ctx, term(10))
+	require.NoError(t, err)
+	got, err := c.nodes["n2"].Read(ctx, term(10))
+	require.NoError(t, err)
+	require.NotNil(t, got.Read)
+	require.GreaterOrEqual(t, got.Read.Point.(pgnode.Point).LSN, acked-64, "a record that was cut off may be less")
+	require.Len(t, c.rows("n2"), 20)
+}
