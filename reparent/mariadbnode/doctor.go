@@ -27,6 +27,7 @@ type facts struct {
 	slave      slave
 	privileged []string
 	events     []string
+	unlogged   string   // databases that are left out of the binary log
 	plain      []string // tables without transactions
 	missing    []string // privileges that the account lacks
 	record     error    // why the record cannot be read
@@ -74,9 +75,12 @@ func (n *Node) Doctor(ctx context.Context) ([]reparent.Finding, error) {
 			f.members = len(marks[len(marks)-1].Ruleset.Members)
 		}
 	}
-	f.privileged, err = n.strings(ctx, selectPrivileged, uint64(readOnlyAdmin))
+	writers, accounts, err := n.writers(ctx, n.db)
+	f.privileged = open(writers, accounts)
 	note("mysql.global_priv", err)
-	f.events, err = n.privilegedEvents(ctx, n.db)
+	f.unlogged, err = n.unlogged(ctx)
+	note("SHOW MASTER STATUS", err)
+	f.events, err = n.privilegedEvents(ctx, n.db, writers)
 	note("information_schema.EVENTS", err)
 	f.plain, err = n.strings(ctx, selectPlain, n.cfg.Schema)
 	note("information_schema.TABLES", err)
@@ -88,6 +92,26 @@ func (n *Node) Doctor(ctx context.Context) ([]reparent.Finding, error) {
 		return nil, context.Cause(ctx)
 	}
 	return f.judge(), nil
+}
+
+// unlogged returns the options that leave databases out of the binary log, which
+// no variable of 10.11 shows.
+func (n *Node) unlogged(ctx context.Context) (string, error) {
+	rows, err := n.db.QueryContext(ctx, "SHOW MASTER STATUS")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = rows.Close() }()
+	all, err := columns(rows)
+	out := ""
+	for _, r := range all {
+		for _, name := range []string{"Binlog_Do_DB", "Binlog_Ignore_DB"} {
+			if r[name] != "" {
+				out = strings.TrimSpace(out + " " + strings.ToLower(name) + "=" + r[name])
+			}
+		}
+	}
+	return out, err
 }
 
 func (n *Node) settings(ctx context.Context) (map[string]setting, error) {
@@ -133,7 +157,7 @@ func (n *Node) strings(ctx context.Context, q string, args ...any) ([]string, er
 func globalGrants() []string {
 	return []string{
 		"READ_ONLY ADMIN", "BINLOG ADMIN", "REPLICATION SLAVE ADMIN", "REPLICATION MASTER ADMIN",
-		"SLAVE MONITOR", "CONNECTION ADMIN", "RELOAD", "PROCESS", "EVENT",
+		"SLAVE MONITOR", "BINLOG MONITOR", "CONNECTION ADMIN", "RELOAD", "PROCESS", "EVENT",
 	}
 }
 

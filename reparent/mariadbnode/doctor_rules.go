@@ -107,6 +107,9 @@ func (f *facts) judge() []reparent.Finding {
 	if len(f.events) > 0 {
 		add(loss, "events "+strings.Join(f.events, ", "), "they run with an account that writes in spite of read_only", "give them another definer")
 	}
+	if f.unlogged != "" {
+		add(loss, f.unlogged, "commits to databases that are not in the binary log wait for nobody, and no replica has them", "remove binlog_do_db and binlog_ignore_db")
+	}
 	if len(f.plain) > 0 {
 		add(loss, "tables without transactions: "+strings.Join(f.plain, ", "), "a change is visible before a replica has it and is not undone when the commit fails", "ALTER TABLE ... ENGINE=InnoDB")
 	}

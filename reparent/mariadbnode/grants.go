@@ -12,11 +12,13 @@ import "strings"
 //	REPLICATION SLAVE ADMIN    STOP, START, CHANGE MASTER; the replica's semi-synchronous switch
 //	REPLICATION MASTER ADMIN   the leader's semi-synchronous switches
 //	SLAVE MONITOR              SHOW SLAVE STATUS, SHOW RELAYLOG EVENTS
+//	BINLOG MONITOR             which databases are left out of the binary log
 //	CONNECTION ADMIN           KILL of the IO thread
 //	RELOAD                     RESET SLAVE ALL
 //	PROCESS                    who waits, who writes
 //	EVENT                      which events run
-//	SELECT on mysql.global_priv   which accounts write in spite of read_only
+//	SELECT on mysql.global_priv, mysql.roles_mapping
+//	                           which accounts write in spite of read_only
 //	the schema                 the record and the markers
 //
 // The schema is Config.Schema, "" for its default.
@@ -27,6 +29,7 @@ func Grants(account, schema string) []string {
 	return []string{
 		"GRANT " + strings.Join(globalGrants(), ", ") + " ON *.* TO " + account,
 		"GRANT SELECT ON mysql.global_priv TO " + account,
+		"GRANT SELECT ON mysql.roles_mapping TO " + account,
 		"GRANT SELECT, INSERT, UPDATE, CREATE ON `" + schema + "`.* TO " + account,
 	}
 }

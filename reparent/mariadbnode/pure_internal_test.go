@@ -262,3 +262,17 @@ func TestAServerThatQuotesAStatementShowsNoPassword(t *testing.T) {
 	require.EqualValues(t, 1064, number(quoted))
 	require.NotContains(t, n.step("x", errors.New("dial Adm1n-pw")).Error(), "-pw")
 }
+
+func TestWhoWritesToAReadOnlyServer(t *testing.T) {
+	t.Parallel()
+	accounts := []account{
+		{name: "admin", access: readOnlyAdmin}, {name: "admin", access: 0}, {name: "super", access: super, version: superOnly},
+		{name: "old", access: super, version: superOnly - 1}, {name: "tenure", access: readOnlyAdmin}, {name: "locked", access: readOnlyAdmin, locked: true},
+		{name: "dba", access: readOnlyAdmin}, {name: "team"}, {name: "bob"}, {name: "app"},
+	}
+	// In an order in which one pass does not do.
+	grants := []grant{{"bob", "team"}, {"team", "dba"}, {"app", "reader"}, {"team", "team"}}
+	all := writers(accounts, grants, "tenure")
+	require.Equal(t, map[string]bool{"admin": true, "old": true, "locked": true, "dba": true, "team": true, "bob": true}, all)
+	require.Equal(t, []string{"admin", "bob", "dba", "old", "team"}, open(all, accounts))
+}
