@@ -169,7 +169,9 @@ func TestAPromiseEndsWhatALowerTermIsWaitingFor(t *testing.T) {
 	_, err := c.nodes["n2"].Promise(t.Context(), term(11))
 	require.NoError(t, err)
 	var stale *leadership.StaleTermError
-	require.ErrorAs(t, <-ended, &stale)
+	err = <-ended
+	require.ErrorAs(t, err, &stale)
+	require.False(t, leadership.NotExecuted(err), "its promise and its source were on disk")
 	require.Equal(t, term(11), stale.Promised)
 	require.Equal(t, "0", c.scalar("n2", receivers))
 	for _, late := range []func() error{

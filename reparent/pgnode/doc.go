@@ -23,8 +23,11 @@
 //   - A standby acknowledges for the leader and the term that it follows and for
 //     no other: its name as an acknowledger has the term in it (G1).
 //   - A server that is promoted takes no client before it is granted: the rules in
-//     pg_hba.conf keep them out, and what it waits for was read back in a new
-//     session before that (G3).
+//     pg_hba.conf keep them out, what it waits for was read back in a new session
+//     before that, and a commit was seen to wait (G3).
+//   - Nothing that an operation of a lower term left at the server lands after a
+//     promise: its sessions are ended first, and a server that was told to promote
+//     is stopped (G1).
 //   - A node whose log is no part of its leader's is not attached, not for a
 //     moment: it would acknowledge what it never received (G2).
 //   - A position counts once all that was received is replayed, also after a
@@ -68,9 +71,11 @@
 //
 // # Failure handling
 //
-// *leadership.StaleTermError, *NotAncestorError and *ConfigError touched nothing.
-// A *ServerError leaves it open how far a step came; every step may be repeated,
-// at the same term or by a later one. A *RebuildError asks for a repair.
+// A *leadership.StaleTermError by itself and a *ConfigError touched nothing. A
+// *ServerError leaves it open how far a step came, also when a StaleTermError in it
+// says what ended the step; every step may be repeated, at the same term or by a
+// later one. A server that restarts between its marker and its grant needs a new
+// term. A *NotAncestorError and a *RebuildError ask for a repair.
 //
 // # Privileges
 //

@@ -39,18 +39,19 @@ func (n *Node) Follow(ctx context.Context, t leadership.Term, leader leadership.
 	if err != nil {
 		return leadership.Acceptance{}, n.failed("follow "+l.String(), err)
 	}
+	// It follows by now, so nothing that fails from here on was not executed.
 	o, err := n.begin(ctx, t)
 	if err != nil {
-		return leadership.Acceptance{}, err
+		return leadership.Acceptance{}, n.failed("follow "+l.String(), err)
 	}
 	defer o.end()
 	if o.own.Rebuild != nil && o.own.Rebuild.From == l {
 		if err := o.whole(l); err != nil {
-			return leadership.Acceptance{}, err
+			return leadership.Acceptance{}, n.failed("follow "+l.String(), err)
 		}
 	}
 	if p := o.acc.Status().Promised; p != t {
-		return leadership.Acceptance{}, &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: p}
+		return leadership.Acceptance{}, n.failed("follow "+l.String(), &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: p})
 	}
 	return o.acceptance(l, st), nil
 }

@@ -2,7 +2,6 @@ package pgnode
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 
@@ -199,9 +198,6 @@ func (e *NotAncestorError) Error() string {
 	return fmt.Sprintf("pgnode: %s is at %s, which is no part of the log of %s at %s: it was not attached: repair it first", e.Node, e.At, e.Leader, e.Of)
 }
 
-// NotExecuted reports true.
-func (e *NotAncestorError) NotExecuted() bool { return true }
-
 // ServerError says that the node's server could not be brought to do something.
 // What was asked of it may have happened.
 type ServerError struct {
@@ -215,13 +211,13 @@ func (e *ServerError) Error() string { return fmt.Sprintf("pgnode: %s: %s: %v", 
 // Unwrap returns the cause.
 func (e *ServerError) Unwrap() error { return e.Err }
 
+// NotExecuted reports false, whatever the cause says of itself: that a higher term
+// ended a step does not undo what it did before.
+func (e *ServerError) NotExecuted() bool { return false }
+
 func (n *Node) failed(what string, err error) error {
 	if err == nil {
 		return nil
-	}
-	var stale *leadership.StaleTermError
-	if errors.As(err, &stale) {
-		return err
 	}
 	return &ServerError{Node: n.cfg.ID, What: what, Err: err}
 }

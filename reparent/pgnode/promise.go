@@ -70,7 +70,8 @@ func (n *Node) block(ctx context.Context, t leadership.Term, kind leadership.Tes
 		got.BelowFloor = true
 		return got, nil
 	}
-	return o.readSoon(got, t)
+	got, err = o.readSoon(got, t)
+	return got, o.failed("read", err)
 }
 
 // readSoon adds the position if it can be had without delay.
