@@ -290,12 +290,14 @@ func (a *attempt) waitLease(ctx context.Context, wait time.Duration, since time.
 	}
 }
 
-// stragglers names the members that neither testified nor accepted.
+// stragglers names the members that did not testify, or, where a leader was
+// granted, do not follow it: an answer that came after enough had come is one.
 func (a *attempt) stragglers() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for id := range a.asked {
-		if !slices.ContainsFunc(a.rep.Testimony, func(t Heard) bool { return t.Node == id }) {
+		heard := slices.ContainsFunc(a.rep.Testimony, func(t Heard) bool { return t.Node == id })
+		if !heard || a.granted && !slices.Contains(a.rep.Accepted, id) {
 			a.rep.Stragglers = append(a.rep.Stragglers, id)
 		}
 	}

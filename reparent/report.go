@@ -81,7 +81,8 @@ type Report struct {
 	Accepted  []leadership.NodeID `json:"accepted,omitempty"`
 	// Passed says why each other node was not chosen.
 	Passed []establish.Passed `json:"passed,omitempty"`
-	// Stragglers were asked and did not answer; Sweep owes them a Follow.
+	// Stragglers were asked and did not answer, or do not follow the new leader
+	// yet; Sweep owes them a Follow.
 	Stragglers []leadership.NodeID `json:"stragglers,omitempty"`
 	// Waivers that the change relied on.
 	Waivers []leadership.Waiver `json:"waivers,omitempty"`
@@ -166,7 +167,7 @@ func (r *Report) write(b *strings.Builder, indent string) {
 		line("waived", "%s declared gone by %s: %s%s", idList(w.Gone), w.By, w.Reason, loss)
 	}
 	if len(r.Stragglers) > 0 {
-		line("no answer", "%s (Sweep owes them a Follow)", idList(r.Stragglers))
+		line("stragglers", "%s (Sweep owes them a Follow)", idList(r.Stragglers))
 	}
 	for _, n := range r.Notes {
 		line("note", "%s", n)
