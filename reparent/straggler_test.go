@@ -2,6 +2,7 @@ package reparent_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -57,7 +58,7 @@ func TestANodeThatPromisedTooLateToFollowIsNamed(t *testing.T) {
 	require.NoError(t, err)
 	rep, err := g.Run(t.Context(), reparent.Planned("n2"))
 	require.NoError(t, err)
-	require.Len(t, rep.Testimony, 3, "%s", rep)
+	require.True(t, slices.ContainsFunc(rep.Testimony, func(h reparent.Heard) bool { return h.Node == "n3" }), "%s", rep)
 	require.NotContains(t, rep.Accepted, leadership.NodeID("n3"))
 	require.Equal(t, []leadership.NodeID{"n3"}, rep.Stragglers, "%s", rep)
 	nodes[2] = peers["n3"].node()
