@@ -92,7 +92,7 @@ func (n *Node) announce(ctx context.Context, t leadership.Term, d time.Duration)
 	if l.readOnly || !r.Promised.Less(t) {
 		return nil // there is nothing to drain
 	}
-	if err := s.privileged(ctx); err != nil {
+	if err := s.privileged(ctx, false); err != nil {
 		return err
 	}
 	r.Drain, r.Until = t, l.now.Add(max(0, d)+n.cfg.Limits.Drain).UnixMicro()

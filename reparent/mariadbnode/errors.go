@@ -115,7 +115,13 @@ type PrivilegedError struct {
 	Node     leadership.NodeID
 	Sessions []Session
 	Events   []string
+
+	promised bool // the term was promised by then, or may have been
 }
+
+// NotExecuted reports whether nothing was touched: so it is of every Drain, and of
+// a StepDown or Promise of a term that the node had not promised before.
+func (e *PrivilegedError) NotExecuted() bool { return !e.promised }
 
 func (e *PrivilegedError) Error() string {
 	s := fmt.Sprintf("mariadbnode: %s has writers that read_only does not stop:", e.Node)

@@ -104,13 +104,14 @@ func table[T any](ctx context.Context, q querier, row func(scan func(...any) err
 }
 
 // privileged returns a *PrivilegedError when somebody is connected, or an event
-// is scheduled, who writes although the server is read-only.
-func (s *session) privileged(ctx context.Context) error {
+// is scheduled, who writes although the server is read-only. promised says that
+// the term of the call is promised already.
+func (s *session) privileged(ctx context.Context, promised bool) error {
 	writers, _, err := s.n.writers(ctx, s.conn)
 	if err != nil {
 		return err
 	}
-	e := &PrivilegedError{Node: s.n.cfg.ID}
+	e := &PrivilegedError{Node: s.n.cfg.ID, promised: promised}
 	all, err := s.n.sessions(ctx, s.conn)
 	if err != nil {
 		return err

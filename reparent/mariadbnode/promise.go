@@ -58,7 +58,7 @@ func (n *Node) promise(ctx context.Context, t leadership.Term, kind leadership.T
 	// A server that was a leader stays armed until it follows somebody.
 	writes := !l.readOnly || l.armed
 	if writes && r.Source.Leader != n.cfg.ID {
-		if err := s.privileged(ctx); err != nil {
+		if err := s.privileged(ctx, !before.Promised.Less(t)); err != nil {
 			return leadership.Testimony{}, err
 		}
 	}
@@ -74,7 +74,7 @@ func (n *Node) promise(ctx context.Context, t leadership.Term, kind leadership.T
 			return leadership.Testimony{}, err
 		}
 		if writes {
-			if err := s.privileged(ctx); err != nil {
+			if err := s.privileged(ctx, true); err != nil {
 				return leadership.Testimony{}, err
 			}
 		}

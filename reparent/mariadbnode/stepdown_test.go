@@ -121,7 +121,8 @@ func TestAPrivilegedWriterIsFoundBeforeAStepDown(t *testing.T) {
 	require.Equal(t, []string{"app.tick"}, p.Events)
 	rep, err := g.Run(t.Context(), reparent.Planned("n2"))
 	require.ErrorAs(t, err, &p)
-	require.Equal(t, reparent.Restored, rep.Outcome, "%v", rep)
+	require.Equal(t, reparent.NotStarted, rep.Outcome, "%v", rep)
+	require.EqualValues(t, "n1", rep.Leader())
 }
 
 // closeRoot waits until the server has noticed that a session of root is gone.
