@@ -78,6 +78,9 @@ func (h *Host) MariaDB(ctx context.Context, c MariaDBConfig) (*Server, error) {
 			args := []string{
 				first, "--datadir=" + s.Data(), "--bind-address=127.0.0.1", "--port=" + strconv.Itoa(s.Port()),
 				"--socket=" + s.Socket(), "--pid-file=" + filepath.Join(s.dir, "pid"),
+				// A server that starts deletes what it takes for temporary tables of
+				// an earlier life, of any server that has them in the same place.
+				"--tmpdir=" + s.dir,
 				"--log-error=" + s.Log(), "--server-id=" + strconv.Itoa(c.ServerID),
 			}
 			if !c.Bare {
@@ -106,7 +109,7 @@ func mariadbInstall(ctx context.Context, s *Server, dir, init string) error {
 		return fmt.Errorf("engines: %w", err)
 	}
 	args := []string{
-		"--no-defaults", "--datadir=" + filepath.Join(dir, "data"),
+		"--no-defaults", "--datadir=" + filepath.Join(dir, "data"), "--tmpdir=" + dir,
 		"--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
 		"--innodb-log-file-size=8M", "--extra-file=" + sql,
 	}

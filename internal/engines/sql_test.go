@@ -47,6 +47,9 @@ func TestMariaDBServersAreMadeFromOneTemplateAndFenced(t *testing.T) {
 		got, err := query(t.Context(), s, "SELECT id, @@gtid_binlog_state, @@read_only, @@server_id, @@rpl_semi_sync_master_timeout, @@max_connections FROM app.t")
 		require.NoError(t, err)
 		require.Equal(t, fmt.Sprintf("7\t\t1\t%d\t18446744073709551615\t77", i+1), got, "what Init did is in no binary log")
+		got, err = query(t.Context(), s, "SELECT @@tmpdir")
+		require.NoError(t, err)
+		require.Equal(t, s.Dir(), got, "servers that share one delete each other's temporary tables, and crash")
 	}
 	_, err := query(t.Context(), all[0], "SET GLOBAL read_only=0; INSERT INTO app.t VALUES (8)")
 	require.NoError(t, err)
