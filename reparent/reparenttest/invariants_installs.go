@@ -63,10 +63,18 @@ func (w *World) checkOnePerTerm(in *install) {
 			w.fail("I7", "%s and %s both install a marker of term %s", o.by.id, in.by.id, in.marker.Term)
 		case !sameMarker(o.marker, in.marker):
 			w.fail("I7", "%s installs two markers of term %s with different rulesets", in.by.id, in.marker.Term)
-		case o.known && in.known && positionOf(o.base).Rank(positionOf(in.base)) != leadership.Same:
+		case o.known && in.known && positionOf(o.base).Rank(positionOf(in.base)) != leadership.Same && !w.prolonged(o, in):
 			w.fail("I7", "%s installs the marker of term %s on two logs, one at %s and one at %s", in.by.id, in.marker.Term, positionOf(o.base), positionOf(in.base))
 		}
 	}
+}
+
+// prolonged reports whether one installation was begun again on a longer log: its
+// marker was not written the first time, and another attempt had the node catch up
+// in between. That adds what a leader has, and takes nothing away.
+func (w *World) prolonged(o, in *install) bool {
+	t := in.marker.Term
+	return in.by.copiedBesides(t) && positionOf(in.base).Extends(positionOf(o.base)) && w.holders[place{len(o.base), t}] == 0
 }
 
 func sameMarker(a, b leadership.Marker) bool {

@@ -57,6 +57,24 @@ func leaderFirings() []firing {
 			s.installing("n2", 2)
 			s.installing("n2", 2)
 		}},
+		{"one term for two logs", "I7", func(s *stage) {
+			s.again(func() { s.puts(value(1, 7), "n2") })
+		}, func(s *stage) { // its marker was not written, and another attempt had it catch up
+			s.again(func() {
+				s.w.copying("n2", term(4))
+				s.puts(value(1, 7), "n2")
+			})
+		}},
+		{"one term for two logs, whoever had it catch up", "I7", func(s *stage) {
+			s.w.excuse("I10", "I13")
+			s.again(func() {
+				s.w.copying("n2", term(4))
+				s.puts(s.marker("n2", 2), "n2")
+				s.log("n2", s.of["n1"].f.Log[0], value(1, 7))
+			})
+		}, func(s *stage) {
+			s.again(func() { s.puts(s.marker("n2", 2), "n2") })
+		}},
 		{"one term for two, as activated", "I7", func(s *stage) {
 			s.records(leadership.Record{Fence: term(2), Active: led("n1", 2)}, leadership.Record{Fence: term(2), Active: led("n2", 2)})
 		}, func(s *stage) {

@@ -176,6 +176,14 @@ func (s *stage) twice() {
 	s.testifies("n3", 2, Promised, s.of["n3"].f.Log)
 }
 
+// again begins the installation of n2 twice, with something in between.
+func (s *stage) again(between func()) {
+	s.promise(2, "n2", "n3")
+	s.installing("n2", 2)
+	between()
+	s.installing("n2", 2)
+}
+
 // rules makes n1 leader of term 2 under another ruleset, which is decided.
 func (s *stage) rules(rs leadership.Ruleset) {
 	s.w.reforms = true
