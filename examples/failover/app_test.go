@@ -238,6 +238,11 @@ func (x *tool) scrub(s string) string {
 func TestTheJSONOfEachVerbKeepsItsShape(t *testing.T) {
 	t.Parallel()
 	x := newTool(t, "")
+	// Every member is there: however slow, each is waited for and none a straggler.
+	text, err := os.ReadFile(x.config)
+	require.NoError(t, err)
+	patient := strings.Replace(string(text), "linger: 50ms", "linger: 20s", 1)
+	require.NoError(t, os.WriteFile(x.config, []byte(patient), 0o600))
 	for _, c := range []struct {
 		name string
 		args []string
