@@ -22,13 +22,15 @@ func convert(conn driver.Conn, st driver.Stmt, raw []driver.NamedValue) ([]drive
 	}
 	cci, _ := st.(columnConverter)
 	args := make([]driver.NamedValue, 0, len(raw))
-	for _, nv := range raw {
-		nv.Ordinal = len(args) + 1 // an argument before may have been removed
-		err := check(&nv, nvc, cci, want)
+	for _, given := range raw {
+		given.Ordinal = len(args) + 1 // an argument before may have been removed
+		args = append(args, given)
+		nv := &args[len(args)-1]
+		err := check(nv, nvc, cci, want)
 		switch err {
 		case nil:
-			args = append(args, nv)
 		case driver.ErrRemoveArgument:
+			args = args[:len(args)-1]
 		default:
 			what := fmt.Sprintf("$%d", nv.Ordinal)
 			if nv.Name != "" {

@@ -22,14 +22,19 @@ type Conn struct {
 	pinned bool
 	reset  bool // the driver's session is to be reset before it is used
 	tx     *tx
+	// spare is for one statement after the other, as long as there is no more
+	// than one: rows keep theirs.
+	spare ticket
 }
 
 // binding is a connection to a node, opened under a leadership.
 type binding struct {
+	c      *Connector
 	node   Node
 	to     leadership.Leadership
-	conn   driver.Conn
+	conn   driver.Conn // nil while it is dialled
 	broken bool
+	w      *watch
 }
 
 var (
@@ -43,38 +48,11 @@ var (
 	_ driver.NamedValueChecker  = (*Conn)(nil)
 )
 
-// ticket is a turn in the lane. One that is kept belongs to InTx, which ends
-// it.
-type ticket struct {
-	buffer.Turn
-	kept  bool
-	ended chan struct{} // closed when the transaction has ended; made by BeginTx
-}
-
-func (t *ticket) done(err error) {
-	if !t.kept {
-		t.Done(err)
-	}
-}
-
-type ticketKey struct{}
-
-func (c *Conn) enter(ctx context.Context, unit bool) (*ticket, error) {
-	if t, ok := ctx.Value(ticketKey{}).(*ticket); ok && unit {
-		return t, nil
-	}
-	turn, err := c.c.enter(ctx, unit)
-	if err != nil {
-		return nil, err
-	}
-	return &ticket{Turn: turn}, nil
-}
-
 // do waits for a turn, binds, and runs op, again for as long as it is proven
 // that op had no effect. what names op when it has effects outside a
 // transaction, and is empty for one that has none. The turn it returns is the
 // caller's to end.
-func (c *Conn) do(ctx context.Context, unit bool, what string, op func(b *binding) error) (*ticket, error) {
+func (c *Conn) do(ctx context.Context, unit bool, what string, j *joint, op func(ctx context.Context, b *binding) error) (*ticket, error) {
 	t, err := c.enter(ctx, unit)
 	if err != nil {
 		return nil, err
@@ -83,11 +61,12 @@ func (c *Conn) do(ctx context.Context, unit bool, what string, op func(b *bindin
 	defer func() {
 		if !over { // op panicked
 			c.c.broke(c.b)
+			t.used = false
 			t.Done(leadership.ErrUnknownOutcome)
 		}
 	}()
 	for {
-		again, err := c.try(ctx, t, what, op)
+		again, err := c.try(ctx, t, what, j, op)
 		if err == nil {
 			over = true
 			return t, nil
@@ -98,19 +77,29 @@ func (c *Conn) do(ctx context.Context, unit bool, what string, op func(b *bindin
 			return nil, plain(err)
 		}
 		if err := c.c.retry(ctx, t, err); err != nil {
-			over = true
+			over, t.used = true, false
 			return nil, err
 		}
 	}
 }
 
 // try is one try of do. It reports whether its error allows another.
-func (c *Conn) try(ctx context.Context, t *ticket, what string, op func(b *binding) error) (again bool, err error) {
+func (c *Conn) try(ctx context.Context, t *ticket, what string, j *joint, op func(ctx context.Context, b *binding) error) (again bool, err error) {
 	if again, err = c.bind(ctx, t); err != nil {
 		return again, err
 	}
-	b := c.b
-	if err = op(b); err == nil {
+	b, bad := c.b, false
+	err = b.call(ctx, j, func(ctx context.Context, b *binding) error {
+		if bad = !c.ready(ctx, b); bad {
+			return nil
+		}
+		return op(ctx, b)
+	})
+	if bad {
+		c.unbind()
+		return c.try(ctx, t, what, j, op)
+	}
+	if err == nil && !b.w.aborted.Load() {
 		c.pinned = c.pinned || what != ""
 		return false, nil
 	}
@@ -132,15 +121,19 @@ func (c *Conn) bind(ctx context.Context, t *ticket) (again bool, err error) {
 		c.unbind()
 	}
 	fresh := c.b == nil
-	if !fresh && c.reset {
-		c.reset = false
-		if r, ok := c.b.conn.(driver.SessionResetter); ok {
-			// Only this error counts, as in database/sql.
-			if err := r.ResetSession(ctx); errors.Is(err, driver.ErrBadConn) {
-				c.unbind()
-				fresh = true
-			}
+	if !fresh && (c.c.lane.Ready() || c.b.node.Check == nil) {
+		return false, nil
+	}
+	if !fresh {
+		bad := false
+		_ = c.b.call(ctx, nil, func(ctx context.Context, b *binding) error { bad = !c.ready(ctx, b); return nil })
+		if bad {
+			c.unbind()
+			fresh = true
 		}
+	}
+	if err := c.c.overtaken(to); err != nil {
+		return c.late(err)
 	}
 	if fresh {
 		if c.b, err = c.c.dial(ctx, to, t.Addr()); err != nil {
@@ -148,26 +141,54 @@ func (c *Conn) bind(ctx context.Context, t *ticket) (again bool, err error) {
 		}
 		c.reset = false
 	}
-	if check := c.b.node.Check; check != nil && (fresh || !c.c.lane.Ready()) {
-		if err := check(ctx, c.b.conn, to); err != nil {
+	if check := c.b.node.Check; check != nil {
+		err := c.b.call(ctx, nil, func(ctx context.Context, b *binding) error { return check(ctx, b.conn, to) })
+		if err != nil {
+			err = c.b.cut(ctx, err)
 			switch {
 			case !c.pinned:
 			case buffer.Classify(err) == buffer.Refused:
 				return true, err // held: it may yet lead again
 			default:
 				c.b.broken = true
-				return false, c.b.restart(leadership.Term{}, true, hide(err))
+				now, _ := c.c.lane.Leader()
+				return false, c.b.restart(now.Term, true, hide(err))
 			}
 			c.unbind()
 			return true, notSent(hide(err))
 		}
 	}
+	if err := c.c.overtaken(to); err != nil {
+		return c.late(err)
+	}
 	return false, nil
+}
+
+// late is for a leadership that was superseded before anything was handed to
+// it. The next try finds the session broken.
+func (c *Conn) late(err error) (again bool, _ error) {
+	c.c.broke(c.b)
+	return true, notSent(err)
+}
+
+// ready resets the driver's session, if that is due, and reports whether it can
+// be used.
+func (c *Conn) ready(ctx context.Context, b *binding) bool {
+	if !c.reset {
+		return true
+	}
+	c.reset = false
+	r, ok := b.conn.(driver.SessionResetter)
+	if !ok {
+		return true
+	}
+	// Only this error counts, as in database/sql.
+	return !errors.Is(r.ResetSession(ctx), driver.ErrBadConn) && !b.w.aborted.Load()
 }
 
 func (c *Conn) unbind() {
 	if c.b != nil {
-		_ = c.b.conn.Close()
+		_ = c.b.close()
 		c.b = nil
 	}
 }
@@ -189,22 +210,27 @@ func (b *binding) restart(now leadership.Term, session bool, err error) *Restart
 
 // ExecContext implements driver.ExecerContext.
 func (c *Conn) ExecContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Result, error) {
-	return c.exec(ctx, func(b *binding) (driver.Result, error) { return exec(ctx, b.conn, q, args) })
+	return c.exec(ctx, func(ctx context.Context, b *binding) (driver.Result, error) { return exec(ctx, b.conn, q, args) })
 }
 
-func (c *Conn) exec(ctx context.Context, run func(b *binding) (driver.Result, error)) (res driver.Result, err error) {
-	op := func(b *binding) (err error) {
-		res, err = run(b)
+func (c *Conn) exec(ctx context.Context, run func(ctx context.Context, b *binding) (driver.Result, error)) (res driver.Result, err error) {
+	op := func(ctx context.Context, b *binding) (err error) {
+		res, err = run(ctx, b)
 		return err
 	}
 	if c.tx != nil {
-		return res, c.tx.do(ctx, op)
+		if err = c.tx.do(ctx, op); err != nil {
+			return nil, err
+		}
+		return res, nil
 	}
-	t, err := c.do(ctx, false, "exec", op)
+	t, err := c.do(ctx, false, "exec", nil, op)
 	if err != nil {
 		return nil, err
 	}
-	err = c.c.acknowledged(c.b.to, "exec")
+	if !t.Current() || c.b.w.aborted.Load() {
+		err = c.b.acknowledged("exec")
+	}
 	t.done(err)
 	if err != nil {
 		return nil, err
@@ -214,25 +240,31 @@ func (c *Conn) exec(ctx context.Context, run func(b *binding) (driver.Result, er
 
 // QueryContext implements driver.QueryerContext.
 func (c *Conn) QueryContext(ctx context.Context, q string, args []driver.NamedValue) (driver.Rows, error) {
-	return c.query(ctx, func(b *binding) (driver.Rows, driver.Stmt, error) { return query(ctx, b.conn, q, args) })
+	return c.query(ctx, func(ctx context.Context, b *binding) (driver.Rows, driver.Stmt, error) {
+		return query(ctx, b.conn, q, args)
+	})
 }
 
-func (c *Conn) query(ctx context.Context, run func(b *binding) (driver.Rows, driver.Stmt, error)) (driver.Rows, error) {
+func (c *Conn) query(ctx context.Context, run func(ctx context.Context, b *binding) (driver.Rows, driver.Stmt, error)) (driver.Rows, error) {
 	r := &rows{c: c, ctx: ctx}
-	op := func(b *binding) (err error) {
+	op := func(ctx context.Context, b *binding) (err error) {
 		r.b = b
-		r.real, r.stmt, err = run(b)
+		if r.real, r.stmt, err = run(ctx, b); err == nil {
+			r.open(ctx)
+		}
 		return err
 	}
 	if c.tx != nil {
 		if err := c.tx.do(ctx, op); err != nil {
+			r.drop()
 			return nil, err
 		}
 		r.tx = c.tx
 		return r, nil
 	}
-	t, err := c.do(ctx, false, "query", op)
+	t, err := c.do(ctx, false, "query", &r.room, op)
 	if err != nil {
+		r.drop()
 		return nil, err
 	}
 	t.Answered() // its flush slot is free; its turn lasts until Rows.Close
@@ -243,14 +275,14 @@ func (c *Conn) query(ctx context.Context, run func(b *binding) (driver.Rows, dri
 // PrepareContext implements driver.ConnPrepareContext.
 func (c *Conn) PrepareContext(ctx context.Context, q string) (driver.Stmt, error) {
 	s := &stmt{c: c, q: q}
-	op := func(b *binding) error { return s.on(ctx, b) }
+	op := func(ctx context.Context, b *binding) error { return s.on(ctx, b) }
 	if c.tx != nil {
 		if err := c.tx.do(ctx, op); err != nil {
 			return nil, err
 		}
 		return s, nil
 	}
-	t, err := c.do(ctx, false, "", op)
+	t, err := c.do(ctx, false, "", nil, op)
 	if err != nil {
 		return nil, err
 	}
@@ -260,7 +292,7 @@ func (c *Conn) PrepareContext(ctx context.Context, q string) (driver.Stmt, error
 
 // Ping implements driver.Pinger.
 func (c *Conn) Ping(ctx context.Context) error {
-	op := func(b *binding) error {
+	op := func(ctx context.Context, b *binding) error {
 		if p, ok := b.conn.(driver.Pinger); ok {
 			return p.Ping(ctx)
 		}
@@ -269,7 +301,7 @@ func (c *Conn) Ping(ctx context.Context) error {
 	if c.tx != nil {
 		return c.tx.do(ctx, op)
 	}
-	t, err := c.do(ctx, false, "", op)
+	t, err := c.do(ctx, false, "", nil, op)
 	if err != nil {
 		return err
 	}
@@ -283,7 +315,7 @@ func (c *Conn) Ping(ctx context.Context) error {
 // (*sql.Conn).Raw. f must not keep conn, nor begin or end a transaction on it.
 // Errors are those of ExecContext.
 func (c *Conn) Use(ctx context.Context, f func(to leadership.Leadership, conn driver.Conn) error) error {
-	_, err := c.exec(ctx, func(b *binding) (driver.Result, error) { return nil, f(b.to, b.conn) })
+	_, err := c.exec(ctx, func(_ context.Context, b *binding) (driver.Result, error) { return nil, f(b.to, b.conn) })
 	return err
 }
 
@@ -323,7 +355,7 @@ func (c *Conn) Close() error {
 	if b == nil {
 		return nil
 	}
-	return hide(b.conn.Close())
+	return hide(b.close())
 }
 
 // Prepare implements driver.Conn.

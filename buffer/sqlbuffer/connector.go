@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/tenure-go/tenure/buffer"
@@ -31,12 +32,18 @@ type Node struct {
 	// being sent and ends the connection; a *leadership.Refusal in it also
 	// holds the lane. nil for servers that check terms themselves.
 	Check func(ctx context.Context, conn driver.Conn, to leadership.Leadership) error
-	// Abort makes a Commit or Rollback that is under way on conn return, for
-	// example by killing the session over a connection of its own or by
-	// closing its socket. It is called from another goroutine than the one in
-	// Commit, at most Config.Budget after its call its context ends, and it is
-	// called again until Commit returns. With nil, Commit and Rollback take as
-	// long as the driver does.
+	// Abort makes what is under way on conn return: a Commit whose context
+	// ended, a Rollback, or anything that a superseded leader does not answer.
+	// It closes the socket, or kills the session over a connection of its own;
+	// after it the connection is closed. It is called from another goroutine
+	// than the one in the driver, which may be in any of its methods, at most
+	// Config.Budget after its call its context ends, and it is called again
+	// until the driver returns. It must not ask the server to cancel a commit:
+	// some answer that with success.
+	//
+	// With nil, Commit and Rollback take as long as the driver does, and the
+	// context that it has for a statement, derived from the caller's, ends in
+	// the place of an abort. With Abort the driver gets the caller's own.
 	Abort func(ctx context.Context, conn driver.Conn) error
 	// DistrustBadConn says that this driver returns driver.ErrBadConn for
 	// statements that may have been sent, against that error's contract
@@ -63,8 +70,10 @@ type Config struct {
 	// have none: one call of Node.Abort, and a Rollback before it is aborted.
 	// 0 means 1s.
 	Budget time.Duration
-	// Linger is how long a Commit may stay unanswered once its leadership is
-	// known to be superseded, before it is aborted. 0 means 1s.
+	// Linger is how long anything may stay unanswered once its leadership is
+	// known to be superseded, before it is aborted. 0 means 1s. A Commit is
+	// aborted then, anything else within a quarter of Linger (at least 2ms)
+	// more. What is answered before counts as Trust says.
 	Linger time.Duration
 	// Trust reports whether old was ended by a step-down that left no
 	// survivors, so that what it acknowledged is part of what later
@@ -139,14 +148,12 @@ func (c *Connector) superseded(l leadership.Leadership) (leadership.Leadership, 
 	return now, l.Term.Less(now.Term)
 }
 
-// acknowledged judges an OK that was given under l: it counts unless l has
-// been superseded by then and its end is not trusted.
-func (c *Connector) acknowledged(l leadership.Leadership, what string) error {
-	now, gone := c.superseded(l)
-	if !gone || c.cfg.Trust != nil && c.cfg.Trust(l, now) {
-		return nil
+// overtaken returns why nothing is handed to l any more, if so.
+func (c *Connector) overtaken(l leadership.Leadership) error {
+	if now, gone := c.superseded(l); gone {
+		return fmt.Errorf("sqlbuffer: %s is superseded by %s", l, now)
 	}
-	return &OutcomeError{What: what, Leadership: l, By: now.Term}
+	return nil
 }
 
 // dial connects to the leader.
@@ -158,11 +165,18 @@ func (c *Connector) dial(ctx context.Context, to leadership.Leadership, addr str
 	if err != nil {
 		return nil, &NodeError{to.Leader, addr, hide(err)}
 	}
-	conn, err := n.Connector.Connect(ctx)
+	b := &binding{c: c, node: n, to: to}
+	b.w = newWatch(b, c.cfg.Linger)
+	var conn driver.Conn
+	err = b.call(ctx, nil, func(ctx context.Context, _ *binding) (err error) {
+		conn, err = n.Connector.Connect(ctx)
+		return err
+	})
 	if err != nil {
-		return nil, hide(err)
+		return nil, hide(b.cut(ctx, err))
 	}
-	return &binding{node: n, to: to, conn: conn}, nil
+	b.opened(conn)
+	return b, nil
 }
 
 var errNoConnector = errors.New("its Connector is nil")

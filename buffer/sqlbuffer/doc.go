@@ -28,6 +28,11 @@
 //     context ended, an OK from a leadership that was superseded by then (G9).
 //   - A *RestartUnitError proves that the transaction was not committed: its
 //     COMMIT was not sent and will not be (G9).
+//   - A leader that does not answer, frozen or cut off, keeps a caller no longer
+//     than Config.Linger, and a quarter more, once another leadership is known:
+//     the statement is aborted. One outside a transaction is of unknown outcome
+//     then and is not run again; a transaction is restarted; a dial, BEGIN,
+//     PREPARE or ping is tried at the next leader (G9).
 //   - Statements held wait in their caller's context, and a planned change
 //     costs them latency within the bounds of the buffer (G7).
 //   - Units of InTx start in the order they arrive, in the lane and at the
@@ -45,11 +50,19 @@
 //     statements have all connections, a unit of InTx gives its turn back, and
 //     its place.
 //   - A Commit or Rollback cannot be aborted without Node.Abort, and takes as
-//     long as the driver does. Statements are the driver's to end with their
-//     context.
+//     long as the driver does. Neither can a statement whose driver ignores
+//     contexts. Before another leadership is known, statements are the driver's
+//     to end with their context, and end with nothing else.
+//   - Without Node.Abort it is a context that ends when a statement is aborted,
+//     and some drivers then send a request to cancel. PostgreSQL ends the wait
+//     of a commit for its standbys upon that, with a warning beside its success
+//     (documentation of synchronous_commit). Nobody is told of that success
+//     here, but others see the row at the old leader.
 //   - A session on a *sql.Conn is not moved once a statement ran on it: the
 //     next one gets a *RestartUnitError, with Session set, when the leader has
 //     changed.
+//   - Rows of a superseded leadership that are read slowly are not aborted; a
+//     Next or Close that waits for the server for Linger is.
 //   - When the context of open Rows ends, database/sql closes them and reports
 //     the context's error, whatever became of the query.
 //   - Whether a transaction with a statement that commits by itself, such as
@@ -58,12 +71,16 @@
 // Two goroutines are started, each joined before the call that started it
 // returns: one that calls Node.Abort while Commit or Rollback is under way, and
 // one that watches for held statements while a unit of InTx waits for a pool
-// with a maximum of connections.
+// with a maximum of connections. A statement has none: a timer of its connection
+// looks at it each eighth of Config.Linger (at least 1ms) while it is under way,
+// for a moment, or for as long as Node.Abort takes. The statement stops it, and
+// waits for it, before it returns; open Rows do so in Close.
 //
 // # Assumptions
 //
 // A driver returns driver.ErrBadConn only when nothing was sent, or
-// Node.DistrustBadConn is set. Closing a connection makes the server roll back
+// Node.DistrustBadConn is set. Node.Abort may be called while the driver is in any
+// other call on the connection. Closing a connection makes the server roll back
 // what is open on it. Drivers may lack any optional interface: what
 // database/sql falls back to is done here. Arguments are converted when a
 // statement is bound, by the rules of the driver it goes to.
@@ -85,12 +102,18 @@
 //	   |                                                      v
 //	   +---- OutcomeError <---- no answer, cancelled, late ---+---> committed
 //
+//	a call under way --superseded--> lingering --Linger--> aborted
+//	   |                                 |                    |
+//	   answered: as it is                answered: as         unknown, restarted, or
+//	                                     Config.Trust says    tried at the next leader
+//
 // # Failure handling
 //
 //	error                  executed?  when
 //	errors of buffer       no         a statement could not be held (any longer)
 //	*RestartUnitError      no         the unit cannot go on; InTx restarts it
-//	*OutcomeError          unknown    Exec, Query or Commit without a good answer
+//	*OutcomeError          unknown    Exec, Query or Commit without a good answer,
+//	                                  or whose answer came after an abort
 //	*ConfigError           no         bad arguments
 //	the driver's own       as it is   Classify called it Answered, or it is of a
 //	                                  statement in a transaction, or of BEGIN,
@@ -99,6 +122,8 @@
 // A driver's error is classified by Node.Classify, then: driver.ErrBadConn is
 // not sent, unless distrusted or of Commit; what buffer.Classify knows is what
 // it says; any other is unknown, because a server's error code says which rule
-// was broken and not how much had run. BEGIN, PREPARE and a ping have no effect
+// was broken and not how much had run. No answer that comes after an abort counts,
+// good or bad. The end of the caller's own context is found by errors.Is in what
+// it ended, and the end of the one by which a statement was aborted is not. BEGIN, PREPARE and a ping have no effect
 // and are tried again when their connection breaks.
 package sqlbuffer

@@ -1,6 +1,7 @@
 package sqlbuffer
 
 import (
+	"context"
 	"database/sql/driver"
 	"errors"
 	"fmt"
@@ -33,8 +34,8 @@ func (e *NodeError) Error() string {
 func (e *NodeError) Unwrap() error { return e.Err }
 
 // RestartUnitError is returned by a statement, or by Commit, of a unit that
-// cannot go on: its leadership was superseded, or its connection was lost,
-// before Commit was sent. Begin the unit again; InTx does.
+// cannot go on: its leadership was superseded, also while the statement waited
+// for an answer, or its connection was lost, before Commit was sent. Begin the unit again; InTx does.
 //
 // It proves that the transaction was not committed and never will be, because
 // this package does not send its Commit any more and closes its connection.
@@ -85,17 +86,20 @@ func (e *RestartUnitError) Unwrap() error {
 }
 
 // OutcomeError is returned when a statement or a Commit was handed to a driver
-// and it is not known what became of it: its reply was lost, it was aborted, or
-// its OK came from a leadership that had been superseded by then.
+// and it is not known what became of it: its reply was lost, it was aborted
+// (because its context ended, or for a leadership that was superseded and did not
+// answer), or its OK came from a leadership that had been superseded by then. It
+// was handed over once and is not again.
 type OutcomeError struct {
 	// What is "commit", "exec" or "query".
 	What string
 	// Leadership is the one it was sent to.
 	Leadership leadership.Leadership
-	// By is the later term that makes its OK worthless, else zero.
+	// By is the later term that is known, else zero.
 	By leadership.Term
 	// Err is what the driver, or the context, said. It is unwrapped, but for
-	// driver.ErrBadConn.
+	// driver.ErrBadConn, and for the end of a context that was not the
+	// caller's.
 	Err error
 }
 
@@ -134,6 +138,20 @@ func (e *hidden) Is(target error) bool {
 
 // As finds what the error wraps by its type.
 func (e *hidden) As(target any) bool { return errors.As(e.err, target) }
+
+// silent is what a driver said of a call that was aborted here.
+type silent struct{ err error }
+
+func (e *silent) Error() string { return errSilent.Error() + ": " + e.err.Error() }
+
+// Is finds what the error wraps, but for the end of a context: it was not the
+// caller's.
+func (e *silent) Is(target error) bool {
+	return target == errSilent || target != context.Canceled && target != context.DeadlineExceeded && errors.Is(e.err, target)
+}
+
+// As finds what the error wraps by its type.
+func (e *silent) As(target any) bool { return errors.As(e.err, target) }
 
 // hide returns err, in a form that does not satisfy driver.ErrBadConn.
 func hide(err error) error {

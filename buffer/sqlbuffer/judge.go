@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql/driver"
 	"errors"
+	"fmt"
 
 	"github.com/tenure-go/tenure/buffer"
 	"github.com/tenure-go/tenure/leadership"
@@ -41,6 +42,17 @@ func (b *binding) judge(ctx context.Context, what string, err error) (again bool
 	if errors.As(err, &prep) {
 		what, err = "", prep.err
 	}
+	if b.w.aborted.Load() {
+		b.broken = true
+		err = hide(b.cut(ctx, err))
+		switch {
+		case what != "":
+			return false, b.unknown(what, err)
+		case ctx.Err() == nil:
+			return true, notSent(err)
+		}
+		return false, err
+	}
 	switch b.classify(err) {
 	case buffer.Refused:
 		return true, refused(b.to, err)
@@ -55,10 +67,58 @@ func (b *binding) judge(ctx context.Context, what string, err error) (again bool
 	case buffer.Answered:
 		return false, hide(err)
 	}
+	err = hide(told(ctx, err))
 	if what == "" {
-		return false, hide(err)
+		return false, err
 	}
-	return false, &OutcomeError{What: what, Leadership: b.to, Err: hide(err)}
+	return false, b.unknown(what, err)
+}
+
+// unknown makes the error for what may have been executed.
+func (b *binding) unknown(what string, err error) error {
+	e := &OutcomeError{What: what, Leadership: b.to, Err: err}
+	if now, gone := b.c.superseded(b.to); gone {
+		e.By = now.Term
+	}
+	return e
+}
+
+// acknowledged judges an OK: it counts unless its leadership has been
+// superseded by then and its end is not trusted. One that came after an abort
+// never does: a server may give it for a commit whose wait for its followers
+// was cut short.
+func (b *binding) acknowledged(what string) error {
+	now, gone := b.c.superseded(b.to)
+	switch {
+	case b.w.aborted.Load():
+		b.broken = true
+		return b.unknown(what, errSilent)
+	case !gone || b.c.cfg.Trust != nil && b.c.cfg.Trust(b.to, now):
+		return nil
+	}
+	return b.unknown(what, nil)
+}
+
+// told returns err with the end of ctx to be seen in it.
+func told(ctx context.Context, err error) error {
+	if end := ctx.Err(); end != nil && !errors.Is(err, end) {
+		return fmt.Errorf("%w: %w", end, err)
+	}
+	return err
+}
+
+// cut returns what an aborted call returned as its caller is to see it: not as
+// the end of a context that has not ended, and nil not as success.
+func (b *binding) cut(ctx context.Context, err error) error {
+	switch {
+	case !b.w.aborted.Load():
+		return err
+	case err == nil:
+		err = errSilent
+	case ctx.Err() == nil:
+		err = &silent{err}
+	}
+	return told(ctx, err)
 }
 
 // refused returns err as a refusal that a lane understands.

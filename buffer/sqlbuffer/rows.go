@@ -17,6 +17,9 @@ type rows struct {
 	stmt driver.Stmt // closed with the rows; nil for none
 	t    *ticket     // outside a transaction
 	tx   *tx         // in one
+	j    *joint      // that the query was called with
+	room joint
+	held bool // the connection is watched for it
 
 	settled bool
 	outcome error
@@ -34,8 +37,37 @@ var (
 
 func (r *rows) Columns() []string { return r.real.Columns() }
 
+// open keeps the connection watched until the rows are closed.
+func (r *rows) open(ctx context.Context) {
+	r.b.w.hold()
+	r.held, r.j = true, keep(ctx)
+}
+
+// drop closes the driver's rows, once.
+func (r *rows) drop() (err error) {
+	if !r.held {
+		return nil
+	}
+	r.held = false
+	defer r.b.w.release()
+	defer r.j.release()
+	r.b.w.begin()
+	defer r.b.w.end()
+	err = r.real.Close()
+	if r.stmt != nil {
+		_ = r.stmt.Close()
+	}
+	return err
+}
+
+func (r *rows) next(dest []driver.Value) error {
+	r.b.w.calls.Add(1)
+	defer r.b.w.calls.Add(1)
+	return r.real.Next(dest)
+}
+
 func (r *rows) Next(dest []driver.Value) error {
-	err := r.real.Next(dest)
+	err := r.next(dest)
 	if err == io.EOF && !r.HasNextResultSet() {
 		if err := r.settle(nil); err != nil {
 			return err
@@ -58,7 +90,7 @@ func (r *rows) seen(err error) error {
 	if again {
 		// A proof that nothing was sent comes too late to be one.
 		r.b.broken = true
-		verdict = &OutcomeError{What: "query", Leadership: r.b.to, Err: hide(err)}
+		verdict = r.b.unknown("query", hide(err))
 	}
 	return r.settle(verdict)
 }
@@ -71,7 +103,7 @@ func (r *rows) settle(err error) error {
 	}
 	r.settled = true
 	if err == nil {
-		err = r.c.c.acknowledged(r.b.to, "query")
+		err = r.b.acknowledged("query")
 	}
 	r.outcome = err
 	return err
@@ -82,10 +114,7 @@ func (r *rows) Close() error {
 		return nil
 	}
 	r.closed = true
-	err := r.seen(r.real.Close())
-	if r.stmt != nil {
-		_ = r.stmt.Close()
-	}
+	err := r.seen(r.drop())
 	if r.t == nil {
 		return err
 	}
@@ -106,7 +135,10 @@ func (r *rows) NextResultSet() error {
 	if !ok {
 		return io.EOF
 	}
-	return r.seen(n.NextResultSet())
+	r.b.w.begin()
+	err := n.NextResultSet()
+	r.b.w.end()
+	return r.seen(err)
 }
 
 // What the driver does not tell is answered as database/sql would without it.

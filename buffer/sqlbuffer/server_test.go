@@ -236,6 +236,9 @@ func (s *session) put(ids ...string) error {
 	n := s.n
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if s.ended() {
+		return errReset // rolled back already
+	}
 	if err := s.takes(); err != nil {
 		return err
 	}
@@ -259,6 +262,9 @@ func (s *session) begin(ctx context.Context) error {
 	n := s.n
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if s.ended() {
+		return errReset
+	}
 	if err := s.takes(); err != nil {
 		return err
 	}

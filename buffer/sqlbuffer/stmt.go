@@ -36,7 +36,7 @@ func (s *stmt) on(ctx context.Context, b *binding) error {
 }
 
 func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (driver.Result, error) {
-	return s.c.exec(ctx, func(b *binding) (driver.Result, error) {
+	return s.c.exec(ctx, func(ctx context.Context, b *binding) (driver.Result, error) {
 		if err := s.on(ctx, b); err != nil {
 			return nil, err
 		}
@@ -45,7 +45,7 @@ func (s *stmt) ExecContext(ctx context.Context, args []driver.NamedValue) (drive
 }
 
 func (s *stmt) QueryContext(ctx context.Context, args []driver.NamedValue) (driver.Rows, error) {
-	return s.c.query(ctx, func(b *binding) (driver.Rows, driver.Stmt, error) {
+	return s.c.query(ctx, func(ctx context.Context, b *binding) (driver.Rows, driver.Stmt, error) {
 		if err := s.on(ctx, b); err != nil {
 			return nil, nil, err
 		}
@@ -65,8 +65,10 @@ func (s *stmt) Close() error {
 	if s.real == nil || s.b != s.c.b {
 		return nil
 	}
-	real := s.real
+	real, b := s.real, s.b
 	s.real, s.b = nil, nil
+	b.w.begin()
+	defer b.w.end()
 	return hide(real.Close())
 }
 

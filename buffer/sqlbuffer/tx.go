@@ -16,18 +16,22 @@ type tx struct {
 	ctx  context.Context // of BeginTx: Commit and Rollback have none
 	t    *ticket
 	real driver.Tx
+	j    *joint // that BeginTx was called with
+	room joint
 	lost *RestartUnitError // set once it cannot be committed any more
 }
 
 // BeginTx implements driver.ConnBeginTx.
 func (c *Conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	x := &tx{c: c, ctx: ctx}
-	t, err := c.do(ctx, true, "", func(b *binding) (err error) {
-		x.b = b
+	t, err := c.do(ctx, true, "", &x.room, func(ctx context.Context, b *binding) (err error) {
+		x.j.release() // of a try that was aborted
+		x.b, x.j = b, keep(ctx)
 		x.real, err = begin(ctx, b.conn, opts)
 		return err
 	})
 	if err != nil {
+		x.j.release()
 		return nil, err
 	}
 	t.Answered() // its flush slot is free; its turn lasts until its end
@@ -40,12 +44,12 @@ func (c *Conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 
 // do runs a statement of the transaction, unless it cannot be committed any
 // more.
-func (x *tx) do(ctx context.Context, op func(b *binding) error) error {
+func (x *tx) do(ctx context.Context, op func(ctx context.Context, b *binding) error) error {
 	if x.check() != nil {
 		return x.lost
 	}
-	err := op(x.b)
-	if err == nil {
+	err := x.b.call(ctx, nil, op)
+	if err == nil && !x.b.w.aborted.Load() {
 		return nil
 	}
 	return x.failed(ctx, err)
@@ -72,17 +76,25 @@ func (x *tx) failed(ctx context.Context, err error) error {
 	if errors.As(err, &prep) {
 		err = prep.err
 	}
+	now, _ := x.c.c.lane.Leader()
+	if x.b.w.aborted.Load() {
+		err = hide(x.b.cut(ctx, err))
+		x.lost = x.b.restart(now.Term, false, err)
+		if ctx.Err() != nil {
+			return err
+		}
+		return x.lost
+	}
 	switch x.b.classify(err) {
 	case buffer.NotSentYet, buffer.MaybeExecuted:
 		if ctx.Err() != nil {
-			return hide(err) // the driver knows what is left of the connection
+			return hide(told(ctx, err)) // the driver knows what is left of the connection
 		}
 	case buffer.Refused:
 		err = refused(x.b.to, err)
 	default:
 		return hide(err)
 	}
-	now, _ := x.c.c.lane.Leader()
 	x.lost = x.b.restart(now.Term, false, hide(err))
 	return x.lost
 }
@@ -93,6 +105,7 @@ func (x *tx) over(err error) {
 		return
 	}
 	x.c.tx = nil
+	x.j.release()
 	x.t.done(err)
 	close(x.t.ended)
 }
@@ -119,7 +132,7 @@ func (x *tx) Commit() error {
 // short. Nor is an error then proof that the commit did not happen.
 func (x *tx) committed(aborted bool, err error) error {
 	if err == nil && !aborted {
-		return x.c.c.acknowledged(x.b.to, "commit")
+		return x.b.acknowledged("commit")
 	}
 	if err == nil {
 		err = context.Cause(x.ctx)
@@ -140,11 +153,7 @@ func (x *tx) committed(aborted bool, err error) error {
 		}
 	}
 	x.b.broken = true
-	e := &OutcomeError{What: "commit", Leadership: x.b.to, Err: hide(err)}
-	if now, gone := x.c.c.superseded(x.b.to); gone {
-		e.By = now.Term
-	}
-	return e
+	return x.b.unknown("commit", hide(err))
 }
 
 // Rollback implements driver.Tx. A transaction whose leadership was superseded

@@ -32,6 +32,7 @@ type world struct {
 	con     *sqlbuffer.Connector
 	db      *sql.DB
 	n1, n2  *server
+	kind    kind
 	version uint64
 	now     leadership.Leadership
 	wg      sync.WaitGroup
@@ -61,7 +62,7 @@ func kill(_ context.Context, c driver.Conn) error {
 }
 
 func newWorld(t require.TestingT, maxOpen int, s setup) *world {
-	w := &world{t: t, now: lead("n1", 1)}
+	w := &world{t: t, kind: s.kind, now: lead("n1", 1)}
 	for _, n := range []**server{&w.n1, &w.n2} {
 		*n = &server{faults: map[string][]fault{}, sessions: map[*session]bool{}, half: 100 * time.Microsecond}
 		if !s.plain {
@@ -113,14 +114,20 @@ func sizes(t *testing.T, s setup, f func(t *testing.T, w *world)) {
 	for _, n := range []int{0, 1, 4} {
 		t.Run(fmt.Sprintf("MaxOpenConns=%d", n), func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				w := newWorld(t, n, s)
-				t.Cleanup(w.abandon)
-				f(t, w)
-				w.close()
-			})
+			tryWorld(t, n, s, f)
 		})
 	}
+}
+
+// tryWorld runs f in a bubble of its own.
+func tryWorld(t *testing.T, open int, s setup, f func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, open, s)
+		t.Cleanup(w.abandon)
+		f(t, w)
+		w.close()
+	})
 }
 
 // abandon ends what a failed test would leave behind.

@@ -1,0 +1,41 @@
+package sqlbuffer
+
+import (
+	"context"
+
+	"github.com/tenure-go/tenure/buffer"
+)
+
+// ticket is a turn in the lane. One that is kept belongs to InTx, which ends
+// it.
+type ticket struct {
+	buffer.Turn
+	used  bool // while it is the spare one and somebody's
+	kept  bool
+	ended chan struct{} // closed when the transaction has ended; made by BeginTx
+}
+
+func (t *ticket) done(err error) {
+	t.used = false
+	if !t.kept {
+		t.Done(err)
+	}
+}
+
+type ticketKey struct{}
+
+func (c *Conn) enter(ctx context.Context, unit bool) (*ticket, error) {
+	if t, ok := ctx.Value(ticketKey{}).(*ticket); ok && unit {
+		return t, nil
+	}
+	t := &c.spare
+	if unit || t.used {
+		t = &ticket{}
+	}
+	var err error
+	if t.Turn, err = c.c.enter(ctx, unit); err != nil {
+		return nil, err
+	}
+	t.used = true
+	return t, nil
+}
