@@ -16,7 +16,8 @@ import (
 // STOP SLAVE IO_THREAD tries to end the dump thread at the source over a
 // connection of its own (rpl_semi_sync_slave_kill_conn_timeout, 5 s). With a
 // source that hangs it takes as long. A thread that was killed does not, once
-// it is gone.
+// it is gone; on a busy server it seldom does by itself what STOP SLAVE does, and
+// takes as long, so that timeout should be the least there is, 1 s.
 func (s *session) fence(ctx context.Context) error {
 	st, err := s.n.slave(ctx, s.conn)
 	if err != nil || !st.ioRuns() {
