@@ -178,21 +178,61 @@ func (c *cluster) open(dsn string) *sql.DB {
 	return db
 }
 
-func (c *cluster) exec(db *sql.DB, stmts ...string) {
+// onConn runs f on a session of its own, and returns when the server has noticed
+// that it is over, if it is one of root: until then it is a writer that read_only
+// does not stop, whom a step-down finds.
+func (c *cluster) onConn(db *sql.DB, f func(conn *sql.Conn)) {
 	c.t.Helper()
 	conn, err := db.Conn(c.t.Context())
 	require.NoError(c.t, err)
-	defer func() { _ = conn.Close() }()
-	for _, q := range stmts {
-		_, err := conn.ExecContext(c.t.Context(), q)
-		require.NoError(c.t, err, q)
-	}
+	var id uint64
+	require.NoError(c.t, conn.QueryRowContext(c.t.Context(), "SELECT CONNECTION_ID()").Scan(&id))
+	defer func() {
+		_ = conn.Close()
+		for i, root := range c.roots {
+			if root == db {
+				c.gone(i, id)
+			}
+		}
+	}()
+	f(conn)
+}
+
+func (c *cluster) gone(i int, id uint64) {
+	c.t.Helper()
+	admin, err := sql.Open("mysql", "tenure:"+adminPassword+"@tcp("+c.servers[i].Addr()+")/?interpolateParams=true")
+	require.NoError(c.t, err)
+	defer func() { _ = admin.Close() }()
+	enginetest.Eventually(c.t, 10*time.Second, "the session of root is over", func(ctx context.Context) error {
+		var n int
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		if err := admin.QueryRowContext(ctx, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = ?", id).Scan(&n); err != nil {
+			return nil // a server that does not answer, or not us, is another matter
+		}
+		if n > 0 {
+			return fmt.Errorf("connection %d is there", id)
+		}
+		return nil
+	})
+}
+
+func (c *cluster) exec(db *sql.DB, stmts ...string) {
+	c.t.Helper()
+	c.onConn(db, func(conn *sql.Conn) {
+		for _, q := range stmts {
+			_, err := conn.ExecContext(c.t.Context(), q)
+			require.NoError(c.t, err, q)
+		}
+	})
 }
 
 func (c *cluster) value(db *sql.DB, q string) string {
 	c.t.Helper()
 	var v sql.NullString
-	require.NoError(c.t, db.QueryRowContext(c.t.Context(), q).Scan(&v), q)
+	c.onConn(db, func(conn *sql.Conn) {
+		require.NoError(c.t, conn.QueryRowContext(c.t.Context(), q).Scan(&v), q)
+	})
 	return v.String
 }
 
@@ -207,16 +247,18 @@ func (c *cluster) insert(db *sql.DB, id int) error {
 // rows returns the ids in the table of a server.
 func (c *cluster) rows(i int) map[int]bool {
 	c.t.Helper()
-	rs, err := c.root(i).QueryContext(c.t.Context(), "SELECT id FROM app.kv")
-	require.NoError(c.t, err)
-	defer func() { _ = rs.Close() }()
 	out := map[int]bool{}
-	for rs.Next() {
-		var id int
-		require.NoError(c.t, rs.Scan(&id))
-		out[id] = true
-	}
-	require.NoError(c.t, rs.Err())
+	c.onConn(c.root(i), func(conn *sql.Conn) {
+		rs, err := conn.QueryContext(c.t.Context(), "SELECT id FROM app.kv")
+		require.NoError(c.t, err)
+		defer func() { _ = rs.Close() }()
+		for rs.Next() {
+			var id int
+			require.NoError(c.t, rs.Scan(&id))
+			out[id] = true
+		}
+		require.NoError(c.t, rs.Err())
+	})
 	return out
 }
 
