@@ -29,6 +29,9 @@ type verb struct {
 	flags func(*flag.FlagSet, *call)
 	// bare says that it needs no configuration.
 	bare bool
+	// prepare makes the configuration what the verb needs, before any password of
+	// it is read; nil: it is.
+	prepare func(*call) error
 	// changes says that it changes something, and so can be tried with -dry-run.
 	changes bool
 	run     func(context.Context, *call) int
@@ -71,6 +74,9 @@ func verbs() []verb {
 		{name: "watch", about: "look at the leader and replace it when it is dead; off unless the configuration enables it", changes: true, flags: func(fs *flag.FlagSet, c *call) {
 			fs.StringVar(&c.name, "name", "", "this observer's name, instead of the configuration's")
 		}, run: watch},
+		{name: "agent", args: "NODE", positional: 1, about: "serve the PostgreSQL node of this machine to the tool on other machines", prepare: prepareAgent, flags: func(fs *flag.FlagSet, c *call) {
+			fs.StringVar(&c.listen, "listen", "", "host:port to listen at, instead of those of the node's agent URL")
+		}, run: runAgent},
 		{name: "demo", args: "ENGINE", positional: 1, about: "three local servers, load, and every kind of change: mariadb or postgres", bare: true, flags: demoFlags, run: runDemo},
 		{name: "help", about: "this", bare: true, run: help},
 	}
@@ -90,7 +96,8 @@ type call struct {
 	to, gone, reason string
 	force, late      bool
 	loss, noRepair   bool
-	name             string
+	name, listen     string
+	beside           beside
 	demo             demoOptions
 }
 
@@ -112,6 +119,11 @@ func (a *app) run(ctx context.Context, args []string) int {
 		}
 		if c.cfg = cfg; a.engines[cfg.Engine] == nil {
 			return c.out.fail(exitUsage, &usageError{"there is no engine " + cfg.Engine})
+		}
+		if c.verb.prepare != nil {
+			if err := c.verb.prepare(c); err != nil {
+				return c.out.fail(exitUsage, err)
+			}
 		}
 		if err := c.out.hide(cfg.Secrets()); err != nil {
 			return c.out.fail(exitUsage, err)
@@ -199,14 +211,24 @@ type lockedWriter struct {
 	secrets []string
 }
 
-func (w *lockedWriter) Write(b []byte) (int, error) {
+// clean takes out of a text what must not be seen.
+func (w *lockedWriter) clean(s string) string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	s := string(b)
+	return w.cleaned(s)
+}
+
+func (w *lockedWriter) cleaned(s string) string {
 	for _, secret := range w.secrets {
 		s = strings.ReplaceAll(s, secret, "***")
 	}
-	if _, err := io.WriteString(w.out, s); err != nil {
+	return s
+}
+
+func (w *lockedWriter) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, err := io.WriteString(w.out, w.cleaned(string(b))); err != nil {
 		return 0, err
 	}
 	return len(b), nil

@@ -19,38 +19,22 @@ import (
 	"github.com/tenure-go/tenure/reparent/pgnode"
 )
 
-// postgresServers makes the nodes of PostgreSQL servers, all of them on this
-// machine: a node works in its server's data directory.
+// postgresServers makes the nodes of PostgreSQL servers: behind their agents, or on
+// this machine, since a node works in its server's data directory.
 func postgresServers(cfg *config.Config) ([]server, error) {
-	p := cfg.Postgres
-	password, err := p.Password.Value()
-	if err != nil {
-		return nil, err
-	}
-	replication, err := p.Replication.Password.Value()
-	if err != nil {
-		return nil, err
-	}
 	var all []server
 	for _, n := range cfg.Nodes {
-		pc := pgnode.Config{
-			ID: n.ID, Conn: conninfo(p, n.Admin, p.User, password), Addr: n.Addr, Priority: n.Priority,
-			Data: n.Postgres.Data, Dir: n.Postgres.Dir, HBA: n.Postgres.HBA, AdmitMethod: p.AdmitMethod,
-			Controller: pgnode.PgCtl{Data: n.Postgres.Data, Bin: n.Postgres.Bin, Log: n.Postgres.Log, Options: n.Postgres.Options},
-			Peers:      map[leadership.NodeID]pgnode.Peer{},
-		}
-		if p.Replication.User != p.User {
-			pc.Admit = []string{p.Replication.User}
-		}
-		for _, o := range cfg.Nodes {
-			if o.ID != n.ID {
-				pc.Peers[o.ID] = pgnode.Peer{
-					Conn:        conninfo(p, o.Admin, p.User, password),
-					Replication: conninfo(p, o.Replication, p.Replication.User, replication),
+		open := func() (server, error) { return agentServer(cfg, n) }
+		if n.Agent == "" {
+			open = func() (server, error) {
+				pc, err := postgresConfig(cfg, n)
+				if err != nil {
+					return server{}, err
 				}
+				return postgresServer(pc)
 			}
 		}
-		s, err := postgresServer(pc)
+		s, err := open()
 		if err != nil {
 			for _, s := range all {
 				err = errors.Join(err, s.close())
@@ -60,6 +44,38 @@ func postgresServers(cfg *config.Config) ([]server, error) {
 		all = append(all, s)
 	}
 	return all, nil
+}
+
+// postgresConfig is the configuration of a node on this machine. It reads the
+// passwords.
+func postgresConfig(cfg *config.Config, n config.Node) (pgnode.Config, error) {
+	p := cfg.Postgres
+	password, err := p.Password.Value()
+	if err != nil {
+		return pgnode.Config{}, err
+	}
+	replication, err := p.Replication.Password.Value()
+	if err != nil {
+		return pgnode.Config{}, err
+	}
+	pc := pgnode.Config{
+		ID: n.ID, Conn: conninfo(p, n.Admin, p.User, password), Addr: n.Addr, Priority: n.Priority,
+		Data: n.Postgres.Data, Dir: n.Postgres.Dir, HBA: n.Postgres.HBA, AdmitMethod: p.AdmitMethod,
+		Controller: pgnode.PgCtl{Data: n.Postgres.Data, Bin: n.Postgres.Bin, Log: n.Postgres.Log, Options: n.Postgres.Options},
+		Peers:      map[leadership.NodeID]pgnode.Peer{},
+	}
+	if p.Replication.User != p.User {
+		pc.Admit = []string{p.Replication.User}
+	}
+	for _, o := range cfg.Nodes {
+		if o.ID != n.ID {
+			pc.Peers[o.ID] = pgnode.Peer{
+				Conn:        conninfo(p, o.Admin, p.User, password),
+				Replication: conninfo(p, o.Replication, p.Replication.User, replication),
+			}
+		}
+	}
+	return pc, nil
 }
 
 // postgresServer opens one node. One without a record yet is there, and says so

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tenure-go/tenure/examples/failover/internal/agent"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/leadership/acceptor"
 	"github.com/tenure-go/tenure/reparent"
@@ -61,7 +62,7 @@ func setup(ctx context.Context, c *call) int {
 func (s server) setUp(ctx context.Context, dry bool) setUp {
 	u := setUp{Node: s.node.ID, Did: "was there"}
 	_, err := s.node.Status.Status(ctx)
-	var none *notSetUpError
+	var none *agent.NotSetUpError
 	var noRecord *mariadbnode.NotSetUpError
 	switch {
 	case err == nil:

@@ -2,9 +2,9 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
+	"github.com/tenure-go/tenure/examples/failover/internal/agent"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/revoke"
 )
@@ -12,16 +12,7 @@ import (
 // unset is a node without a record of its promises. It refuses everything.
 type unset struct{ id leadership.NodeID }
 
-// notSetUpError is what it says. Nothing was touched.
-type notSetUpError struct{ node leadership.NodeID }
-
-func (e *notSetUpError) Error() string {
-	return fmt.Sprintf("%s has no record of its promises: run setup once on a new member; one that lost it comes back under another name", e.node)
-}
-
-func (e *notSetUpError) NotExecuted() bool { return true }
-
-func (u unset) err() error { return &notSetUpError{u.id} }
+func (u unset) err() error { return &agent.NotSetUpError{Node: u.id} }
 
 func (u unset) Status(context.Context) (leadership.Status, error) {
 	return leadership.Status{}, u.err()

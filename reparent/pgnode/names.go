@@ -162,14 +162,18 @@ func standbyNames(q quorum, t leadership.Term) string {
 	return fmt.Sprintf("ANY %d (%s)", q.Need, strings.Join(names, ", "))
 }
 
-// CanEnforce implements leadership.Enforcer. PostgreSQL waits for any k of a list
-// of standbys, so it keeps policies that count: at-least(k), majority, all, any
-// and a joint of those. It cannot keep zones or weights: any k is also k in one
-// zone.
-func (n *Node) CanEnforce(rs leadership.Ruleset) error {
-	if !rs.Has(n.cfg.ID) {
+// CanEnforce implements leadership.Enforcer with the function of that name.
+func (n *Node) CanEnforce(rs leadership.Ruleset) error { return CanEnforce(n.cfg.ID, rs) }
+
+// CanEnforce returns nil when the node, leading under rs, completes nothing that is
+// not durable by rs. PostgreSQL waits for any k of a list of standbys, so it keeps
+// policies that count: at-least(k), majority, all, any and a joint of those. It
+// cannot keep zones or weights: any k is also k in one zone. It asks nobody, so that
+// it serves for a node that is driven from elsewhere.
+func CanEnforce(id leadership.NodeID, rs leadership.Ruleset) error {
+	if !rs.Has(id) {
 		return nil
 	}
-	_, err := quorumFor(n.cfg.ID, []leadership.Ruleset{rs})
+	_, err := quorumFor(id, []leadership.Ruleset{rs})
 	return err
 }

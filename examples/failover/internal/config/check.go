@@ -88,6 +88,7 @@ func (cfg *Config) check(c *checker) {
 	}
 	cfg.checkRegistry(c)
 	cfg.checkEngine(c)
+	cfg.checkAgents(c)
 	cfg.checkNodes(c)
 	cfg.checkWatch(c)
 }

@@ -42,6 +42,7 @@ type Config struct {
 	Barrier  Barrier   `yaml:"barrier"`
 	MariaDB  *MariaDB  `yaml:"mariadb"`
 	Postgres *Postgres `yaml:"postgres"`
+	Agents   *Agents   `yaml:"agents"`
 	Nodes    []Node    `yaml:"nodes"`
 	Limits   Limits    `yaml:"limits"`
 	Watch    Watch     `yaml:"watch"`
@@ -135,6 +136,18 @@ type Postgres struct {
 	AdmitMethod string `yaml:"admit_method"`
 }
 
+// Agents says how this tool and the agents of nodes know each other.
+type Agents struct {
+	// TLS is for agents at https, all of it but server_name required: each side
+	// shows Cert to the other and takes nobody whose certificate is not of CA.
+	TLS *TLS `yaml:"tls"`
+	// Token is a file with what a caller has to know. Required for agents at http.
+	Token Secret `yaml:"token"`
+	// Stop is how long an agent that is ended waits for the calls that it is in.
+	// Default 20s.
+	Stop Duration `yaml:"stop"`
+}
+
 // Account is a user of a server.
 type Account struct {
 	User     string `yaml:"user"`
@@ -155,13 +168,17 @@ type Node struct {
 	// Priority prefers a node among equal candidates; higher is better.
 	Priority int `yaml:"priority"`
 	// NeverLeads keeps the node from leading.
-	NeverLeads bool          `yaml:"never_leads"`
-	MariaDB    *MariaDBNode  `yaml:"mariadb"`
-	Postgres   *PostgresNode `yaml:"postgres"`
+	NeverLeads bool `yaml:"never_leads"`
+	// Agent is the URL of the agent that runs beside the server, for the engine
+	// postgres: https://host:port, or http with a loopback address. Without it the
+	// tool works on the server's files, which have to be on this machine.
+	Agent    string        `yaml:"agent"`
+	MariaDB  *MariaDBNode  `yaml:"mariadb"`
+	Postgres *PostgresNode `yaml:"postgres"`
 }
 
-// PostgresNode is what only one node of the engine has. Its paths are on this
-// machine.
+// PostgresNode is what only one node of the engine has. Its paths are on the server's
+// machine: this one, or that of the node's agent.
 type PostgresNode struct {
 	// Data is the data directory. Required.
 	Data string `yaml:"data"`

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -104,7 +105,12 @@ func (cfg *Config) Secrets() ([]string, error) {
 	if m := cfg.MariaDB; m != nil {
 		all = append(all, m.Password, m.Replication.Password)
 	}
-	if p := cfg.Postgres; p != nil {
+	if a := cfg.Agents; a != nil {
+		all = append(all, a.Token)
+	}
+	// Whoever reaches all servers through agents logs in at none.
+	here := func(n Node) bool { return n.Agent == "" }
+	if p := cfg.Postgres; p != nil && slices.ContainsFunc(cfg.Nodes, here) {
 		all = append(all, p.Password, p.Replication.Password)
 	}
 	var values []string

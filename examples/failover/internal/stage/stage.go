@@ -14,8 +14,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -35,6 +37,10 @@ type Options struct {
 	// Registry is the section registry of the configuration, in YAML, when it is
 	// not a file in Dir. Barrier likewise.
 	Registry, Barrier string
+	// Agents has an agent beside each server, of the engine postgres, for which
+	// Start and stop are the caller's affair: Config knows their URLs and no more,
+	// and Beside is what each of them reads.
+	Agents bool
 	// More is put at the end of the configuration.
 	More string
 }
@@ -50,9 +56,12 @@ const (
 type Stage struct {
 	Options
 	IDs     []leadership.NodeID
+	agents  string
 	Servers map[leadership.NodeID]*engines.Server
-	// Config is the path of the tool's configuration.
-	Config string
+	// Config is the path of the tool's configuration, and Beside that of agents'.
+	Config, Beside string
+	// Agents are the URLs of the agents.
+	URLs map[leadership.NodeID]string
 }
 
 // cast is what differs between engines.
@@ -84,7 +93,7 @@ func New(ctx context.Context, host *engines.Host, o Options) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Stage{Options: o, Servers: map[leadership.NodeID]*engines.Server{}, Config: filepath.Join(o.Dir, "failover.yaml")}
+	s := &Stage{Options: o, Servers: map[leadership.NodeID]*engines.Server{}, Config: filepath.Join(o.Dir, "failover.yaml"), Beside: filepath.Join(o.Dir, "agent.yaml")}
 	var wg sync.WaitGroup
 	servers, errs := make([]*engines.Server, 3), make([]error, 3)
 	for i := range servers {
@@ -119,19 +128,60 @@ func (s *Stage) write(c cast) error {
 	if barrier == "" {
 		barrier = "{file: " + filepath.Join(s.Dir, "barrier") + "}"
 	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "cluster: demo\nengine: %s\nby: tool\npolicy: at-least(2)\nregistry: %s\nbarrier: %s\n", s.Engine, registry, barrier)
-	b.WriteString(strings.NewReplacer("ADMIN", s.secret("admin"), "REPLICATION", s.secret("replication")).Replace(c.section))
-	b.WriteString("nodes:\n")
+	if s.Agents {
+		if err := s.findAgents(); err != nil {
+			return err
+		}
+	}
+	nodes := map[leadership.NodeID]string{}
 	for _, id := range s.IDs {
-		more, err := c.node(s, s.Servers[id], id)
+		var err error
+		if nodes[id], err = c.node(s, s.Servers[id], id); err != nil {
+			return err
+		}
+	}
+	compose := func(path, section string, local bool) error {
+		var b strings.Builder
+		fmt.Fprintf(&b, "cluster: demo\nengine: %s\nby: tool\npolicy: at-least(2)\nregistry: %s\nbarrier: %s\n", s.Engine, registry, barrier)
+		b.WriteString(strings.NewReplacer("ADMIN", s.secret("admin"), "REPLICATION", s.secret("replication")).Replace(section))
+		b.WriteString("nodes:\n")
+		for _, id := range s.IDs {
+			fmt.Fprintf(&b, "  - id: %s\n    addr: %s\n", id, s.Servers[id].Addr())
+			if s.Agents {
+				fmt.Fprintf(&b, "    agent: %s\n", s.URLs[id])
+			}
+			if local {
+				b.WriteString(nodes[id])
+			}
+		}
+		b.WriteString(s.More)
+		return os.WriteFile(path, []byte(b.String()), 0o600)
+	}
+	if !s.Agents {
+		return compose(s.Config, c.section, true)
+	}
+	// The tool needs no password of the servers.
+	remote := regexp.MustCompile(`(?m)^ *password:.*\n`).ReplaceAllString(c.section, "")
+	return errors.Join(compose(s.Config, remote+s.agents, false), compose(s.Beside, c.section+s.agents, true))
+}
+
+// findAgents finds addresses and makes certificates.
+func (s *Stage) findAgents() error {
+	ca, cert, key, err := Certificates(s.Dir)
+	if err != nil {
+		return err
+	}
+	s.agents = fmt.Sprintf("agents:\n  tls: {ca: %s, cert: %s, key: %s}\n  stop: 10s\n", ca, cert, key)
+	s.URLs = map[leadership.NodeID]string{}
+	for _, id := range s.IDs {
+		ln, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&b, "  - id: %s\n    addr: %s\n%s", id, s.Servers[id].Addr(), more)
+		s.URLs[id] = "https://" + ln.Addr().String()
+		defer ln.Close() // all are open until each has another
 	}
-	b.WriteString(s.More)
-	return os.WriteFile(s.Config, []byte(b.String()), 0o600)
+	return nil
 }
 
 func (s *Stage) secret(name string) string { return filepath.Join(s.Dir, name+".password") }
