@@ -167,7 +167,7 @@ func TestADryRunTouchesNothing(t *testing.T) {
 
 func TestEveryVerbThatChangesSomethingHasADryRun(t *testing.T) {
 	t.Parallel()
-	looks := []string{"status", "doctor", "plan", "help", "demo"}
+	looks := []string{"status", "doctor", "plan", "help", "demo", "agent"}
 	for _, v := range verbs() {
 		require.Equal(t, !contains(looks, v.name), v.changes, v.name)
 	}

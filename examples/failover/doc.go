@@ -10,6 +10,7 @@
 //	failover planned -to n2                costs latency, no errors
 //	failover emergency                     the leader is gone
 //	failover rejoin n1                     it is back
+//	failover agent n1                      beside a PostgreSQL server, for the tool elsewhere
 //
 // All but demo read failover.yaml, or what -config names; testdata/failover.yaml is
 // one with every key. "failover help" lists the verbs, "failover VERB -h" the flags
@@ -24,7 +25,31 @@
 //
 // The record of the cluster is in a file, for tools on one machine, or in etcd. A
 // PostgreSQL node works in its server's data directory, so that the tool runs on the
-// machine of all its servers; a MariaDB node needs no more than a connection.
+// machine of all its servers, or through agents; a MariaDB node needs no more than a
+// connection.
+//
+// # Agents
+//
+// agent serves the node of one PostgreSQL server over HTTPS, and runs on the server's
+// machine as the user that may stop and start the server. A node with the key agent is
+// reached there by every verb, from any machine, which then needs neither the server's
+// files nor its passwords. One configuration serves everywhere: the agent of n1 reads
+// the section postgres of n1, the tool its URL.
+//
+// Both sides check each other's certificate, TLS 1.3. Whoever has a certificate of
+// agents.tls.ca that is made for clients can command every node, so give that CA to
+// nothing else. Without TLS an agent listens at a loopback address only, and asks for
+// the token of agents.token. An agent refuses a call for another cluster, node or
+// version of the wire, and touches nothing.
+//
+// What an agent says arrives as the node said it: a refusal stays a proof that nothing
+// happened, and a call that broke off is an outcome that is not known. An agent keeps
+// nothing of its own. The first SIGTERM lets it finish the calls that it is in, within
+// agents.stop; killed, it leaves a change behind as a lost coordinator does, and resume
+// settles it once the agent is back. Servers that it started go on without it: under
+// systemd give its unit KillMode=process, so that ending the agent does not end them.
+//
+// A leader whose agent is gone is not taken for dead while its replicas hear it.
 //
 // # Output
 //

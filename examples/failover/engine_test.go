@@ -112,8 +112,14 @@ func (s *scene) ok(code int, args ...string) map[string]any {
 	s.t.Helper()
 	r := s.tool(append(args, "-output", "json")...)
 	require.Equal(s.t, code, r.code, "%v\n%s\n%s", args, r.out, r.errOut)
+	return r.document(s.t)
+}
+
+// document is what a verb wrote with -output json.
+func (r ran) document(t *testing.T) map[string]any {
+	t.Helper()
 	var d map[string]any
-	require.NoError(s.t, json.Unmarshal([]byte(r.out), &d), r.out)
+	require.NoError(t, json.Unmarshal([]byte(r.out), &d), r.out)
 	return d
 }
 

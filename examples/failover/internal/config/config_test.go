@@ -108,6 +108,9 @@ func TestWhatMakesNoSenseIsRefusedWithItsLine(t *testing.T) {
 		{"one look is enough", swap("interval: 200ms", "interval: 200ms\n  refused_after: 100ms"), 27, "one look must not be enough"},
 		{"dead before it can be asked twice", swap("interval: 200ms", "interval: 200ms\n  timeout: 1s\n  dead_after: 1s"), 28, "below two looks"},
 		{"a mode of its own", swap("by: ops", "by: ops\nmode: fast"), 4, "want full or shortcut"},
+		{"an agent of the other engine", swap("addr: 10.0.0.1:3306", "addr: 10.0.0.1:3306\n    agent: https://h:1"), 16, "is for the engine postgres"},
+		{"agents that check nobody", good + "agents:\n  tls: {ca: /dev/null}\n", 28, "check each other"},
+		{"a token from the environment", good + "agents:\n  token: {env: X}\n", 28, "read from a file"},
 		{"two documents", good + "---\ncluster: b\n", 0, "more than one document"},
 		{"nothing", "", 0, "is empty"},
 		{"no YAML", "a: [", 1, ""},
@@ -123,6 +126,63 @@ func TestWhatMakesNoSenseIsRefusedWithItsLine(t *testing.T) {
 			require.NotContains(t, err.Error(), "hunter2", "a password is not repeated")
 			require.NotContains(t, err.Error(), "config.", "types of the program are not the user's affair")
 		})
+	}
+}
+
+const behind = `cluster: orders
+engine: postgres
+by: ops
+registry:
+  file: DIR/registry
+postgres:
+  user: tenure
+  password: {env: TENURE_TEST_NOT_HERE}
+  replication: {user: repl}
+agents:
+  token: {file: DIR/password}
+nodes:
+  - id: n1
+    addr: 10.0.0.1:5432
+    agent: http://127.0.0.1:7443
+  - id: n2
+    addr: 10.0.0.2:5432
+    agent: http://127.0.0.1:7444
+    postgres: {data: /d, dir: /e}
+`
+
+func TestANodeBehindAnAgentNeedsNeitherPathsNorPasswords(t *testing.T) {
+	t.Parallel()
+	cfg, err := parse(t, behind)
+	require.NoError(t, err)
+	secrets, err := cfg.Secrets()
+	require.NoError(t, err, "the server's password is not read")
+	require.Equal(t, []string{"replication-secret"}, secrets, "the token is one")
+	require.Equal(t, config.Duration(20*time.Second), cfg.Agents.Stop)
+
+	_, _, err = cfg.Beside("n9")
+	require.ErrorContains(t, err, "no node")
+	_, _, err = cfg.Beside("n1")
+	require.ErrorContains(t, err, "needs data and dir")
+	n, url, err := cfg.Beside("n2")
+	require.NoError(t, err)
+	require.Equal(t, "http://127.0.0.1:7444", url)
+	require.Equal(t, "/d", n.Postgres.Data)
+	_, err = cfg.Secrets()
+	require.ErrorContains(t, err, "TENURE_TEST_NOT_HERE", "whoever works on the server needs its password")
+	_, _, err = cfg.Beside("n2")
+	require.ErrorContains(t, err, "no agent")
+
+	for _, k := range []struct{ old, with, want string }{
+		{"http://127.0.0.1:7443", "http://10.0.0.1:7443", "loopback"},
+		{"http://127.0.0.1:7443", "https://10.0.0.1:7443", "needs agents.tls"},
+		{"http://127.0.0.1:7443", "7443", "want https://host:port"},
+		{"  token: {file: DIR/password}", "  stop: 1s", "needs agents.token"},
+		{"    agent: http://127.0.0.1:7443\n", "", "or the node has an agent"},
+		{"data: /d", "data: d", "absolute"},
+	} {
+		require.Contains(t, behind, k.old)
+		_, err := parse(t, strings.Replace(behind, k.old, k.with, 1))
+		require.ErrorContains(t, err, k.want)
 	}
 }
 
