@@ -107,7 +107,7 @@ func TestThroughAgentsTheToolNeedsNoMoreThanTheirURLs(t *testing.T) {
 	t.Parallel()
 	s := newScene(t, stage.Options{
 		Engine: config.PostgresEngine, Agents: true,
-		More: "limits: {drain: 2s, revoke: 6s, install: 5s, undo: 15s}\n", // who waits for a dead agent waits so long
+		More: "limits: {status: 5s, drain: 2s, revoke: 6s, install: 5s, undo: 15s}\n", // who waits for a dead agent waits so long
 	})
 	b, err := os.ReadFile(s.Config)
 	require.NoError(t, err)
