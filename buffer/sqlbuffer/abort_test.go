@@ -153,16 +153,53 @@ func TestAnAbortOfAStatementThatIsLostIsTriedAgain(t *testing.T) {
 }
 
 func TestAnAbortUnderWayEndsWithItsCall(t *testing.T) {
-	each(t, setup{
-		node: sqlbuffer.Node{Abort: func(ctx context.Context, _ driver.Conn) error { <-ctx.Done(); return ctx.Err() }},
-		cfg:  sqlbuffer.Config{Linger: linger, Budget: time.Hour},
-	}, func(t *testing.T, w *world) {
-		w.n1.fail("exec", slow(time.Second))
-		start := time.Now()
+	var running atomic.Int32
+	abort := func(ctx context.Context, _ driver.Conn) error {
+		running.Add(1)
+		<-ctx.Done()
+		time.Sleep(50 * time.Millisecond)
+		running.Add(-1)
+		return ctx.Err()
+	}
+	t.Parallel()
+	for _, open := range []int{0, 1, 4} { // one after the other: they share running
+		tryWorld(t, open, setup{node: sqlbuffer.Node{Abort: abort}, cfg: sqlbuffer.Config{Linger: linger, Budget: time.Hour}}, func(t *testing.T, w *world) {
+			w.n1.fail("exec", slow(time.Second))
+			start := time.Now()
+			wait := w.sent(func() error { return w.put(t.Context(), "x") })
+			w.force("n2", 2)
+			requireUnknown(t, wait())
+			require.Zero(t, running.Load(), "it is waited for")
+			require.Less(t, time.Since(start), time.Second+100*time.Millisecond)
+		})
+	}
+}
+
+func TestAStatementIsNotSentWhenItsLeaderIsOvertakenDuringTheDial(t *testing.T) {
+	each(t, setup{cfg: sqlbuffer.Config{Trust: trusting.Trust}}, func(t *testing.T, w *world) {
+		w.n1.fail("dial", func(ctx context.Context, _ *session, _ func() error) error {
+			return pause(ctx, nil, 100*time.Millisecond)
+		})
 		wait := w.sent(func() error { return w.put(t.Context(), "x") })
+		w.route("n2", 2)
+		w.n2.set(func() { w.n2.leads = true })
+		require.NoError(t, wait())
+		require.Zero(t, w.n1.count("exec"))
+		require.Equal(t, []string{"x"}, w.n2.has())
+	})
+}
+
+func TestRowsOfWhichEachComesInTimeAreNotAborted(t *testing.T) {
+	each(t, setup{cfg: sqlbuffer.Config{Linger: linger, Trust: trusting.Trust}}, func(t *testing.T, w *world) {
+		rows, err := w.db.QueryContext(t.Context(), "get")
+		require.NoError(t, err)
+		f := slow(linger * 3 / 4)
+		w.n1.fail("next", f, f, f, f)
 		w.force("n2", 2)
-		requireUnknown(t, wait())
-		require.Less(t, time.Since(start), time.Second+10*time.Millisecond)
+		for rows.Next() {
+		}
+		require.NoError(t, rows.Err())
+		require.NoError(t, rows.Close())
 	})
 }
 
