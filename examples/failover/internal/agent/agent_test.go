@@ -283,18 +283,18 @@ func TestANodeThatWasSetUpMeanwhileIsServed(t *testing.T) {
 	t.Parallel()
 	var made atomic.Bool
 	var closed atomic.Int64
-	n := &node{}
-	n.says(func(context.Context, leadership.Term) (leadership.Testimony, error) {
-		pos := position(t, 1)
-		if !made.Load() {
-			return leadership.Testimony{}, &agent.NotSetUpError{Node: "n1"}
-		}
-		return leadership.Testimony{Node: "n1", Read: &pos}, nil
-	})
+	pos := position(t, 1)
 	c := newRig(t, false, func(cfg *agent.ServerConfig) {
 		cfg.Open = func() (agent.Local, error) {
+			n, there := &node{}, made.Load()
+			n.says(func(context.Context, leadership.Term) (leadership.Testimony, error) {
+				if !there {
+					return leadership.Testimony{}, &agent.NotSetUpError{Node: "n1"}
+				}
+				return leadership.Testimony{Node: "n1", Read: &pos}, nil
+			})
 			return agent.Local{
-				Node: reparent.Node{ID: "n1", Status: n, Promise: n}, Unset: !made.Load(),
+				Node: reparent.Node{ID: "n1", Status: n, Promise: n}, Unset: !there,
 				Setup: func(context.Context) error { made.Store(true); return nil },
 				Close: func() error { closed.Add(1); return nil },
 			}, nil

@@ -134,6 +134,16 @@ func TestTheEndOfACallersContextIsNeverAProof(t *testing.T) {
 	require.False(t, leadership.NotExecuted(err))
 	require.Zero(t, r.node.asked.Load())
 
+	// While it connects: nobody ever answers the handshake.
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer ln.Close()
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = r.client(func(c *agent.ClientConfig) { c.URL = "https://" + ln.Addr().String() }).Promise(short, t5)
+	require.ErrorIs(t, err, leadership.ErrUnknownOutcome)
+	require.False(t, leadership.NotExecuted(err))
+
 	// During it: the node hears of it.
 	began, ended := make(chan time.Duration, 1), make(chan error, 1)
 	r.node.says(func(ctx context.Context, _ leadership.Term) (leadership.Testimony, error) {
