@@ -213,11 +213,28 @@ func (a *attempt) install(ctx, mctx context.Context, p *leadership.Proposal) (*l
 // superseded turns "a node has promised more than our term" into what it means
 // for the attempt.
 func superseded(t leadership.Term, err error) error {
-	var stale *leadership.StaleTermError
-	if errors.As(err, &stale) && t.Less(stale.Promised) {
-		return errors.Join(&leadership.SupersededError{Term: t, By: stale.Promised}, err)
+	if by := promised(err); t.Less(by) {
+		return errors.Join(&leadership.SupersededError{Term: t, By: by}, err)
 	}
 	return err
+}
+
+// promised returns the highest promise that a part of err speaks of. Several nodes
+// may have refused, for several reasons: the first that is found may be of an older
+// attempt, or of none.
+func promised(err error) (by leadership.Term) {
+	if stale, ok := err.(*leadership.StaleTermError); ok {
+		return stale.Promised
+	}
+	switch u := err.(type) {
+	case interface{ Unwrap() error }:
+		return promised(u.Unwrap())
+	case interface{ Unwrap() []error }:
+		for _, e := range u.Unwrap() {
+			by = leadership.MaxTerm(by, promised(e))
+		}
+	}
+	return by
 }
 
 // activate records the leadership before it is granted. In Full mode the proof
