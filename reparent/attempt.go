@@ -39,7 +39,7 @@ type attempt struct {
 	granted bool
 	holding time.Time // no router began to hold for this change before
 
-	mu     sync.Mutex // guards round, asked, heard, and what of rep the reports write
+	mu     sync.Mutex // guards round, asked, heard, writes of rec, and what of rep the reports write
 	round  *leadership.Round
 	asked  map[leadership.NodeID]bool
 	heard  map[leadership.NodeID]bool // promised the term, members of the round or not

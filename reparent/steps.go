@@ -117,7 +117,9 @@ func (a *attempt) write(ctx context.Context, step func(leadership.Record) (leade
 	if err != nil {
 		return err
 	}
+	a.mu.Lock() // a mechanism may be asking whether there is enough
 	a.rec = rec
+	a.mu.Unlock()
 	a.g.remember(rec)
 	return nil
 }

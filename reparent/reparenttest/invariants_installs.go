@@ -114,7 +114,7 @@ func (w *World) checkRevoked(in *install) {
 		}
 		return
 	}
-	if !w.reforms {
+	if !w.reforms && !w.reformed.Load() {
 		r := w.compiled(w.ruleset)
 		if l, ok := r.Could(r.Leaders(), r.set(free)); ok {
 			w.fail("I5", "%s installs the marker of %s while %s could still complete below it with %v: nobody else has promised enough", in.by.id, in.marker.Term, r.Cohort().Node(l).ID, r.Cohort().Names(r.set(free)))
@@ -202,7 +202,7 @@ func (w *World) checkSelection(in *install) {
 		w.fail("I13", "%s installs %s on a log at %s, which no node of that attempt reported", in.by.id, in.marker.Term, base)
 		return
 	}
-	if w.reforms {
+	if w.reforms || w.reformed.Load() {
 		return
 	}
 	r := w.compiled(w.ruleset)

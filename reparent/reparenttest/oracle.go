@@ -47,11 +47,12 @@ type oracle struct {
 	readings      map[leadership.Term][][]leadership.Position // by node
 	promised      map[leadership.Term]bool                    // by anyone, ever
 	records       []leadership.Record
-	blind         bool // positions are not places in Facts.Log
-	tells         bool // nodes tell of completions
-	moved         bool // a node was isolated or let go in this step
-	asleep        bool // messages are held until the leader is replaced
-	reforms       bool // rulesets change in this run
+	blind         bool        // positions are not places in Facts.Log
+	tells         bool        // nodes tell of completions
+	moved         bool        // a node was isolated or let go in this step
+	asleep        bool        // messages are held until the leader is replaced
+	reforms       bool        // rulesets may change in this run
+	reformed      atomic.Bool // or somebody asked for that; checks read it beside coordinators
 	excused       map[string]bool
 	compiledRules []*rules
 

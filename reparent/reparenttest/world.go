@@ -191,8 +191,10 @@ func (w *World) run(g *reparent.Guard, c reparent.Change) *reparent.Report {
 func (w *World) runs(ctx context.Context, g *reparent.Guard, c reparent.Change) *reparent.Report {
 	w.mu.Lock()
 	own := w.own[g]
-	w.reforms = w.reforms || c.Kind == leadership.KindRuleset
 	w.mu.Unlock()
+	if c.Kind == leadership.KindRuleset {
+		w.reformed.Store(true)
+	}
 	if c.Revoke == nil && c.Kind != leadership.KindBootstrap && c.Kind != leadership.KindAdopt {
 		c.Revoke = own.revoke
 	}
