@@ -10,6 +10,26 @@ import (
 	"github.com/tenure-go/tenure/reparent"
 )
 
+// errShort says that nobody can lead any more, and that nobody must.
+var errShort = errors.New("reparenttest: what is left of the logs may not show all that was completed")
+
+// short reports whether the logs that are left may not show everything that was
+// completed: a node lost its storage while another one, which was being repaired,
+// had dropped what it had. To lose both is to lose more than the policy allows for.
+func (w *World) short() bool {
+	var silent uint64
+	lost := false
+	for _, k := range w.looks {
+		gone := w.hosts[k.id].Lost > 0
+		if lost = lost || gone; gone || k.known && (k.f.Out || k.f.Floor) {
+			silent |= 1 << k.index
+		}
+	}
+	r := w.compiled(w.ruleset)
+	_, could := r.Could(r.Leaders(), r.set(silent))
+	return lost && could
+}
+
 // settled checks the cluster after it was healed: L2 and L3. g is a guard of
 // the process that established the leader.
 func (w *World) settled(g *reparent.Guard, leader leadership.NodeID) error {

@@ -254,6 +254,8 @@ func (w *World) heal(name string) (leadership.NodeID, error) {
 	switch {
 	case derr != nil:
 		return "", derr
+	case rep.Err != nil && w.short():
+		return "", errShort
 	case rep.Err != nil:
 		return "", &Violation{Name: "L1", Says: fmt.Sprintf("all faults are over, and no leader could be established: %v\n%s", rep.Err, rep)}
 	case werr != nil:
