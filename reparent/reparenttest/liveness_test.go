@@ -52,6 +52,33 @@ func down(w *World, ids ...leadership.NodeID) {
 	}
 }
 
+// lost has lost its storage for good.
+func lost(w *World, id leadership.NodeID) {
+	p := w.hosts[id].proc
+	p.CanCrash = true
+	p.Lose()
+	p.Crash()
+}
+
+// cutShort died in the middle of a repair: all it had is noted, and gone.
+func cutShort(t *testing.T, w *World, id leadership.NodeID) {
+	n := w.hosts[id].node.Client.(*store)
+	err := w.sim.Do(maxSteps, func() {
+		if err := n.acc.SetFloor(w.hosts[id].Life(), n.position()); err != nil {
+			t.Error(err)
+		}
+		n.saw(Event{Kind: Truncated, Index: 1})
+		if err := n.write(w.hosts[id].Life(), "rewind", 0, nil); err != nil {
+			t.Error(err)
+		}
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	w.hosts[id].proc.CanCrash = true
+	w.hosts[id].proc.Crash()
+}
+
 // What must come to be when all faults are over is not there: each check says
 // so, by its own name and with what is missing.
 func TestEachLivenessCheckFiresAndItsNearMissDoesNot(t *testing.T) {
@@ -63,6 +90,16 @@ func TestEachLivenessCheckFiresAndItsNearMissDoesNot(t *testing.T) {
 	}{
 		{"a majority does not come back", "L1", "no leader could be established", 3, func(w *World) {
 			down(w, "n2", "n3")
+		}},
+		{"a disk is lost, and a repair was never finished", "reparenttest", "may not show all that was completed", 3, func(w *World) {
+			lost(w, "n1")
+			cutShort(t, w, "n2")
+		}},
+		{"a disk is lost", "", "", 3, func(w *World) { lost(w, "n1") }},
+		{"a repair was never finished", "", "", 3, func(w *World) { cutShort(t, w, "n2") }},
+		{"a disk is lost, and one that has all is down", "L1", "no leader could be established", 3, func(w *World) {
+			lost(w, "n1")
+			down(w, "n2")
 		}},
 		{"the leader takes no requests", "L1", "n1 was established, and cannot be written to", 1, func(w *World) {
 			n := &w.hosts["n1"].node
