@@ -86,6 +86,10 @@ func (n *Node) awaitCovers(ctx context.Context, q querier, t leadership.Term, po
 		case h.live.slave.sqlErrno != 0:
 			return false, n.stopped(h.live.slave)
 		case !h.live.slave.ioRuns() && !h.live.slave.sqlRuns():
+			// They may have come to the end, and stopped, while this was read.
+			if h, err = n.here(ctx, q); err != nil || h.covers(pos) {
+				return err == nil, err
+			}
 			return false, &leadership.NotReadyError{Node: n.cfg.ID, Reason: "its source had less than " + pos.String()}
 		}
 		return false, nil

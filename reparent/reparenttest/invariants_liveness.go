@@ -34,17 +34,24 @@ func (w *World) short() bool {
 // the process that established the leader.
 func (w *World) settled(g *reparent.Guard, leader leadership.NodeID) error {
 	before := len(w.grants)
-	var missing error
-	err := w.sim.Do(maxSteps, func() {
-		for range 8 {
-			rep, err := g.Sweep(context.Background())
-			if missing = w.stragglers(rep, err); missing == nil {
-				return
-			}
+	var rep *reparent.SweepReport
+	var missing, swept, err error
+	for range 8 {
+		// What a sweep left is judged between two steps, as everything is.
+		if err = w.sim.Do(maxSteps, func() { rep, swept = g.Sweep(context.Background()) }); err != nil {
+			break
+		}
+		if missing = w.stragglers(rep, swept); missing == nil {
+			break
+		}
+		err = w.sim.Do(maxSteps, func() {
 			t := time.NewTimer(50*time.Millisecond + 11*time.Nanosecond)
 			<-t.C
+		})
+		if err != nil {
+			break
 		}
-	})
+	}
 	switch {
 	case err != nil:
 		return err
