@@ -60,7 +60,7 @@ func (f *sharedFile) lock(ctx context.Context) (unlock func(), err error) {
 	tick := time.NewTicker(filePoll)
 	defer tick.Stop()
 	for {
-		ok, err := tryLock(file)
+		ok, err := durable.TryLock(file)
 		if err != nil {
 			file.Close()
 			return nil, err

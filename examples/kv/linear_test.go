@@ -13,38 +13,9 @@ import (
 	"github.com/anishathalye/porcupine"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tenure-go/tenure/examples/internal/register"
 	"github.com/tenure-go/tenure/leadership"
 )
-
-type access struct {
-	key   string
-	write bool
-	value string
-}
-
-// register is a store of single keys, checked key by key.
-var register = porcupine.Model{
-	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
-		byKey := map[string][]porcupine.Operation{}
-		for _, o := range history {
-			k := o.Input.(access).key
-			byKey[k] = append(byKey[k], o)
-		}
-		var out [][]porcupine.Operation
-		for _, ops := range byKey {
-			out = append(out, ops)
-		}
-		return out
-	},
-	Init: func() any { return "" },
-	Step: func(state, input, output any) (bool, any) {
-		in := input.(access)
-		if in.write {
-			return true, in.value
-		}
-		return output.(string) == state.(string), state
-	},
-}
 
 // TestG2_ReadsAndWritesAreLinearizableAcrossChangesOfLeader runs clients that
 // choose any member at random, while leaders are changed: with a step-down,
@@ -66,23 +37,23 @@ func TestG2_ReadsAndWritesAreLinearizableAcrossChangesOfLeader(t *testing.T) {
 		wg.Go(func() {
 			rnd := rand.New(rand.NewPCG(1, uint64(client)))
 			for i := 0; ctx.Err() == nil; i++ {
-				in := access{key: "k" + strconv.Itoa(rnd.IntN(3)), write: rnd.IntN(2) == 0, value: strconv.Itoa(client) + "-" + strconv.Itoa(i)}
+				in := register.Access{Key: "k" + strconv.Itoa(rnd.IntN(3)), Write: rnd.IntN(2) == 0, Value: strconv.Itoa(client) + "-" + strconv.Itoa(i)}
 				cl := c.client(all[rnd.IntN(3)])
 				try, stop := context.WithTimeout(context.Background(), time.Second)
 				op := porcupine.Operation{ClientId: client, Input: in, Call: now()}
 				var v []byte
 				var err error
-				if in.write {
-					_, err = cl.Put(try, in.key, []byte(in.value))
+				if in.Write {
+					_, err = cl.Put(try, in.Key, []byte(in.Value))
 				} else {
-					v, _, err = cl.Get(try, in.key)
+					v, _, err = cl.Get(try, in.Key)
 				}
 				stop()
 				op.Output, op.Return = string(v), now()
 				switch {
 				case err == nil:
 					done.Add(1)
-				case leadership.NotExecuted(err) || !in.write:
+				case leadership.NotExecuted(err) || !in.Write:
 					continue // proven, or without effect
 				case errors.Is(err, leadership.ErrUnknownOutcome):
 					// It may take effect at any time from now on, so the
@@ -116,7 +87,7 @@ func TestG2_ReadsAndWritesAreLinearizableAcrossChangesOfLeader(t *testing.T) {
 	}
 	cancel()
 	wg.Wait()
-	res := porcupine.CheckOperationsTimeout(register, history, 30*time.Second)
+	res := porcupine.CheckOperationsTimeout(register.Model(), history, 30*time.Second)
 	require.Equal(t, porcupine.Ok, res)
 	t.Logf("%d operations, %d answered", len(history), done.Load())
 }

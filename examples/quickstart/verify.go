@@ -11,6 +11,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
+	"github.com/tenure-go/tenure/examples/internal/register"
 	"github.com/tenure-go/tenure/examples/kv"
 	"github.com/tenure-go/tenure/internal/measure"
 	"github.com/tenure-go/tenure/leadership"
@@ -227,42 +228,12 @@ func noErrors(v *verdict, r measure.Report) {
 func linearizable(v *verdict, ops []op) {
 	h := history(ops)
 	f := v.check("%d reads and writes are linearizable, key by key", len(h))
-	switch porcupine.CheckOperationsTimeout(register, h, checkBound) {
+	switch porcupine.CheckOperationsTimeout(register.Model(), h, checkBound) {
 	case porcupine.Illegal:
 		f.bad("there is no order of them that explains what was read")
 	case porcupine.Unknown:
 		f.bad("the check did not end within %s", checkBound)
 	}
-}
-
-// access is the input of an operation; its output is the value read.
-type access struct {
-	key, value string
-	write      bool
-}
-
-// register is a store of single keys, each checked by itself.
-var register = porcupine.Model{
-	Partition: func(h []porcupine.Operation) [][]porcupine.Operation {
-		byKey := map[string][]porcupine.Operation{}
-		for _, o := range h {
-			k := o.Input.(access).key
-			byKey[k] = append(byKey[k], o)
-		}
-		var out [][]porcupine.Operation
-		for _, part := range byKey {
-			out = append(out, part)
-		}
-		return out
-	},
-	Init: func() any { return "" },
-	Step: func(state, input, output any) (bool, any) {
-		in := input.(access)
-		if in.write {
-			return true, in.value
-		}
-		return output.(string) == state.(string), state
-	},
 }
 
 // history turns what clients did into operations. A request that was refused
@@ -282,7 +253,7 @@ func history(ops []op) []porcupine.Operation {
 	var out []porcupine.Operation
 	for _, o := range ops {
 		p := porcupine.Operation{
-			ClientId: o.client, Input: access{key: o.key, value: o.value, write: o.write}, Output: o.value,
+			ClientId: o.client, Input: register.Access{Key: o.key, Value: o.value, Write: o.write}, Output: o.value,
 			Call: int64(o.call), Return: int64(o.ret),
 		}
 		switch {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tenure-go/tenure/examples/internal/register"
 	"github.com/tenure-go/tenure/examples/kv"
 	"github.com/tenure-go/tenure/internal/measure"
 	"github.com/tenure-go/tenure/leadership"
@@ -156,7 +157,7 @@ func TestEveryUnknownWriteThatWasReadIsAClientOfItsOwn(t *testing.T) {
 	clients := map[int]int{}
 	for _, o := range h {
 		clients[o.ClientId]++
-		if o.Input.(access).write {
+		if o.Input.(register.Access).Write {
 			require.Equal(t, int64(1<<62), o.Return)
 		}
 	}

@@ -1,5 +1,6 @@
 // Package durable keeps one small record in a file, so that a crash at any
-// moment leaves the old record or the new one, and damage is noticed.
+// moment leaves the old record or the new one, and damage is noticed; and has the
+// lock that keeps a second process from it.
 package durable
 
 import (

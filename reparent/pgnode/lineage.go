@@ -93,7 +93,7 @@ func lockDir(ctx context.Context, dir string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	err = poll(ctx, 2*time.Millisecond, func() (bool, error) { return tryLock(f) })
+	err = poll(ctx, 2*time.Millisecond, func() (bool, error) { return durable.TryLock(f) })
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}

@@ -1,12 +1,11 @@
-//go:build unix
-
 package kv
 
 import (
 	"errors"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"github.com/tenure-go/tenure/internal/durable"
 )
 
 // lockDir takes the directory for this process. The kernel gives it back when
@@ -16,11 +15,12 @@ func lockDir(dir string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			err = &StorageError{dir, "is in use by another process"}
-		}
-		return nil, errors.Join(err, f.Close())
+	ok, err := durable.TryLock(f)
+	if ok {
+		return f, nil
 	}
-	return f, nil
+	if err == nil {
+		err = &StorageError{dir, "is in use by another process"}
+	}
+	return nil, errors.Join(err, f.Close())
 }

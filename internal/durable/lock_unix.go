@@ -1,6 +1,6 @@
 //go:build unix
 
-package leadership
+package durable
 
 import (
 	"errors"
@@ -8,9 +8,9 @@ import (
 	"syscall"
 )
 
-// tryLock takes the exclusive lock of an open file unless another open file
+// TryLock takes the exclusive lock of an open file unless another open file
 // has it. The kernel gives it back when the file is closed or its process ends.
-func tryLock(f *os.File) (bool, error) {
+func TryLock(f *os.File) (bool, error) {
 	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR) {
 		return false, nil
