@@ -16,8 +16,8 @@ import (
 
 	"github.com/tenure-go/tenure/examples/failover/internal/config"
 	"github.com/tenure-go/tenure/examples/failover/internal/demo"
-	"github.com/tenure-go/tenure/examples/failover/internal/stage"
 	"github.com/tenure-go/tenure/examples/failover/internal/verdict"
+	"github.com/tenure-go/tenure/examples/failover/stage"
 	"github.com/tenure-go/tenure/internal/engines"
 	"github.com/tenure-go/tenure/internal/engines/enginetest"
 )

@@ -17,7 +17,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tenure-go/tenure/examples/failover/internal/config"
-	"github.com/tenure-go/tenure/examples/failover/internal/stage"
+	"github.com/tenure-go/tenure/examples/failover/stage"
 	"github.com/tenure-go/tenure/internal/engines"
 	"github.com/tenure-go/tenure/internal/engines/enginetest"
 	"github.com/tenure-go/tenure/leadership"

@@ -7,7 +7,7 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/tenure-go/tenure/examples/failover/internal/stage"
+	"github.com/tenure-go/tenure/examples/failover/stage"
 	"github.com/tenure-go/tenure/internal/engines/load"
 )
 

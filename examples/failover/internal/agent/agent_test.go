@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tenure-go/tenure/examples/failover/internal/agent"
-	"github.com/tenure-go/tenure/examples/failover/internal/stage"
+	"github.com/tenure-go/tenure/examples/failover/stage"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
 	"github.com/tenure-go/tenure/reparent/pgnode"

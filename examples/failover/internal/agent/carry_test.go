@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tenure-go/tenure/examples/failover/internal/agent"
-	"github.com/tenure-go/tenure/examples/failover/internal/stage"
+	"github.com/tenure-go/tenure/examples/failover/stage"
 	"github.com/tenure-go/tenure/leadership"
 )
 

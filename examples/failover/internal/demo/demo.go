@@ -17,11 +17,10 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/tenure-go/tenure/examples/failover/internal/stage"
+	"github.com/tenure-go/tenure/examples/failover/stage"
 	"github.com/tenure-go/tenure/internal/engines"
 	"github.com/tenure-go/tenure/internal/engines/load"
 	"github.com/tenure-go/tenure/internal/measure"
-	"github.com/tenure-go/tenure/leadership"
 )
 
 // Options say what to show.
@@ -75,8 +74,6 @@ const (
 	after  = 500 * time.Millisecond
 	// patience bounds each write, as an application would.
 	patience = 5 * time.Second
-	// stepBound bounds each step of the script.
-	stepBound = 60 * time.Second
 )
 
 // watchConfig makes the watchers as quick as three processes on a busy machine may
@@ -98,12 +95,11 @@ watch:
 
 // run is one demo.
 type run struct {
-	Options
-	*stage.Stage
-	load     *load.Load
-	epoch    time.Time
-	changes  []measure.Change
-	watchers []*watcher
+	opt Options
+	*stage.Operator
+	load    *load.Load
+	epoch   time.Time
+	changes []measure.Change
 }
 
 // Run shows it. The result is there whenever the load ran, also beside an error,
@@ -113,7 +109,7 @@ func Run(ctx context.Context, o Options) (_ *Result, err error) {
 	if o.Writers == 0 {
 		o.Writers = 8
 	}
-	// Children end with the thread that starts them, see tie.
+	// Children end with the thread that starts them, see stage.Operator.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	dir, err := os.MkdirTemp("", "failover-demo-")
@@ -131,16 +127,16 @@ func Run(ctx context.Context, o Options) (_ *Result, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{Options: o, Stage: s}
+	r := &run{opt: o, Operator: &stage.Operator{Stage: s, Exe: o.Exe, Say: o.Say}}
 	return r.show(ctx)
 }
 
 // show makes the first leadership, plays under load, and judges.
 func (r *run) show(ctx context.Context) (*Result, error) {
-	if err := r.begin(ctx); err != nil {
+	if err := r.Begin(ctx); err != nil {
 		return nil, err
 	}
-	cfg, err := r.Load(r.Writers, r.Exe)
+	cfg, err := r.Load(r.opt.Writers, r.Exe)
 	if err != nil {
 		return nil, err
 	}
@@ -149,36 +145,23 @@ func (r *run) show(ctx context.Context) (*Result, error) {
 	if r.load, err = load.Start(ctx, cfg); err != nil {
 		return nil, err
 	}
-	played := r.await(ctx, "the load", func(ctx context.Context) error { return r.load.AwaitAcks(ctx, 20) })
+	played := r.Await(ctx, "the load", func(ctx context.Context) error { return r.load.AwaitAcks(ctx, 20) })
 	if played == nil {
 		played = r.play(ctx)
 	}
-	r.endWatchers()
+	r.EndWatch()
 	r.Say("the load ends")
-	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stepBound)
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), stage.StepBound)
 	defer cancel()
 	h, err := r.load.Stop(stop)
 	if err = errors.Join(played, err); err != nil {
 		return nil, err
 	}
 	res, err := r.judge(ctx, h)
-	if err == nil && r.SVG != "" {
-		err = os.WriteFile(r.SVG, []byte(r.report(h).SVG()), 0o644)
+	if err == nil && r.opt.SVG != "" {
+		err = os.WriteFile(r.opt.SVG, []byte(r.report(h).SVG()), 0o644)
 	}
 	return res, err
-}
-
-// begin makes the records of the members and the first leadership.
-func (r *run) begin(ctx context.Context) error {
-	if _, err := r.tool(ctx, 0, "setup", "all"); err != nil {
-		return err
-	}
-	first := "bootstrap"
-	if r.Engine == "postgres" {
-		first = "adopt" // its servers were made from one template, and n1 leads already
-	}
-	_, err := r.tool(ctx, 0, first, "-to", "n1")
-	return err
 }
 
 func (r *run) now() time.Duration { return time.Since(r.epoch) }
@@ -191,11 +174,11 @@ func (r *run) report(h load.History) measure.Report {
 
 // judge compares what the writers were told with what the servers have.
 func (r *run) judge(ctx context.Context, h load.History) (*Result, error) {
-	lead, err := r.leader(ctx)
+	lead, err := r.Leader(ctx)
 	if err != nil {
 		return nil, err
 	}
-	v, err := r.settled(ctx, h, lead)
+	v, err := r.Settled(ctx, h, lead)
 	if err != nil {
 		return nil, err
 	}
@@ -232,29 +215,4 @@ func problems(rep measure.Report, v load.Verdict) (all []string) {
 		all = append(all, fmt.Sprintf("%d errors and %d unknown outcomes were at no change: %v", c.Errors, c.Unknown, c.First))
 	}
 	return all
-}
-
-// settled checks the rows once the other servers have what the leader has, or have
-// had the time.
-func (r *run) settled(ctx context.Context, h load.History, lead leadership.NodeID) (v load.Verdict, err error) {
-	bound := time.Now().Add(stepBound / 2)
-	err = r.poll(ctx, "the servers to be equal", func(ctx context.Context) (bool, error) {
-		leader, err := r.Rows(ctx, lead)
-		if err != nil {
-			return false, err
-		}
-		var others []load.Rows
-		for _, id := range r.IDs {
-			if id != lead {
-				rows, err := r.Rows(ctx, id)
-				if err != nil {
-					return false, err
-				}
-				others = append(others, rows)
-			}
-		}
-		v = h.Check(leader, others...)
-		return len(v.Problems) == 0 || time.Now().After(bound), nil
-	})
-	return v, err
 }

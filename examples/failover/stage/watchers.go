@@ -1,4 +1,4 @@
-package demo
+package stage
 
 import (
 	"bufio"
@@ -18,60 +18,14 @@ import (
 	"github.com/tenure-go/tenure/reparent"
 )
 
-// doc is what is read of a verb's result.
-type doc struct {
-	Exit    int
-	Outcome reparent.Outcome
-	Error   string
-	Status  *struct{ Leader leadership.NodeID }
-	Rejoin  struct{ Did string }
-	Report  report
-}
-
-// report is what is read of a change's report: its positions are the engine's own.
-type report struct {
-	Outcome reparent.Outcome
-	Error   string
-	To      leadership.NodeID
-	Took    time.Duration
-	Gap     time.Duration
-	Steps   []reparent.StepReport
-}
-
-// tool runs a verb to its end. want is the exit code that it must have, -1 for any.
-func (r *run) tool(ctx context.Context, want int, args ...string) (doc, error) {
-	ctx, cancel := context.WithTimeout(ctx, stepBound)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, r.Exe, append(args, "-config", r.Config, "-output", "json")...)
-	tie(cmd)
-	// A change that is broken off is undone first.
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = stepBound
-	var out, errOut bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errOut
-	err := cmd.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		return doc{}, err
-	}
-	var d doc
-	if err := json.Unmarshal(out.Bytes(), &d); err != nil {
-		return d, fmt.Errorf("%v said %q: %w: %s", args, out.String(), err, errOut.String())
-	}
-	if want >= 0 && d.Exit != want {
-		return d, fmt.Errorf("%v: exit code %d: %s\n%s", args, d.Exit, d.Error, errOut.String())
-	}
-	return d, nil
-}
-
-// said is one line of a watcher.
-type said struct {
+// Said is one line of a watcher.
+type Said struct {
 	At      time.Time
 	Verdict *struct {
 		State, Do string
 		Reasons   []string
 	}
-	Report *report
+	Report *Report
 }
 
 // watcher is a process that watches.
@@ -81,14 +35,15 @@ type watcher struct {
 	wg   sync.WaitGroup
 
 	mu     sync.Mutex // guards what follows, between the reader and the script
-	all    []said
+	all    []Said
 	err    error
 	closed bool
 }
 
-func (r *run) startWatchers(ctx context.Context, names ...string) error {
+// Watch starts watchers, and returns when each of them sees a healthy leader.
+func (o *Operator) Watch(ctx context.Context, names ...string) error {
 	for _, name := range names {
-		w := &watcher{name: name, cmd: exec.Command(r.Exe, "watch", "-name", name, "-config", r.Config, "-output", "json", "-quiet")}
+		w := &watcher{name: name, cmd: exec.Command(o.Exe, "watch", "-name", name, "-config", o.Config, "-output", "json", "-quiet")}
 		tie(w.cmd)
 		out, err := w.cmd.StdoutPipe()
 		if err != nil {
@@ -99,11 +54,11 @@ func (r *run) startWatchers(ctx context.Context, names ...string) error {
 		if err := w.cmd.Start(); err != nil {
 			return err
 		}
-		r.watchers = append(r.watchers, w)
+		o.watchers = append(o.watchers, w)
 		w.wg.Go(func() { w.read(out, &errOut) })
 	}
-	return r.poll(ctx, "the watchers to see a healthy leader", func(context.Context) (bool, error) {
-		for _, w := range r.watchers {
+	return o.Poll(ctx, "the watchers to see a healthy leader", func(context.Context) (bool, error) {
+		for _, w := range o.watchers {
 			all, err := w.said()
 			if err != nil {
 				return false, err
@@ -121,7 +76,7 @@ func (w *watcher) read(out io.Reader, errOut *bytes.Buffer) {
 	sc := bufio.NewScanner(out)
 	sc.Buffer(nil, 1<<22)
 	for sc.Scan() {
-		var s said
+		var s Said
 		err := json.Unmarshal(sc.Bytes(), &s)
 		w.mu.Lock()
 		w.err = errors.Join(w.err, err)
@@ -136,18 +91,18 @@ func (w *watcher) read(out io.Reader, errOut *bytes.Buffer) {
 	}
 }
 
-func (w *watcher) said() ([]said, error) {
+func (w *watcher) said() ([]Said, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.all, w.err
 }
 
 // replaced returns what the watcher said that has replaced a leader since.
-func (r *run) replaced(since time.Time) (said, error) {
-	for _, w := range r.watchers {
+func (o *Operator) replaced(since time.Time) (Said, error) {
+	for _, w := range o.watchers {
 		all, err := w.said()
 		if err != nil {
-			return said{}, err
+			return Said{}, err
 		}
 		for _, s := range all {
 			if s.Report != nil && s.Report.Outcome == reparent.Done && s.At.After(since) {
@@ -155,13 +110,13 @@ func (r *run) replaced(since time.Time) (said, error) {
 			}
 		}
 	}
-	return said{}, nil
+	return Said{}, nil
 }
 
 // lastSaid is the last verdict of each watcher, for an error.
-func (r *run) lastSaid() string {
+func (o *Operator) lastSaid() string {
 	var b strings.Builder
-	for _, w := range r.watchers {
+	for _, w := range o.watchers {
 		all, err := w.said()
 		fmt.Fprintf(&b, "%s (%v):", w.name, err)
 		for _, s := range all[max(0, len(all)-3):] {
@@ -177,18 +132,47 @@ func (r *run) lastSaid() string {
 	return b.String()
 }
 
-// endWatchers ends them and waits until they have.
-func (r *run) endWatchers() {
-	for _, w := range r.watchers {
+// EndWatch ends them and waits until they have.
+func (o *Operator) EndWatch() {
+	for _, w := range o.watchers {
 		w.mu.Lock()
 		w.closed = true
 		w.mu.Unlock()
 		_ = w.cmd.Process.Signal(syscall.SIGTERM) // one that has ended needs none
 	}
-	for _, w := range r.watchers {
-		kill := time.AfterFunc(stepBound, func() { _ = w.cmd.Process.Kill() })
+	for _, w := range o.watchers {
+		kill := time.AfterFunc(StepBound, func() { _ = w.cmd.Process.Kill() })
 		w.wg.Wait()
 		kill.Stop()
 	}
-	r.watchers = nil
+	o.watchers = nil
+}
+
+// Replacement is a leader that watchers replaced.
+type Replacement struct {
+	Report
+	// At is when the watcher said so. Leaderless is from when the leader was gone
+	// until the next one was granted.
+	At         time.Time
+	Leaderless time.Duration
+}
+
+// Replaced waits until a watcher has replaced the leader that is gone since then.
+func (o *Operator) Replaced(ctx context.Context, lead leadership.NodeID, gone time.Time) (Replacement, error) {
+	var saw Said
+	err := o.Poll(ctx, "a watcher to replace "+string(lead), func(context.Context) (bool, error) {
+		var err error
+		saw, err = o.replaced(gone)
+		return saw.Report != nil, err
+	})
+	if err != nil {
+		return Replacement{}, fmt.Errorf("%w\n%s", err, o.lastSaid())
+	}
+	granted := saw.At.Add(-saw.Report.Took)
+	for _, st := range saw.Report.Steps {
+		if st.Step == reparent.StepGrant {
+			granted = granted.Add(st.At + st.Took)
+		}
+	}
+	return Replacement{Report: *saw.Report, At: saw.At, Leaderless: granted.Sub(gone)}, nil
 }
