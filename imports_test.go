@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"internal/durable":            {},
 	"internal/measure":            {},
 	"internal/mutants":            {},
+	"internal/race":               {},
 	"internal/engines":            {"internal/engines/netproxy"},
 	"internal/engines/netproxy":   {},
 	"internal/engines/enginetest": {"internal/engines", "internal/engines/netproxy"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tenure-go/tenure/buffer"
 	"github.com/tenure-go/tenure/internal/interleave"
+	"github.com/tenure-go/tenure/internal/race"
 )
 
 // schedule is one run of workers and a coordinator, one atomic step of the count
@@ -99,7 +100,7 @@ func TestEveryInterleavingOfTurnsAndQuiescedIsSafe(t *testing.T) {
 	}{{2, false}, {2, true}, {3, false}} {
 		t.Run(fmt.Sprintf("%d workers, given up first %t", tc.workers, tc.twice), func(t *testing.T) {
 			t.Parallel()
-			if tc.workers > 2 && (underRace || testing.Short()) {
+			if tc.workers > 2 && (race.Enabled || testing.Short()) {
 				t.Skip("the detector makes each schedule ten times as slow, and sees nothing in three workers that it would not in two")
 			}
 			states := interleave.Explore(t, func(r *interleave.Run) interleave.World {

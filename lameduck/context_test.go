@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tenure-go/tenure/internal/race"
 	"github.com/tenure-go/tenure/lameduck"
 	"github.com/tenure-go/tenure/leadership"
 )
@@ -188,7 +189,7 @@ func TestTheContextOfANilParentAndOfTheZeroToken(t *testing.T) {
 func TestContextsAskedWhileTheyEndNeverTakeAnAnswerBack(t *testing.T) {
 	t.Parallel()
 	rounds := 3000
-	if testing.Short() || underRace {
+	if testing.Short() || race.Enabled {
 		rounds = 300
 	}
 	for i := range rounds {

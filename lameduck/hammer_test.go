@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tenure-go/tenure/internal/race"
 	"github.com/tenure-go/tenure/lameduck"
 )
 
@@ -85,7 +86,7 @@ func TestEnterRacingDrainAMillionTimesIsCountedOrRefused(t *testing.T) {
 	t.Parallel()
 	const workers = 4
 	each := 250_000
-	if testing.Short() || underRace {
+	if testing.Short() || race.Enabled {
 		each = 25_000
 	}
 	g := newGate(t, lameduck.Options{})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tenure-go/tenure/internal/interleave"
+	"github.com/tenure-go/tenure/internal/race"
 	"github.com/tenure-go/tenure/lameduck"
 )
 
@@ -166,7 +167,7 @@ func scheduleLimit() int {
 	switch {
 	case testing.Short():
 		return 2000
-	case underRace:
+	case race.Enabled:
 		return 6000
 	}
 	return math.MaxInt

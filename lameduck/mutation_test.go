@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/tenure-go/tenure/internal/race"
 )
 
 // A mutation takes one rule out of the gate.
@@ -23,7 +25,7 @@ type mutation struct {
 // of this package in which the one file is replaced.
 func TestTheEnumerationNoticesEachRuleThatIsTakenOut(t *testing.T) {
 	t.Parallel()
-	if testing.Short() || underRace {
+	if testing.Short() || race.Enabled {
 		t.Skip("builds the package anew for each mutation")
 	}
 	tool, err := exec.LookPath("go")

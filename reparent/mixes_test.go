@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tenure-go/tenure/internal/race"
 	"github.com/tenure-go/tenure/reparent"
 	"github.com/tenure-go/tenure/reparent/reparenttest"
 	"github.com/tenure-go/tenure/revoke"
@@ -94,7 +95,7 @@ func TestG6_AnyMechanismMayFollowAnyOtherInAnyOrderOfRounds(t *testing.T) {
 			t.Parallel()
 			for _, order := range orders {
 				for crash := range len(order) + 1 {
-					if len(order) == 3 && (crash != 1 || slower > 1) {
+					if len(order) == 3 && (crash != 1 || race.Enabled) {
 						continue
 					}
 					inSim(t, kinds[kname], func(t *testing.T, c *cluster) {

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"testing"
 
+	"github.com/tenure-go/tenure/internal/race"
 	"github.com/tenure-go/tenure/reparent/reparenttest"
 )
 
@@ -12,10 +13,14 @@ var seeds = flag.Int("seeds", 150, "how many random runs each simulated property
 // everySeed runs rivals under all faults over the seeds, from first on, and the
 // kinds of nodes.
 func everySeed(t *testing.T, first uint64) {
+	n := *seeds
+	if race.Enabled {
+		n = max(1, n/3) // which still reaches every state
+	}
 	for name, h := range kinds() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			reparenttest.Run(t, h, reparenttest.Everything(), reparenttest.Options{Seeds: max(1, *seeds/slower), First: first})
+			reparenttest.Run(t, h, reparenttest.Everything(), reparenttest.Options{Seeds: n, First: first})
 		})
 	}
 }

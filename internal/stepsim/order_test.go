@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tenure-go/tenure/internal/race"
 	"github.com/tenure-go/tenure/internal/stepsim"
 )
 
@@ -58,7 +59,7 @@ func crowd(t *testing.T, c stepsim.Chooser) (hash uint64, picks []stepsim.Pick, 
 func TestTheSamePicksGiveTheSameTraceWhateverTheOrderOfGoroutines(t *testing.T) {
 	runs := 200
 	switch {
-	case testing.Short() || raceEnabled:
+	case testing.Short() || race.Enabled:
 		runs = 40
 	case os.Getenv("TENURE_EXPLORE") != "":
 		runs = 1000

@@ -1,5 +1,0 @@
-//go:build !race
-
-package buffer_test
-
-const underRace = false

@@ -1,5 +1,0 @@
-//go:build !race
-
-package stepsim_test
-
-const raceEnabled = false

@@ -1,5 +1,0 @@
-//go:build !race
-
-package lameduck_test
-
-const underRace = false

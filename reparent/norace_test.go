@@ -1,5 +1,0 @@
-//go:build !race
-
-package reparent_test
-
-const slower = 1
