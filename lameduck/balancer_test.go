@@ -212,7 +212,7 @@ func gated(announce time.Duration) (backend, error) {
 // refused, and may run into a connection that ends: the plan was too short for
 // it, which a busy machine can do to any plan. That is tried again with a longer
 // one. Without a refusal, no failure is allowed.
-func TestL6_RollingRestartsUnderLoadAreSeenByNoClient(t *testing.T) {
+func TestRollingRestartsUnderLoadAreSeenByNoClient(t *testing.T) {
 	t.Parallel()
 	restarts := 12
 	if testing.Short() {
@@ -249,8 +249,8 @@ func TestL6_RollingRestartsUnderLoadAreSeenByNoClient(t *testing.T) {
 	}
 }
 
-// L3: the end of a drain is noticed by the last exit, not by a poll.
-func TestL3_TheEndIsNoticedAtOnce(t *testing.T) {
+// The end of a drain is noticed by the last exit, not by a poll.
+func TestTheEndIsNoticedAtOnce(t *testing.T) {
 	t.Parallel()
 	rounds := 100
 	if testing.Short() {
