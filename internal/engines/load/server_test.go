@@ -153,20 +153,26 @@ func (c connector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, buffer.NotSent(err)
 	}
-	return &session{conn, bufio.NewReader(conn)}, nil
+	return &session{Conn: conn, in: bufio.NewReader(conn)}, nil
 }
 
 type session struct {
 	net.Conn
-	in *bufio.Reader
+	in     *bufio.Reader
+	broken bool
 }
 
+// IsValid is what a pool asks.
+func (s *session) IsValid() bool { return !s.broken }
+
 func (s *session) call(text string) error {
-	if _, err := fmt.Fprintln(s.Conn, text); err != nil {
-		return err
+	_, err := fmt.Fprintln(s.Conn, text)
+	var answer string
+	if err == nil {
+		answer, err = s.in.ReadString('\n')
 	}
-	answer, err := s.in.ReadString('\n')
 	if err != nil {
+		s.broken = true
 		return err
 	}
 	if answer != "ok\n" {

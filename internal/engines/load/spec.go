@@ -2,6 +2,7 @@ package load
 
 import (
 	"context"
+	"database/sql/driver"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ type Spec struct {
 	// Cluster is the key of the lane. "" is "cluster".
 	Cluster string
 	// Registry is the file of the leadership.FileRegistry to follow. Required
-	// unless Engine has a Registry.
+	// unless Engine has a Registry or a Connector.
 	Registry string
 	// Barrier is the file of the leadership.FileBarrier to take part in, with
 	// a lane that counts. "" takes part in none, unless Engine has a Barrier.
@@ -59,7 +60,11 @@ type Spec struct {
 type Engine struct {
 	_ struct{}
 
-	// Nodes is that of sqlbuffer.Config. Required.
+	// Connector reaches whoever leads without this library, as any application
+	// would: the worker then follows no registry and takes part in no barrier,
+	// and only Class is read besides. It is what others are compared with.
+	Connector driver.Connector
+	// Nodes is that of sqlbuffer.Config. Required without a Connector.
 	Nodes func(id leadership.NodeID, addr string) (sqlbuffer.Node, error)
 	// Probe is that of buffer.Config.
 	Probe func(ctx context.Context, to leadership.Leadership, addr string) error

@@ -3,6 +3,7 @@ package load
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"io"
@@ -57,7 +58,7 @@ func work(spec Spec, open func(Spec) (Engine, error), stdin io.Reader, stdout io
 	if engine.Close != nil {
 		defer keep(engine.Close)
 	}
-	if engine.Registry == nil {
+	if engine.Registry == nil && engine.Connector == nil {
 		reg, err := leadership.OpenFileRegistry(spec.Registry)
 		if err != nil {
 			return err
@@ -65,7 +66,7 @@ func work(spec Spec, open func(Spec) (Engine, error), stdin io.Reader, stdout io
 		defer keep(reg.Close)
 		engine.Registry = reg
 	}
-	if engine.Barrier == nil && spec.Barrier != "" {
+	if engine.Barrier == nil && engine.Connector == nil && spec.Barrier != "" {
 		b, err := leadership.OpenFileBarrier(spec.Barrier)
 		if err != nil {
 			return err
@@ -81,12 +82,18 @@ func work(spec Spec, open func(Spec) (Engine, error), stdin io.Reader, stdout io
 	if err := w.open(); err != nil {
 		return err
 	}
-	defer w.buf.Close()
+	if w.buf != nil {
+		defer w.buf.Close()
+	}
 	defer keep(w.db.Close)
 	return w.run(stdin, stdout)
 }
 
 func (w *worker) open() (err error) {
+	if c := w.engine.Connector; c != nil {
+		w.pool(dialing{c})
+		return nil
+	}
 	w.buf, err = buffer.New(buffer.Config{
 		Counted: w.engine.Barrier != nil, Probe: w.engine.Probe,
 		MaxAge: w.spec.MaxAge, MaxOutage: w.spec.MaxOutage,
@@ -100,10 +107,14 @@ func (w *worker) open() (err error) {
 		w.buf.Close()
 		return err
 	}
+	w.pool(c)
+	return nil
+}
+
+func (w *worker) pool(c driver.Connector) {
 	w.db = sql.OpenDB(c)
 	w.db.SetMaxOpenConns(w.spec.Conns)
 	w.db.SetMaxIdleConns(w.spec.Conns)
-	return nil
 }
 
 // run joins the barrier, follows the registry and writes, until stdin ends.
@@ -139,7 +150,9 @@ func (w *worker) run(stdin io.Reader, stdout io.Writer) error {
 			return err
 		}
 	}
-	beside(func() error { return w.buf.Follow(ctx, w.engine.Registry, w.lane) })
+	if w.buf != nil {
+		beside(func() error { return w.buf.Follow(ctx, w.engine.Registry, w.lane) })
+	}
 
 	var writing sync.WaitGroup
 	broken := make(chan error, w.spec.Writers)
@@ -202,6 +215,9 @@ func (w *worker) write(writer int) error {
 func (w *worker) insert(id int64) error {
 	ctx, cancel := context.WithTimeout(context.Background(), w.spec.Patience)
 	defer cancel()
+	if w.engine.Connector != nil {
+		return plainTx(ctx, w.db, w.spec.Insert, id)
+	}
 	if !w.spec.InTx {
 		_, err := w.db.ExecContext(ctx, w.spec.Insert, id)
 		return err
@@ -214,9 +230,12 @@ func (w *worker) insert(id int64) error {
 
 // outcomeOf reads an error: only proof counts as not executed.
 func outcomeOf(err error) Outcome {
+	var plain *plainError
 	switch {
 	case err == nil:
 		return Acked
+	case errors.As(err, &plain):
+		return plain.outcome()
 	case errors.Is(err, leadership.ErrUnknownOutcome):
 		return Unknown
 	case leadership.NotExecuted(err):
@@ -233,6 +252,10 @@ func (w *worker) class(err error) string {
 		if c := w.engine.Class(err); c != "" {
 			return c
 		}
+	}
+	var plain *plainError
+	if errors.As(err, &plain) {
+		return plain.class()
 	}
 	return fmt.Sprintf("%T", err)
 }
