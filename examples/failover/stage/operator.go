@@ -70,7 +70,7 @@ func (o *Operator) Tool(ctx context.Context, want int, args ...string) (Doc, err
 	ctx, cancel := context.WithTimeout(ctx, StepBound)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, o.Exe, append(args, "-config", o.Config, "-output", "json")...)
-	tie(cmd)
+	Tie(cmd)
 	// A change that is broken off is undone first.
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = StepBound

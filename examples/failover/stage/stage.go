@@ -25,6 +25,7 @@ import (
 	"github.com/tenure-go/tenure/internal/engines"
 	"github.com/tenure-go/tenure/internal/engines/load"
 	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/leadership/etcdregistry"
 )
 
 // Options say what to put up.
@@ -37,6 +38,9 @@ type Options struct {
 	// Registry is the section registry of the configuration, in YAML, when it is
 	// not a file in Dir. Barrier likewise.
 	Registry, Barrier string
+	// Etcd are the endpoints of an etcd that has the registry and the barrier
+	// instead, for the load too.
+	Etcd []string
 	// Agents has an agent beside each server, of the engine postgres, for which
 	// Start and stop are the caller's affair: Config knows their URLs and no more,
 	// and Beside is what each of them reads.
@@ -51,6 +55,9 @@ const (
 	ReplicationPassword = "repl1ca-Secret"
 	AppPassword         = "app-Secret"
 )
+
+// cluster is the name of every stage's cluster.
+const cluster = "demo"
 
 // Stage is three servers.
 type Stage struct {
@@ -122,6 +129,9 @@ func (s *Stage) write(c cast) error {
 		}
 	}
 	registry, barrier := s.Registry, s.Barrier
+	if len(s.Etcd) > 0 {
+		registry, barrier = "{etcd: {endpoints: ["+strings.Join(s.Etcd, ", ")+"]}}", "{etcd: true}"
+	}
 	if registry == "" {
 		registry = "{file: " + filepath.Join(s.Dir, "registry") + "}"
 	}
@@ -142,7 +152,7 @@ func (s *Stage) write(c cast) error {
 	}
 	compose := func(path, section string, local bool) error {
 		var b strings.Builder
-		fmt.Fprintf(&b, "cluster: demo\nengine: %s\nby: tool\npolicy: at-least(2)\nregistry: %s\nbarrier: %s\n", s.Engine, registry, barrier)
+		fmt.Fprintf(&b, "cluster: %s\nengine: %s\nby: tool\npolicy: at-least(2)\nregistry: %s\nbarrier: %s\n", cluster, s.Engine, registry, barrier)
 		b.WriteString(strings.NewReplacer("ADMIN", s.secret("admin"), "REPLICATION", s.secret("replication")).Replace(section))
 		b.WriteString("nodes:\n")
 		for _, id := range s.IDs {
@@ -196,7 +206,7 @@ func (s *Stage) ComeBack(ctx context.Context, id leadership.NodeID) error {
 }
 
 // Load is a load of so many writers, in two processes, for a stage with its registry
-// in a file. The program that is started is exe, "" for this one.
+// in a file of its own or in Etcd. The program that is started is exe, "" for this one.
 func (s *Stage) Load(writers int, exe string) (load.Config, error) {
 	c, err := s.cast()
 	if err != nil {
@@ -206,11 +216,15 @@ func (s *Stage) Load(writers int, exe string) (load.Config, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return load.Config{}, err
 	}
-	return load.Config{Workers: 2, Exe: exe, Spec: load.Spec{
-		Dir: dir, Cluster: "demo", Registry: filepath.Join(s.Dir, "registry"), Barrier: filepath.Join(s.Dir, "barrier"),
+	spec := load.Spec{
+		Dir: dir, Cluster: cluster, Registry: filepath.Join(s.Dir, "registry"), Barrier: filepath.Join(s.Dir, "barrier"),
 		Writers: max(writers/2, 1), InTx: true, Insert: c.insert,
-		Extra: map[string]string{"engine": s.Engine, "password": s.secret("app")},
-	}}, nil
+		Extra: map[string]string{"engine": s.Engine, "password": s.secret("app"), "etcd": strings.Join(s.Etcd, ",")},
+	}
+	if len(s.Etcd) > 0 {
+		spec.Registry, spec.Barrier = "", ""
+	}
+	return load.Config{Workers: 2, Exe: exe, Spec: spec}, nil
 }
 
 // OpenLoad is how a worker of a load reaches the servers: load.Main takes it.
@@ -219,13 +233,23 @@ func OpenLoad(spec load.Spec) (load.Engine, error) {
 	if err != nil {
 		return load.Engine{}, err
 	}
+	var e load.Engine
 	switch spec.Extra["engine"] {
 	case config.MariaDBEngine:
-		return mariadbLoad(pw)
+		e, err = mariadbLoad(pw)
 	case config.PostgresEngine:
-		return postgresLoad(pw)
+		e, err = postgresLoad(pw)
+	default:
+		err = fmt.Errorf("stage: there is no engine %q", spec.Extra["engine"])
 	}
-	return load.Engine{}, fmt.Errorf("stage: there is no engine %q", spec.Extra["engine"])
+	if at := spec.Extra["etcd"]; err == nil && at != "" {
+		client, err := etcdregistry.Open(spec.Cluster, etcdregistry.Config{Endpoints: strings.Split(at, ",")})
+		if err != nil {
+			return load.Engine{}, err
+		}
+		e.Registry, e.Barrier, e.Close = client.Registry(), client.Barrier(), client.Close
+	}
+	return e, err
 }
 
 // Rows reads the ids that a server has.

@@ -4,5 +4,5 @@ package stage
 
 import "os/exec"
 
-// tie does nothing here: the servers of a demo are started on Linux only.
-func tie(*exec.Cmd) {}
+// Tie does nothing here: the servers of a demo are started on Linux only.
+func Tie(*exec.Cmd) {}

@@ -44,7 +44,7 @@ type watcher struct {
 func (o *Operator) Watch(ctx context.Context, names ...string) error {
 	for _, name := range names {
 		w := &watcher{name: name, cmd: exec.Command(o.Exe, "watch", "-name", name, "-config", o.Config, "-output", "json", "-quiet")}
-		tie(w.cmd)
+		Tie(w.cmd)
 		out, err := w.cmd.StdoutPipe()
 		if err != nil {
 			return err
