@@ -112,7 +112,7 @@ func (l *Lane) answeredIn(now, d time.Duration, fx *effects) {
 	}
 	mean := r.spent / time.Duration(r.answered)
 	if r.best != 0 && mean > 2*r.best+f.Every {
-		l.narrow(now, fx)
+		l.narrow(fx)
 		r.widenAt = now + max(f.Every, 4*mean)
 		return
 	}
@@ -133,7 +133,7 @@ func (l *Lane) widen(now, every time.Duration) {
 }
 
 // narrow halves the width. What was released before tells nothing about it.
-func (l *Lane) narrow(now time.Duration, fx *effects) {
+func (l *Lane) narrow(fx *effects) {
 	r := &l.ramp
 	r.width = max(r.width/2, 1)
 	r.answered, r.spent = 0, 0
@@ -154,7 +154,7 @@ func (l *Lane) notSent(now time.Duration, c *call, fx *effects) {
 		l.nextProbe = now + l.backoff()
 		return
 	}
-	l.narrow(now, fx)
+	l.narrow(fx)
 	r.restAt = now + l.backoff()
 	r.widenAt = r.restAt + l.b.cfg.Flush.Every
 }

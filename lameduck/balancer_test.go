@@ -239,7 +239,7 @@ func TestRollingRestartsUnderLoadAreSeenByNoClient(t *testing.T) {
 		go func() { out <- srv.Serve(ln) }()
 		return backend{addr: ln.Addr().String(), end: func() error {
 			err := srv.Shutdown(context.Background())
-			<-out
+			<-out // it says that the server was shut down
 			return err
 		}}, nil
 	})

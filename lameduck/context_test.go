@@ -108,7 +108,7 @@ func TestAContextEndsWithExitAndKeepsItsAnswer(t *testing.T) {
 			}
 			held := enter(t, g, lameduck.Single)
 			out := drain(t.Context(), g, lameduck.Plan{Cancel: time.Second})
-			require.Equal(t, error(context.Canceled), context.Cause(ctx), "what comes later is not its business")
+			require.Equal(t, context.Canceled, context.Cause(ctx), "what comes later is not its business")
 			held.Exit()
 			<-out
 		})

@@ -62,16 +62,16 @@ func (f *sharedFile) lock(ctx context.Context) (unlock func(), err error) {
 	for {
 		ok, err := durable.TryLock(file)
 		if err != nil {
-			file.Close()
+			_ = file.Close()
 			return nil, err
 		}
 		if ok {
 			// Closing the file gives the lock back, also when we die.
-			return func() { file.Close() }, nil
+			return func() { _ = file.Close() }, nil
 		}
 		select {
 		case <-ctx.Done():
-			file.Close()
+			_ = file.Close()
 			return nil, context.Cause(ctx)
 		case <-tick.C:
 		}

@@ -256,7 +256,7 @@ func (c *Conn) query(ctx context.Context, run func(ctx context.Context, b *bindi
 	}
 	if c.tx != nil {
 		if err := c.tx.do(ctx, op); err != nil {
-			r.drop()
+			_ = r.drop() // the caller learns why there are none
 			return nil, err
 		}
 		r.tx = c.tx
@@ -264,7 +264,7 @@ func (c *Conn) query(ctx context.Context, run func(ctx context.Context, b *bindi
 	}
 	t, err := c.do(ctx, false, "query", &r.room, op)
 	if err != nil {
-		r.drop()
+		_ = r.drop() // the caller learns why there are none
 		return nil, err
 	}
 	t.Answered() // its flush slot is free; its turn lasts until Rows.Close

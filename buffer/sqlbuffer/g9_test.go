@@ -36,7 +36,7 @@ func TestG9_WhatMayHaveBeenExecutedIsNeverReportedOtherwise(t *testing.T) {
 
 func runForced(t *rapid.T, open int) {
 	distrust := rapid.Bool().Draw(t, "driver lies")
-	var abort func(context.Context, driver.Conn) error = kill
+	abort := kill
 	if !rapid.Bool().Draw(t, "has Abort") {
 		abort = nil
 	}

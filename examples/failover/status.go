@@ -144,7 +144,7 @@ func (st *clusterStatus) String() string {
 			fmt.Fprintf(w, "\tcould not lead: %s\n", n.WhyNot)
 		}
 	}
-	w.Flush()
+	_ = w.Flush() // into memory
 	return b.String()
 }
 

@@ -51,7 +51,7 @@ func table(r measure.Report) string {
 		row(s.Name, s.Result, r.Gap(i), r.Costs(i))
 	}
 	row("no step", "", 0, r.Calm())
-	w.Flush()
+	_ = w.Flush() // into memory
 	return b.String()
 }
 

@@ -189,7 +189,7 @@ func once(t *testing.T, begin func(*Run) World, at fork, seen *space) (alternati
 				break
 			}
 			on := r.enabled()
-			pick := 0
+			var pick int
 			if n < len(at.path) {
 				pick = at.path[n]
 			} else {

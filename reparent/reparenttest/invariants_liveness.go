@@ -94,7 +94,7 @@ func (w *World) named(r *reparent.Report) error {
 	var discovered *leadership.NotDiscoveredError
 	var durable *leadership.NotDurableError
 	var ready *leadership.NotReadyError
-	bad := false
+	var bad bool
 	switch {
 	case errors.As(r.Err, &revoked):
 		bad = revoked.Counter.Leader == "" || len(revoked.Counter.Could) == 0

@@ -141,8 +141,8 @@ func TestLeasesAtTheBoundOfTheClocks(t *testing.T) {
 			if c.traits.bugs.leaseNoMargin {
 				h.localReads = false // the coordinator adds none either
 			}
-			err := directed(t, h, func(w *World, p *stepsim.Proc, g *reparent.Guard) error {
-				return leaseRun(w, p, g, c.leader, c.follower, c.lag)
+			err := directed(t, h, func(w *World, _ *stepsim.Proc, g *reparent.Guard) error {
+				return leaseRun(w, g, c.leader, c.follower, c.lag)
 			})
 			if (err != nil) != c.found {
 				t.Errorf("got %v", err)
@@ -154,7 +154,7 @@ func TestLeasesAtTheBoundOfTheClocks(t *testing.T) {
 
 // leaseRun has n1 renew its lease and cuts it off from all but clients, who read
 // there all the time while another leader is made.
-func leaseRun(w *World, p *stepsim.Proc, g *reparent.Guard, leader, follower int64, lag time.Duration) error {
+func leaseRun(w *World, g *reparent.Guard, leader, follower int64, lag time.Duration) error {
 	for i, id := range w.ids {
 		ppm := follower
 		if i == 0 {

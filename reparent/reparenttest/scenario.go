@@ -103,7 +103,7 @@ func (sc scenario) play(t *testing.T, h Harness, f Features, o Options, alone bo
 	picks, replay := picksFromEnv(t)
 	for seed := first; seed < last; seed++ {
 		run := func(c stepsim.Chooser, show bool) outcome {
-			return sc.once(t, h, f, seed, seed%ways, seed >= ways, c, show)
+			return sc.once(t, h, f, seed%ways, seed >= ways, c, show)
 		}
 		var c stepsim.Chooser
 		switch {
@@ -120,7 +120,7 @@ func (sc scenario) play(t *testing.T, h Harness, f Features, o Options, alone bo
 	}
 }
 
-func (sc scenario) once(t *testing.T, h Harness, f Features, seed, variant uint64, random bool, c stepsim.Chooser, show bool) outcome {
+func (sc scenario) once(t *testing.T, h Harness, f Features, variant uint64, random bool, c stepsim.Chooser, show bool) outcome {
 	if sc.parts != nil {
 		sc.parts(&h)
 	}

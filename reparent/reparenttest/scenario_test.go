@@ -112,7 +112,7 @@ func TestStoriesFailWithoutTheRuleThatTheyAreAbout(t *testing.T) {
 				}
 				h := Store(traits)
 				h.localReads = h.localReads && !c.b.leaseNoMargin // the coordinator adds none either
-				got := sc.once(t, h, Everything(), seed, seed%ways, seed >= ways, how, false)
+				got := sc.once(t, h, Everything(), seed%ways, seed >= ways, how, false)
 				if got.err != nil {
 					t.Logf("%v (seed %d)", got.err, seed)
 					return
@@ -129,7 +129,7 @@ func TestLeasesEndBadlyBeyondTheBoundOfTheClocks(t *testing.T) {
 	t.Parallel()
 	for variant := range uint64(2) {
 		sc := clockStory(10*leaseRate, nil)
-		got := sc.once(t, Store(Traits{LocalReads: true}), Everything(), variant, variant, false, stepsim.Quiet(), false)
+		got := sc.once(t, Store(Traits{LocalReads: true}), Everything(), variant, false, stepsim.Quiet(), false)
 		slow := variant == 0 // the leader's clock is
 		var v *Violation
 		if found := errors.As(got.err, &v) && v.Name == "I18"; found != slow {

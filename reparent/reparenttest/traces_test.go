@@ -267,7 +267,7 @@ func (sc scenario) plays(t *testing.T, h Harness, random uint64) (seed uint64, e
 		if seed >= ways {
 			how = stepsim.Seed(seed, restless)
 		}
-		if got := sc.once(t, h, Everything(), seed, seed%ways, seed >= ways, how, false); got.err != nil {
+		if got := sc.once(t, h, Everything(), seed%ways, seed >= ways, how, false); got.err != nil {
 			return seed, got.err
 		}
 	}

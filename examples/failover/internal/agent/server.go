@@ -142,7 +142,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener, stop time.Duration)
 		_ = h.Shutdown(late) // so that they can answer that they were
 		_ = h.Close()
 	}
-	<-served
+	<-served // that it was closed
 	return errors.Join(err, s.Close())
 }
 
