@@ -37,8 +37,9 @@ var mayImport = map[string][]string{
 	"buffer":                      {"leadership"},
 	"buffer/httpbuffer":           {"leadership", "buffer"},
 	"buffer/sqlbuffer":            {"leadership", "buffer"},
-	"reparent":                    {"leadership", "revoke", "establish"},
-	"reparent/reparenttest":       {"leadership", "leadership/acceptor", "revoke", "establish", "reparent", "lameduck", "buffer"},
+	"reparent":                    {"leadership", "revoke", "establish", "reparent/handover"},
+	"reparent/handover":           {"leadership", "revoke"},
+	"reparent/reparenttest":       {"leadership", "leadership/acceptor", "revoke", "establish", "reparent", "reparent/handover", "lameduck", "buffer"},
 }
 
 // library is what code that users compile in may import from elsewhere; kit is

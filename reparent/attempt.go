@@ -139,18 +139,35 @@ func (a *attempt) replace(ctx context.Context) error {
 	gap := time.Now()
 	mctx, cancel := context.WithCancel(ctx)
 	a.cancel = cancel
+	in, proven, err := a.established(ctx, mctx)
+	if err != nil {
+		return err
+	}
+	return a.lead(ctx, in, gap, proven)
+}
 
+// established comes to a durable marker, and says since when the revocation was
+// proven.
+func (a *attempt) established(ctx, mctx context.Context) (in *leadership.Installed, proven time.Time, err error) {
+	if a.change.LeaderLed {
+		err = a.do(ctx, StepHandOver, func(ctx context.Context) (err error) {
+			in, err = a.handOver(ctx)
+			return err
+		})
+		a.claim()
+		return in, time.Now(), err
+	}
 	var rev *leadership.Revocation
 	var choice establish.Choice
-	err := a.do(ctx, StepRevoke, func(ctx context.Context) (err error) {
+	err = a.do(ctx, StepRevoke, func(ctx context.Context) (err error) {
 		rev, choice, err = a.revoke(ctx, mctx)
 		return err
 	})
 	a.claim()
 	if err != nil {
-		return err
+		return nil, proven, err
 	}
-	proven := time.Now()
+	proven = time.Now()
 	a.rep.To, a.rep.Passed = choice.To, choice.Passed
 
 	var prop *leadership.Proposal
@@ -161,16 +178,17 @@ func (a *attempt) replace(ctx context.Context) error {
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, proven, err
 	}
-	var in *leadership.Installed
 	err = a.do(ctx, StepInstall, func(ctx context.Context) (err error) {
 		in, err = a.install(ctx, mctx, prop)
 		return err
 	})
-	if err != nil {
-		return err
-	}
+	return in, proven, err
+}
+
+// lead goes on from a durable marker to a leader that clients are sent to.
+func (a *attempt) lead(ctx context.Context, in *leadership.Installed, gap, proven time.Time) error {
 	// The marker is durable: whatever becomes of the caller, to go on is the
 	// shortest way to a leader. What follows has a budget of its own.
 	wait, err := revoke.LeaseWait(a.leaseLeft(), a.g.cfg.ClockRate)

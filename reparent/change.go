@@ -25,6 +25,14 @@ type Change struct {
 	// Revoke and Establish take the place of the guard's mechanisms.
 	Revoke    revoke.Revoker
 	Establish establish.Establisher
+	// LeaderLed has the leader of a planned change lead it: it steps down and
+	// hands over to the candidate directly, and clients wait for a message
+	// between the two instead of for two round trips of the coordinator, which
+	// checks by its own round what they did before it records it. See package
+	// handover. It needs mode Full and a Node.HandOver at both, or the change
+	// ends with a *ChangeError before anything is touched; Revoke and Establish
+	// must be nil.
+	LeaderLed bool
 	// Waiver is a person's statement that nodes are gone for good.
 	Waiver *leadership.Waiver
 	// GoOnIfLate goes on although routers are late at Config.Barrier when
@@ -114,6 +122,14 @@ func (c Change) validate(ctx context.Context) error {
 		}
 	} else if c.Ruleset != nil {
 		return bad("only SetRuleset, Bootstrap and Adopt change the ruleset")
+	}
+	if c.LeaderLed {
+		switch {
+		case c.Kind != leadership.KindPlanned:
+			return bad("only a planned change can be led by the leader")
+		case c.Revoke != nil || c.Establish != nil:
+			return bad("one that the leader leads takes no Revoke and no Establish")
+		}
 	}
 	if c.Waiver != nil {
 		if c.Kind != leadership.KindEmergency && c.Kind != leadership.KindResume {

@@ -22,6 +22,7 @@ const (
 	StepPrepare  Step = "prepare"
 	StepHold     Step = "hold"
 	StepQuiet    Step = "quiet"
+	StepHandOver Step = "hand over" // in place of the next three
 	StepRevoke   Step = "revoke"
 	StepPropose  Step = "propose"
 	StepInstall  Step = "install"
@@ -35,7 +36,7 @@ const (
 // vetoable are the steps before which a hook may still say no.
 func (s Step) vetoable() bool {
 	switch s {
-	case StepBegin, StepPrepare, StepHold, StepQuiet, StepRevoke, StepPropose, StepInstall:
+	case StepBegin, StepPrepare, StepHold, StepQuiet, StepHandOver, StepRevoke, StepPropose, StepInstall:
 		return true
 	}
 	return false

@@ -5,6 +5,7 @@ import (
 
 	"github.com/tenure-go/tenure/establish"
 	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent/handover"
 	"github.com/tenure-go/tenure/revoke"
 )
 
@@ -29,6 +30,9 @@ type Node struct {
 	Promise revoke.Promiser
 	// StepDown is needed at a leader for a planned change.
 	StepDown revoke.StepDowner
+	// HandOver is needed at the leader and at its successor for a planned change
+	// that the leader leads itself (Change.LeaderLed).
+	HandOver handover.Leader
 	// Candidate is needed to lead, Follow to follow.
 	Candidate establish.Candidate
 	Follow    establish.Follower

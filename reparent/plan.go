@@ -80,6 +80,9 @@ func (a *attempt) basis() error {
 		}
 		a.next = &rs
 	}
+	if err := a.canLeadItself(); err != nil {
+		return err
+	}
 	return a.checkRuleset()
 }
 

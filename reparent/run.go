@@ -88,6 +88,10 @@ func (a *attempt) conclude(ctx context.Context, err error) {
 // not begin to, and nobody else was asked: it leads as before, and an undo would
 // take that from it for nothing.
 func (a *attempt) declined(err error) bool {
+	if a.rep.Failed == StepHandOver {
+		// One that has promised more does not lead as before.
+		return leadership.NotExecuted(err) && promised(err).IsZero() && len(a.rep.Testimony) == 0
+	}
 	return a.change.Revoke == nil && a.change.orderly() && mustFailed(err) && leadership.NotExecuted(err) &&
 		len(a.rep.Testimony) == 0 && a.rep.Drained == nil
 }

@@ -93,9 +93,13 @@ func (n *Node) raise(index uint64) bool {
 func (n *Node) apply() error {
 	commit := n.commit.Load()
 	ls := n.leading()
-	err := n.machine.apply(n.store.log, commit, func(index uint64, o outcome) {
+	carried := n.carried.Load() // set before that leadership ends
+	err := n.machine.apply(n.store.log, commit, func(at replog.At, o outcome) {
 		if ls != nil {
-			ls.answer(index, o)
+			ls.answer(at, o)
+		}
+		if carried != nil && carried != ls {
+			carried.answer(at, o)
 		}
 	})
 	if err != nil {
@@ -122,6 +126,28 @@ func (n *Node) disk(err error) error {
 type pullReply struct {
 	prev    replog.At
 	entries []replog.Entry
+}
+
+func (p pullReply) encode() []byte {
+	out := appendUvarint(nil, p.prev.Index)
+	out = replog.AppendTerm(out, p.prev.Term)
+	return appendEntries(out, p.entries)
+}
+
+func decodePull(b []byte) (p pullReply, err error) {
+	if p.prev.Index, b, err = replog.CutUvarint(b); err != nil {
+		return p, err
+	}
+	if p.prev.Term, b, err = replog.CutTerm(b); err != nil {
+		return p, err
+	}
+	p.entries, err = decodeEntries(b)
+	for i, e := range p.entries {
+		if e.Index != p.prev.Index+1+uint64(i) {
+			return p, errMessage
+		}
+	}
+	return p, err
 }
 
 // donate answers a pull: what of this log a log at pos is missing.

@@ -35,12 +35,14 @@ type leader struct {
 	done   chan struct{} // wakes the completer
 	ready  chan struct{} // closed when the marker is complete
 
+	open    atomic.Bool // takes requests: from Grant on, or from before, see stage
 	granted atomic.Bool
 
 	// mu guards what follows. It is taken by requests, the writer, the
 	// completer and the replicators, and never held over IO.
 	mu      sync.Mutex
 	over    *leadership.Refusal // not nil: this leadership has ended
+	carried bool                // what is waiting is handed over
 	queue   []*proposal
 	waiting map[uint64]*proposal // written, not complete
 	levels  [leadership.MaxMembers]uint64
@@ -117,11 +119,17 @@ func decodeMarker(e replog.Entry) (leadership.Marker, error) {
 func (ls *leader) start(marker uint64) {
 	ls.marker = marker
 	ls.levels[ls.self] = ls.n.store.log.Durable()
+	// What is not known to be complete some peers may lack: to begin with it
+	// costs less than to be told.
+	next := marker
+	if c := ls.n.commit.Load() + 1; c < marker && marker-c < maxBatch {
+		next = c
+	}
 	for id, addr := range ls.n.cfg.Peers {
 		if id == ls.n.cfg.ID {
 			continue
 		}
-		p := &peer{id: id, url: "http://" + addr + pathAppend, wake: make(chan struct{}, 1), next: marker}
+		p := &peer{id: id, url: "http://" + addr + pathAppend, wake: make(chan struct{}, 1), next: next}
 		p.member, p.counts = ls.cohort.Member(id)
 		ls.peers = append(ls.peers, p)
 	}
@@ -133,7 +141,8 @@ func (ls *leader) start(marker uint64) {
 }
 
 // end ends the leadership: nothing is taken any more, what was not written is
-// refused, what was written and is not complete is unknown. until is the term
+// refused, what was written and is not complete is unknown, or waits on to be
+// completed by the successor that it was handed to. until is the term
 // that ended it, zero when the member stops.
 func (ls *leader) end(until leadership.Term) {
 	r := &leadership.Refusal{Term: ls.own.Term, Until: leadership.MaxTerm(until, ls.own.Term), Reason: "the leadership has ended", RetryAfter: retryAfter}
@@ -144,7 +153,12 @@ func (ls *leader) end(until leadership.Term) {
 	}
 	ls.over = r
 	queue, waiting := ls.queue, ls.waiting
-	ls.queue, ls.waiting = nil, nil
+	ls.queue = nil
+	if ls.carried {
+		waiting = nil
+	} else {
+		ls.waiting = nil
+	}
 	ls.mu.Unlock()
 	ls.cancel()
 	for _, p := range queue {
@@ -322,6 +336,7 @@ func (ls *leader) completer() {
 		if !marked && commit >= ls.marker {
 			marked = true
 			close(ls.ready)
+			ls.tell()
 		}
 	}
 }
@@ -347,14 +362,29 @@ func (ls *leader) complete() (uint64, bool) {
 	return index, true
 }
 
-// answer tells a client that its command was applied.
-func (ls *leader) answer(index uint64, o outcome) {
+// answer tells a client that its command was applied; or that nobody knows
+// when, after this leadership, another command took its place.
+func (ls *leader) answer(at replog.At, o outcome) {
 	ls.mu.Lock()
-	p := ls.waiting[index]
-	delete(ls.waiting, index)
+	p := ls.waiting[at.Index]
+	delete(ls.waiting, at.Index)
 	ls.mu.Unlock()
-	if p != nil {
-		p.result <- proposed{index: index, outcome: o}
+	switch {
+	case p == nil:
+	case at.Term != ls.own.Term:
+		p.result <- proposed{index: at.Index, err: errNotCompleted}
+	default:
+		p.result <- proposed{index: at.Index, outcome: o}
+	}
+}
+
+// tell has every peer told the commit index now, not with the next heartbeat.
+func (ls *leader) tell() {
+	ls.mu.Lock()
+	ls.asked = max(ls.asked, ls.sent+1)
+	ls.mu.Unlock()
+	for _, p := range ls.peers {
+		poke(p.wake)
 	}
 }
 

@@ -104,7 +104,7 @@ func (m *machine) get(key string) (v []byte, ok bool, index uint64) {
 
 // apply applies the log up to commit and tells each the outcome of every
 // request, in order, with the machine's mutex held: each must not block.
-func (m *machine) apply(l *replog.Log, commit uint64, each func(index uint64, o outcome)) error {
+func (m *machine) apply(l *replog.Log, commit uint64, each func(at replog.At, o outcome)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for m.applied < commit {
@@ -123,7 +123,7 @@ func (m *machine) apply(l *replog.Log, commit uint64, each func(index uint64, o 
 			}
 			m.applied = e.Index
 			if each != nil {
-				each(e.Index, o)
+				each(replog.At{Index: e.Index, Term: e.Term}, o)
 			}
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tenure-go/tenure/lameduck"
 	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent/handover"
 )
 
 // retryAfter is the pace at which a refused client may try again.
@@ -49,6 +50,9 @@ type Config struct {
 	// MaxLog bounds the log file, in bytes: above it writes are refused. 0
 	// means 1 GiB. There is no compaction.
 	MaxLog int64
+	// HTTP is what the member reaches the others with; nil means one of
+	// NewHTTPClient. Close closes its idle connections.
+	HTTP *http.Client
 	// Logger gets changes of role and failures; nil discards them.
 	Logger *slog.Logger
 
@@ -99,6 +103,9 @@ func (c *Config) complete() error {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
+	if c.HTTP == nil {
+		c.HTTP = NewHTTPClient()
+	}
 	return nil
 }
 
@@ -123,9 +130,16 @@ type Node struct {
 	closing sync.Once
 	closed  error // what closing came to
 
-	// mu guards leads, which control calls replace and requests read.
-	mu    sync.Mutex
-	leads *leader
+	// carried is the leadership whose requests in flight were handed over last:
+	// their clients are still here.
+	carried  atomic.Pointer[leader]
+	incoming incoming
+
+	// mu guards what follows, which control calls replace and requests read.
+	mu     sync.Mutex
+	leads  *leader
+	giving *handing // the hand-over that this member leads, or led last
+	taking *handing // the one that it takes over by
 }
 
 // Open opens the storage of a member, or makes it (Config.Create). The member
@@ -150,8 +164,12 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	}
 	n := &Node{
 		cfg: cfg, store: s, machine: newMachine(), gate: gate,
-		http: NewHTTPClient(), behind: make(chan struct{}, 1),
+		http: cfg.HTTP, behind: make(chan struct{}, 1),
 	}
+	if n.incoming.Incoming, err = handover.NewIncoming(cfg.ID, nil); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	n.incoming.news = make(chan struct{}, 1)
 	if st := s.acc.Status(); st.Source.Leader == cfg.ID {
 		n.led = st.Source.Term
 	}

@@ -11,8 +11,8 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/tenure-go/tenure/examples/kv/internal/replog"
 	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent/handover"
 	"github.com/tenure-go/tenure/revoke"
 )
 
@@ -103,6 +103,22 @@ func (r *Remote) Grant(ctx context.Context, t leadership.Term) error {
 	return err
 }
 
+// HandOver implements handover.Leader.
+func (r *Remote) HandOver(ctx context.Context, b handover.Baton) (handover.Account, error) {
+	return r.account(ctx, "handover", nodeRequest{Term: b.Term, Baton: &b})
+}
+
+func (r *Remote) account(ctx context.Context, call string, req nodeRequest) (handover.Account, error) {
+	out, err := r.call(ctx, call, req)
+	if out.Account == nil {
+		if err == nil {
+			err = r.unknown("an answer without an account", nil)
+		}
+		return handover.Account{}, err
+	}
+	return *out.Account, err
+}
+
 // CatchUp implements establish.Candidate.
 func (r *Remote) CatchUp(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position) error {
 	_, err := r.call(ctx, "catchup", nodeRequest{Term: t, Leader: donor, Position: &pos})
@@ -179,19 +195,7 @@ func (r *Remote) pull(ctx context.Context, pos leadership.Position) (p pullReply
 	if err != nil {
 		return p, err
 	}
-	if p.prev.Index, b, err = replog.CutUvarint(b); err != nil {
-		return p, err
-	}
-	if p.prev.Term, b, err = replog.CutTerm(b); err != nil {
-		return p, err
-	}
-	p.entries, err = decodeEntries(b)
-	for i, e := range p.entries {
-		if e.Index != p.prev.Index+1+uint64(i) {
-			return p, errMessage
-		}
-	}
-	return p, err
+	return decodePull(b)
 }
 
 // pull is Remote.pull over the member's own connections.

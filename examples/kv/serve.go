@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/tenure-go/tenure/examples/kv/internal/replog"
 	"github.com/tenure-go/tenure/lameduck"
 	"github.com/tenure-go/tenure/leadership"
 )
@@ -66,7 +65,7 @@ func (n *Node) serveClient(do func(context.Context, *leader, http.ResponseWriter
 		defer cancel()
 		err := func() error {
 			ls := n.leading()
-			if ls == nil || !ls.granted.Load() {
+			if ls == nil || !ls.open.Load() {
 				return n.refusal("not the leader")
 			}
 			tok, err := n.gate.Enter(lameduck.Single)
@@ -240,10 +239,7 @@ func (n *Node) servePull(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	got := n.donate(pos)
-	out := appendUvarint(nil, got.prev.Index)
-	out = replog.AppendTerm(out, got.prev.Term)
-	_, _ = w.Write(appendEntries(out, got.entries))
+	_, _ = w.Write(n.donate(pos).encode())
 }
 
 // serveNode is the control protocol.
@@ -292,6 +288,11 @@ func (n *Node) serveNode(w http.ResponseWriter, r *http.Request) {
 			pos = *req.Position
 		}
 		err = n.CatchUp(ctx, req.Term, req.Leader, pos)
+	case "handover", "release", "ask", "report":
+		if out.Account, err = n.serveHandOver(ctx, call, req); errors.Is(err, errMessage) {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
 	default:
 		http.NotFound(w, r)
 		return

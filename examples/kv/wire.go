@@ -8,6 +8,7 @@ import (
 	"github.com/tenure-go/tenure/examples/kv/internal/replog"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/handover"
 	"github.com/tenure-go/tenure/revoke"
 )
 
@@ -121,6 +122,13 @@ type nodeRequest struct {
 	Marker   *leadership.Marker   `json:"marker,omitempty"`
 	Position *leadership.Position `json:"position,omitempty"`
 	For      int64                `json:"forNanoseconds,omitempty"`
+
+	// Of a hand-over. Tail is a pullReply: the end of the leader's log.
+	Baton     *handover.Baton       `json:"baton,omitempty"`
+	Release   *handover.Release     `json:"release,omitempty"`
+	Ask       *handover.Ask         `json:"ask,omitempty"`
+	Testimony *leadership.Testimony `json:"testimony,omitempty"`
+	Tail      []byte                `json:"tail,omitempty"`
 }
 
 // nodeReply is the answer. A testimony may come with an error beside it: the
@@ -130,6 +138,7 @@ type nodeReply struct {
 	Acceptance *leadership.Acceptance `json:"acceptance,omitempty"`
 	Drained    *revoke.Drained        `json:"drained,omitempty"`
 	Status     *leadership.Status     `json:"status,omitempty"`
+	Account    *handover.Account      `json:"account,omitempty"`
 	Err        *wireError             `json:"error,omitempty"`
 }
 
@@ -141,6 +150,8 @@ var (
 	_ establish.Candidate = (*Node)(nil)
 	_ establish.Follower  = (*Node)(nil)
 	_ reparent.Statuser   = (*Node)(nil)
+	_ handover.Leader     = (*Node)(nil)
+	_ handover.Leader     = (*Remote)(nil)
 	_ revoke.Promiser     = (*Remote)(nil)
 	_ revoke.Reader       = (*Remote)(nil)
 	_ revoke.StepDowner   = (*Remote)(nil)

@@ -217,6 +217,21 @@ func (a *Acceptor) Install(ctx context.Context, l leadership.Leadership, write f
 // way to disk, and, nothing touched, *CancelledError, *leadership.TermError or
 // *ArgumentError.
 func (a *Acceptor) Grant(ctx context.Context, t leadership.Term, installed func() bool) error {
+	return a.lead(ctx, t, installed, true)
+}
+
+// Stage opens the node to entries of its own leadership of t ahead of the grant:
+// Admit takes them, behind the marker, and nothing is complete before Grant,
+// since Complete stays shut. It is for a candidate whose clients should not wait
+// while the marker becomes durable, in a cluster whose safety does not rest on
+// who is granted (mode Full): like the marker, such entries are tentative until
+// they are on a durable set. Grant later takes nothing away. installed and the
+// errors are those of Grant.
+func (a *Acceptor) Stage(ctx context.Context, t leadership.Term, installed func() bool) error {
+	return a.lead(ctx, t, installed, false)
+}
+
+func (a *Acceptor) lead(ctx context.Context, t leadership.Term, installed func() bool, granted bool) error {
 	if err := t.Validate(); err != nil {
 		return err
 	}
@@ -238,12 +253,17 @@ func (a *Acceptor) Grant(ctx context.Context, t leadership.Term, installed func(
 	}
 	defer a.give()
 	v = a.view.Load()
-	if err := v.grantable(t); err != nil || v.lead == t {
+	staged := v.open != nil && v.open.Leadership == v.Source
+	if err := v.grantable(t); err != nil || v.lead == t || staged && !granted {
 		return err
 	}
 	next := *v
-	next.lead = t
-	next.open = newEpoch(v.Node, v.Source)
+	if granted {
+		next.lead = t
+	}
+	if !staged { // tokens of entries that were staged stay good
+		next.open = newEpoch(v.Node, v.Source)
+	}
 	a.show(&next)
 	return nil
 }

@@ -1,0 +1,189 @@
+package kv
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/tenure-go/tenure/lameduck"
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent/handover"
+)
+
+// A change that the leader leads. What is in flight is not waited for: it is in
+// the log that the candidate takes over, completes with the marker behind it, and
+// is answered here, where its clients wait, once this member is told so.
+
+// handing is one hand-over at one of its two ends. Copies of a message share it.
+type handing struct {
+	term    leadership.Term
+	done    chan struct{} // closed when account and err are set
+	account handover.Account
+	err     error
+}
+
+// share runs do for the term, in the background and until the member stops,
+// unless that was begun already, and returns what it comes to.
+func (n *Node) share(ctx context.Context, slot **handing, t leadership.Term, do func(context.Context) (handover.Account, error)) (handover.Account, error) {
+	n.mu.Lock()
+	h := *slot
+	switch {
+	case n.stopped.Err() != nil:
+		n.mu.Unlock()
+		return handover.Account{}, errStopped
+	case h == nil || h.term.Less(t):
+		h = &handing{term: t, done: make(chan struct{})}
+		*slot = h
+		n.wg.Go(func() {
+			defer close(h.done)
+			h.account, h.err = do(n.stopped)
+		})
+	}
+	n.mu.Unlock()
+	if t.Less(h.term) {
+		return handover.Account{}, &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: h.term}
+	}
+	select {
+	case <-h.done:
+		return h.account, h.err
+	case <-ctx.Done():
+		return handover.Account{}, context.Cause(ctx)
+	}
+}
+
+// errNotLeading proves nothing: an earlier copy of the baton may be why.
+var errNotLeading = errors.New("kv: the member does not lead")
+
+// HandOver implements handover.Leader.
+func (n *Node) HandOver(ctx context.Context, b handover.Baton) (handover.Account, error) {
+	if err := b.Validate(nil); err != nil {
+		return handover.Account{}, err
+	}
+	if b.From != n.cfg.ID {
+		return handover.Account{}, &handover.BatonError{Field: "From", Reason: "it is " + string(b.From) + ", not " + string(n.cfg.ID)}
+	}
+	if _, ok := n.cfg.Peers[b.To]; !ok {
+		return handover.Account{}, &leadership.UnknownNodeError{Node: b.To}
+	}
+	n.mu.Lock()
+	again := n.giving != nil && n.giving.term == b.Term
+	n.mu.Unlock()
+	if st := n.store.acc.Status(); !again {
+		switch {
+		case b.Term.Less(st.Promised):
+			return handover.Account{}, &leadership.StaleTermError{Node: n.cfg.ID, Asked: b.Term, Promised: st.Promised}
+		case st.Leads.IsZero() || st.Leads == b.Term:
+			return handover.Account{}, errNotLeading
+		}
+	}
+	return n.share(ctx, &n.giving, b.Term, func(ctx context.Context) (handover.Account, error) { return n.giveUp(ctx, b) })
+}
+
+// giveUp is the leader's half.
+func (n *Node) giveUp(ctx context.Context, b handover.Baton) (handover.Account, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.Within)
+	defer cancel()
+	_, err := n.gate.Drain(ctx, lameduck.Plan{Until: b.Term, Leader: b.To, Reason: "handing over to " + string(b.To), RetryAfter: retryAfter, Expire: n.cfg.DrainGrace})
+	var forced *lameduck.ForcedError // what runs is carried on
+	if err != nil && !errors.As(err, &forced) {
+		return handover.Account{}, err
+	}
+	ls := n.leading()
+	if ls == nil {
+		return handover.Account{}, errNotLeading
+	}
+	ls.mu.Lock()
+	ls.carried = true
+	var level uint64
+	if to, ok := ls.cohort.Member(b.To); ok {
+		level = ls.levels[to]
+	}
+	ls.mu.Unlock()
+	n.carried.Store(ls)
+	stepDown, err := n.StepDown(ctx, b.Term)
+	if err != nil {
+		return handover.Account{}, notProof{err}
+	}
+	release, err := b.Release(stepDown)
+	if err != nil {
+		return handover.Account{}, notProof{err}
+	}
+	var tail pullReply
+	tail.prev, tail.entries = n.store.log.Tail(level, maxBatch, batchBytes)
+
+	asking, enough := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer enough()
+	for _, id := range b.Others() {
+		wg.Go(func() {
+			ask := release.Ask()
+			_ = n.insist(asking, id, func(r *Remote) error {
+				_, err := r.call(asking, "ask", nodeRequest{Term: b.Term, Ask: &ask})
+				return err
+			})
+		})
+	}
+	var account handover.Account
+	err = n.insist(ctx, b.To, func(r *Remote) (err error) {
+		account, err = r.account(ctx, "release", nodeRequest{Term: b.Term, Release: &release, Tail: tail.encode()})
+		return err
+	})
+	if err != nil {
+		return account, notProof{err}
+	}
+	return account, nil
+}
+
+// notProof is the failure of a hand-over that was begun.
+type notProof struct{ error }
+
+func (e notProof) Unwrap() error { return e.error }
+
+// NotExecuted reports false, whatever the part that failed proves of itself.
+func (notProof) NotExecuted() bool { return false }
+
+// insist sends until there is an answer. A member's own word is one: only what
+// was lost on the way is sent again.
+func (n *Node) insist(ctx context.Context, to leadership.NodeID, send func(*Remote) error) error {
+	r := NewRemote(to, n.cfg.Peers[to], n.http)
+	for {
+		err := send(r)
+		var lost *RemoteError
+		if err == nil || !errors.As(err, &lost) || lost.err == nil || ctx.Err() != nil {
+			return err
+		}
+		t := time.NewTimer(backOff)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+			return errors.Join(err, context.Cause(ctx))
+		}
+	}
+}
+
+// serveHandOver is the part of the control protocol that belongs to hand-overs.
+// It returns errMessage for a call that lacks its argument.
+func (n *Node) serveHandOver(ctx context.Context, call string, req nodeRequest) (*handover.Account, error) {
+	var a handover.Account
+	var err error
+	switch {
+	case call == "handover" && req.Baton != nil:
+		a, err = n.HandOver(ctx, *req.Baton)
+	case call == "release" && req.Release != nil:
+		var tail pullReply
+		if tail, err = decodePull(req.Tail); err != nil {
+			return nil, errMessage
+		}
+		a, err = n.release(ctx, *req.Release, tail)
+	case call == "ask" && req.Ask != nil:
+		return nil, n.asked(ctx, *req.Ask)
+	case call == "report" && req.Testimony != nil:
+		return nil, n.reported(req.Term, *req.Testimony)
+	default:
+		return nil, errMessage
+	}
+	return &a, err
+}

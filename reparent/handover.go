@@ -1,0 +1,104 @@
+package reparent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent/handover"
+	"github.com/tenure-go/tenure/revoke"
+)
+
+// canLeadItself refuses, before anything is touched, a change that the leader is
+// to lead and cannot.
+func (a *attempt) canLeadItself() error {
+	if !a.change.LeaderLed {
+		return nil
+	}
+	bad := func(format string, args ...any) error {
+		return &ChangeError{a.change.Kind, "led by the leader: " + fmt.Sprintf(format, args...)}
+	}
+	switch {
+	case a.from == "":
+		return bad("the record names no leader")
+	case a.from == a.change.To:
+		return bad("%s leads already: run Refresh", a.from)
+	case a.rec.Mode != leadership.Full:
+		return bad("the cluster is in mode %q, in which nobody may be granted before the record names it: run it without LeaderLed", a.rec.Mode)
+	}
+	for _, id := range []leadership.NodeID{a.from, a.change.To} {
+		if n, ok := a.g.nodes[id]; ok && n.HandOver == nil {
+			return bad("the adapter of %s offers no HandOver: run it without LeaderLed", id)
+		}
+	}
+	return nil
+}
+
+// baton is what the leader needs of what this attempt knows. Whose word of its
+// log is disregarded is barred for good: nothing in a log can lift that.
+func (a *attempt) baton() handover.Baton {
+	b := handover.Baton{
+		Term: a.term, From: a.from, To: a.change.To, Mode: a.rec.Mode,
+		Rulesets: a.rulesets, Barred: slices.Clone(a.rec.Barred),
+		Drain: a.g.cfg.Limits.Drain, Within: a.g.cfg.Limits.Install,
+	}
+	for _, id := range slices.Sorted(maps.Keys(a.without)) {
+		b.Barred = append(b.Barred, leadership.Bar{Node: id, Term: probe(), Reason: a.without[id], By: a.g.cfg.By})
+	}
+	return b
+}
+
+// handOver has the leader lead the change until the marker is durable. What it
+// comes to is for the attempt's own round to say, from what the nodes said; if
+// that is enough, an error beside it is of no account.
+func (a *attempt) handOver(ctx context.Context) (*leadership.Installed, error) {
+	ctx, cancel := context.WithTimeout(ctx, a.g.cfg.Limits.Revoke+a.g.cfg.Limits.Install)
+	defer cancel()
+	n, err := a.node(a.from)
+	if err != nil {
+		return nil, err
+	}
+	a.targets() // all of them are asked, if not by us
+	b := a.baton()
+	acc, asked := n.HandOver.HandOver(ctx, b)
+	if asked != nil {
+		asked = superseded(a.term, &revoke.NodeError{Node: a.from, Op: "hand over", Err: asked})
+		if len(acc.Basis)+len(acc.Late) == 0 {
+			return nil, asked
+		}
+	}
+	if acc.Drained != nil {
+		a.drained(a.from, *acc.Drained)
+	}
+	p, err := acc.Replay(b, a.report, func() (*leadership.Revocation, error) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.round.Revocation()
+	})
+	if err != nil {
+		return nil, told(errors.Join(asked, err))
+	}
+	a.mu.Lock()
+	for _, x := range acc.Accepted {
+		a.rep.accepted(x, nil)
+	}
+	a.mu.Unlock()
+	in, err := p.Installed()
+	if err != nil {
+		return nil, told(errors.Join(asked, err))
+	}
+	return in, a.alive()
+}
+
+// told is the failure of a hand-over in which the leader took part.
+func told(err error) error { return toldError{err} }
+
+type toldError struct{ error }
+
+func (e toldError) Unwrap() error { return e.error }
+
+// NotExecuted reports false, whatever the part that failed proves of itself.
+func (toldError) NotExecuted() bool { return false }
