@@ -10,10 +10,14 @@ import (
 )
 
 // Follow implements establish.Follower. The leader goes to disk as the node's only
-// source, at once. The server is attached to it when its marker is there, and only
-// when this node's log is a part of the leader's: a standby that holds more would
-// acknowledge what it never received. Else it returns a *NotAncestorError, and the
-// node needs a repair.
+// source, at once. The server is attached to it only when this node's log is a part
+// of the leader's: a standby that holds more would acknowledge what it never received.
+// Else it returns a *NotAncestorError, and the node needs a repair. A leader that is
+// still to be promoted is as good to attach to as one that was, once it receives from
+// nobody: what it has by then stays the beginning of its log.
+//
+// A node that stepped down and was not stopped is stopped here, once the leader
+// serves, and what its log got after its last position is discarded as by Repair.
 //
 // It returns when the marker is in this node's log.
 func (n *Node) Follow(ctx context.Context, t leadership.Term, leader leadership.NodeID) (leadership.Acceptance, error) {
@@ -22,16 +26,12 @@ func (n *Node) Follow(ctx context.Context, t leadership.Term, leader leadership.
 	if err != nil && leader != n.cfg.ID {
 		return leadership.Acceptance{}, err
 	}
-	here, err := n.source(ctx, l)
+	here, led, err := n.source(ctx, l)
 	if err != nil {
 		return leadership.Acceptance{}, err
 	}
 	if !here {
-		theirs, err := n.leading(ctx, p, l)
-		if err != nil {
-			return leadership.Acceptance{}, n.failed("follow "+l.String(), err)
-		}
-		if err := n.attach(ctx, p, l, theirs); err != nil {
+		if err := n.join(ctx, p, l, led); err != nil {
 			return leadership.Acceptance{}, n.failed("follow "+l.String(), err)
 		}
 	}
@@ -56,22 +56,49 @@ func (n *Node) Follow(ctx context.Context, t leadership.Term, leader leadership.
 	return o.acceptance(l, st), nil
 }
 
+// join attaches the server to the leader of l. led says that it led before, and was
+// not stopped yet.
+func (n *Node) join(ctx context.Context, p Peer, l leadership.Leadership, led bool) error {
+	theirs, err := n.leading(ctx, p, l, !led)
+	if err == nil && led {
+		theirs, err = n.serving(ctx, p, l, theirs)
+	}
+	if err != nil {
+		return err
+	}
+	err = n.attach(ctx, p, l, theirs)
+	var not *NotAncestorError
+	if errors.As(err, &not) && theirs.recovering {
+		// It may have been compared before it had replayed everything.
+		if theirs, err = n.leading(ctx, p, l, false); err == nil {
+			err = n.attach(ctx, p, l, theirs)
+		}
+	}
+	if errors.As(err, &not) && led {
+		if err = n.Repair(ctx, l.Term, l.Leader); err == nil {
+			err = n.attach(ctx, p, l, theirs)
+		}
+	}
+	return err
+}
+
 // source makes l the node's source on disk. here says that the server is attached
-// to it already, as far as its configuration says.
-func (n *Node) source(ctx context.Context, l leadership.Leadership) (here bool, err error) {
+// to it already, as far as its configuration says, and led that it led before and was
+// not stopped yet.
+func (n *Node) source(ctx context.Context, l leadership.Leadership) (here, led bool, err error) {
 	o, err := n.begin(ctx, l.Term)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
 	defer o.end()
 	known := o.acc.Status().Source == l
 	if err := o.acc.Follow(o.ctx, l); err != nil {
-		return false, err
+		return false, false, err
 	}
 	if o.own.Rebuild != nil && (!o.own.Rebuild.Copied || o.own.Rebuild.From != l) {
-		return false, &RebuildError{Node: n.cfg.ID, From: o.own.Rebuild.From}
+		return false, false, &RebuildError{Node: n.cfg.ID, From: o.own.Rebuild.From}
 	}
-	return known && o.own.Last == l && o.receives(l), nil
+	return known && o.own.Last == l && o.receives(l), o.own.Shut != nil, nil
 }
 
 // receives reports whether the server's walreceiver is l's.
@@ -90,8 +117,9 @@ func (o *op) receives(l leadership.Leadership) bool {
 }
 
 // leading waits until the peer leads l with its marker in its log, and returns
-// what it holds.
-func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership) (state, error) {
+// what it holds. With early, a peer that is still to be promoted will do, if it
+// receives from nobody and has replayed what it received.
+func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership, early bool) (state, error) {
 	var st state
 	var s *session
 	var last error
@@ -117,12 +145,40 @@ func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership) (st
 		if last == nil && st.last != nil && l.Term.Less(st.last.Term) {
 			return false, fmt.Errorf("the log of %s has the marker of %s", l.Leader, st.last.Leadership())
 		}
-		return last == nil && !st.recovering && st.has(l), nil
+		leads := !st.recovering && st.has(l)
+		fixed := early && st.recovering && !st.receiving && !st.paused && st.settled()
+		return last == nil && (leads || fixed), nil
 	})
 	if err != nil && last != nil {
 		err = errors.Join(err, fmt.Errorf("%s: %w", l.Leader, last))
 	}
 	return st, err
+}
+
+// servingWait is how long a node that led lets the new leader be granted before its
+// own server is stopped. Whatever the machine does for that, clients wait for the
+// grant; and where this node's acceptance is what the grant waits for, it is not long.
+const servingWait = 200 * time.Millisecond
+
+// serving waits for the leader of l, whose log is theirs, to have been granted, or
+// for as long as it is worth while, and returns its log by then.
+func (n *Node) serving(ctx context.Context, p Peer, l leadership.Leadership, theirs state) (state, error) {
+	wait, cancel := context.WithTimeout(ctx, servingWait)
+	defer cancel()
+	err := poll(wait, 20*time.Millisecond, func() (bool, error) {
+		if theirs.last.Decided {
+			return true, nil
+		}
+		st, err := n.leading(wait, p, l, false)
+		if err == nil {
+			theirs = st
+		}
+		return false, err
+	})
+	if err != nil && wait.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return theirs, err
 }
 
 // again looks at the leader of l once more: what this node has received since the

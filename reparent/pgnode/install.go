@@ -80,7 +80,11 @@ func (st *state) has(l leadership.Leadership) bool {
 
 func (o *op) install(ctx context.Context, m leadership.Marker, names string) (state, error) {
 	l := m.Leadership()
-	s, err := o.up()
+	start := o.up
+	if o.own.Shut != nil {
+		start = func() (*session, error) { return o.ended(StopFast, StopImmediate, StopKill) }
+	}
+	s, err := start()
 	if err != nil {
 		return state{}, err
 	}
@@ -90,9 +94,6 @@ func (o *op) install(ctx context.Context, m leadership.Marker, names string) (st
 		return st, err
 	}
 	ours := !st.recovering && o.own.Last == l
-	if ours && st.has(l) {
-		return st, nil
-	}
 	if st.recovering && !st.point.term().Less(l.Term) {
 		// It was promoted for l before, and restarted. Another timeline of one
 		// term would be one that nobody can tell from what others made.
@@ -106,18 +107,35 @@ func (o *op) install(ctx context.Context, m leadership.Marker, names string) (st
 	if err := o.standby(); err != nil {
 		return st, err
 	}
-	if names != "" {
-		if err := o.waits(ctx, s); err != nil {
-			return st, err
+	if !ours || !st.has(l) {
+		if err := o.mark(ctx, s, m, st.point.Eras); err != nil {
+			return st, fmt.Errorf("write the marker: %w", err)
 		}
 	}
-	if err := o.mark(ctx, s, m, st.point.Eras); err != nil {
-		return st, fmt.Errorf("write the marker: %w", err)
+	// The others are on their way by now.
+	if err := o.arm(ctx, s, names); err != nil {
+		return st, err
 	}
 	if st, err = o.look(ctx, s); err == nil && (!st.has(l) || st.recovering) {
 		err = errors.New("the marker is not there")
 	}
 	return st, err
+}
+
+// arm lets the standbys of names answer for commits, once commits are seen to wait.
+// Until then the server waits for nobody that there is, so that a commit which ends
+// has not waited.
+func (o *op) arm(ctx context.Context, s *session, names string) error {
+	r, err := s.row(ctx, "SELECT current_setting('synchronous_standby_names')")
+	if err != nil || r[0] == names {
+		return err
+	}
+	if r[0] == nobody {
+		if err := o.waits(ctx, s); err != nil {
+			return err
+		}
+	}
+	return o.configure(ctx, s, map[string]string{"synchronous_standby_names": names})
 }
 
 // promote makes a primary of the standby, behind a closed gate, and returns the
@@ -135,7 +153,9 @@ func (o *op) promote(ctx context.Context, l leadership.Leadership, s *session, s
 		return st, s, err
 	}
 	settings := detached()
-	settings["synchronous_standby_names"] = names
+	if settings["synchronous_standby_names"] = names; names != "" {
+		settings["synchronous_standby_names"] = nobody
+	}
 	r, err := s.row(ctx, "SELECT current_setting('synchronous_commit')")
 	if err != nil {
 		return st, s, err
@@ -184,8 +204,8 @@ func (o *op) promote(ctx context.Context, l leadership.Leadership, s *session, s
 	}
 	s.close()
 	r, err = fresh.row(ctx, "SELECT current_setting('synchronous_standby_names'), current_setting('synchronous_commit')")
-	if err == nil && (r[0] != names || r[1] != settings["synchronous_commit"]) {
-		err = fmt.Errorf("promoted, and it waits for %q with synchronous_commit=%s, not for %q", r[0], r[1], names)
+	if want := settings["synchronous_standby_names"]; err == nil && (r[0] != want || r[1] != settings["synchronous_commit"]) {
+		err = fmt.Errorf("promoted, and it waits for %q with synchronous_commit=%s, not for %q", r[0], r[1], want)
 	}
 	if err != nil {
 		return st, fresh, err
@@ -241,14 +261,8 @@ func (o *op) open(s *session, st state, t leadership.Term) error {
 		return err
 	}
 	names := map[string]string{"synchronous_standby_names": standbyNames(q, t)}
-	r, err := s.row(o.ctx, "SELECT current_setting('synchronous_standby_names')")
-	if err != nil {
+	if err := o.arm(o.ctx, s, names["synchronous_standby_names"]); err != nil {
 		return err
-	}
-	if r[0] != names["synchronous_standby_names"] {
-		if err := o.configure(o.ctx, s, names); err != nil {
-			return err
-		}
 	}
 	if !st.last.Decided {
 		if err := o.decide(s, t); err != nil {

@@ -36,6 +36,9 @@ type lineage struct {
 	// Told says that the server was told to promote, which it may do at any time
 	// until it is stopped.
 	Told bool `json:"told,omitempty"`
+	// Shut says that the server led, completes nothing any more, and was not
+	// stopped yet.
+	Shut *shut `json:"shut,omitempty"`
 	// Rebuild says that the data directory is not one log, and what it needs.
 	Rebuild *rebuild `json:"rebuild,omitempty"`
 }

@@ -58,8 +58,13 @@ func (n *Node) block(ctx context.Context, t leadership.Term, kind leadership.Tes
 	// the promise does not unseat the leader.
 	// One that only has its source on disk, and not at the server, is fenced.
 	if src := o.acc.Status().Source; src.Term != t || o.own.Last != src {
-		if err := o.fence(t); err != nil {
-			return leadership.Testimony{}, err
+		// A leader that can be shut where it is needs no stop, which would cost
+		// the clients of a planned change more than all the rest.
+		orderly := kind == leadership.Demoted && !led.IsZero() && o.own.Fenced.Less(t) && o.own.Rebuild == nil
+		if !orderly || o.stepDown(t) != nil {
+			if err := o.fence(t); err != nil {
+				return leadership.Testimony{}, err
+			}
 		}
 		if kind == leadership.Demoted && !led.IsZero() {
 			got.Kind = leadership.Demoted
@@ -79,6 +84,9 @@ func (o *op) readSoon(got leadership.Testimony, t leadership.Term) (leadership.T
 	ctx, cancel := context.WithTimeout(o.ctx, quickRead)
 	defer cancel()
 	read, err := o.acc.Read(ctx, t, func(ctx context.Context) (acceptor.Reading, error) {
+		if o.own.Shut != nil {
+			return o.own.Shut.reading()
+		}
 		s, err := o.local(ctx)
 		if err != nil {
 			return acceptor.Reading{}, err

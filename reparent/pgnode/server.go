@@ -133,7 +133,9 @@ func (o *op) fence(t leadership.Term) error {
 	if err := o.detach(); err != nil {
 		return o.failed("fence", err)
 	}
-	return o.note(func(l *lineage) { l.Fenced, l.Granted, l.Started, l.Told = t, leadership.Term{}, "", false })
+	return o.note(func(l *lineage) {
+		l.Fenced, l.Granted, l.Started, l.Told, l.Shut = t, leadership.Term{}, "", false, nil
+	})
 }
 
 func (o *op) detach() error {
@@ -220,6 +222,9 @@ func (o *op) up() (*session, error) {
 	if o.own.Rebuild != nil {
 		return nil, &RebuildError{Node: o.cfg.ID, From: o.own.Rebuild.From}
 	}
+	if o.own.Shut != nil {
+		return o.ended(StopImmediate, StopKill)
+	}
 	s, err := o.local(o.ctx)
 	if err == nil {
 		if o.alone(s) != nil {
@@ -246,21 +251,25 @@ func (o *op) up() (*session, error) {
 	return o.await(o.ctx)
 }
 
-// evict ends every session of a client. They are ended, never cancelled: a commit
-// whose wait for a standby is cancelled tells its client that it is done.
+// evict ends every session of a client, whatever it came for, and waits for those that
+// are being let in: a server that closed its gate has yet to authenticate who was
+// connected before. They are ended, never cancelled: a commit whose wait for a standby
+// is cancelled tells its client that it is done.
 func (o *op) evict(s *session) error {
 	roles := make([]string, len(o.exempt))
 	for i, r := range o.exempt {
 		roles[i] = quote(r)
 	}
-	clients := " FROM pg_stat_activity WHERE backend_type = 'client backend' AND usename NOT IN (" + strings.Join(roles, ", ") + ")"
+	clients := " FROM pg_stat_activity WHERE backend_type IN ('client backend', 'walsender') AND usename NOT IN (" + strings.Join(roles, ", ") + ")"
+	// A session has a transaction from before its role is known.
+	coming := " + (SELECT count(*) FROM pg_locks WHERE locktype = 'virtualxid' AND pid NOT IN (SELECT pid FROM pg_stat_activity))"
 	ctx, cancel := context.WithTimeout(o.ctx, o.cfg.Limits.Connect)
 	defer cancel()
 	return poll(ctx, 3*time.Millisecond, func() (bool, error) {
 		if err := s.exec(ctx, "SELECT pg_terminate_backend(pid)"+clients); err != nil {
 			return false, err
 		}
-		r, err := s.row(ctx, "SELECT count(*)"+clients)
+		r, err := s.row(ctx, "SELECT count(*)"+coming+clients)
 		return err == nil && r[0] == "0", err
 	})
 }

@@ -50,6 +50,8 @@ func (n *Node) Status(ctx context.Context) (leadership.Status, error) {
 		out.Leads = own.Granted
 	}
 	switch {
+	case own.Shut != nil:
+		out.Degraded = "it has stepped down, and its server was not stopped yet"
 	case st.paused:
 		out.Degraded = "replay is paused"
 	case st.recovering && !out.Source.IsZero() && out.Source.Leader != n.cfg.ID && !st.receiving:

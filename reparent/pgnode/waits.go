@@ -9,8 +9,8 @@ import (
 // waits proves that commits wait for standbys. That the setting is in force in a
 // new session is no proof: a commit asks a flag in shared memory, which the
 // checkpointer sets when it comes to it, and until then commits wait for nobody.
-// Nobody acknowledges for this term before its marker is there, so a commit that
-// ends by itself has not waited, and one that is seen waiting has found the flag.
+// The names that are set by then are nobody's, so a commit that ends by itself has
+// not waited, and one that is seen waiting has found the flag.
 func (o *op) waits(ctx context.Context, s *session) error {
 	ctx, cancel := context.WithTimeout(ctx, o.cfg.Limits.Promote)
 	defer cancel()
