@@ -28,6 +28,7 @@ func ExampleGrants() {
 	// GRANT EXECUTE ON FUNCTION pg_catalog.pg_promote(boolean, integer) TO "tenure"
 	// GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf() TO "tenure"
 	// GRANT EXECUTE ON FUNCTION pg_catalog.pg_wal_replay_resume() TO "tenure"
+	// GRANT EXECUTE ON FUNCTION pg_catalog.pg_switch_wal() TO "tenure"
 	// GRANT EXECUTE ON FUNCTION pg_catalog.pg_hba_file_rules() TO "tenure"
 	// GRANT EXECUTE ON FUNCTION pg_catalog.pg_ls_dir(text, boolean, boolean) TO "tenure"
 	// GRANT EXECUTE ON FUNCTION pg_catalog.pg_stat_file(text, boolean) TO "tenure"

@@ -59,10 +59,11 @@ func (n *Node) Follow(ctx context.Context, t leadership.Term, leader leadership.
 // join attaches the server to the leader of l. led says that it led before, and was
 // not stopped yet.
 func (n *Node) join(ctx context.Context, p Peer, l leadership.Leadership, led bool) error {
-	theirs, err := n.leading(ctx, p, l, !led)
-	if err == nil && led {
-		theirs, err = n.serving(ctx, p, l, theirs)
+	until := early
+	if led {
+		until = served
 	}
+	theirs, err := n.leading(ctx, p, l, until)
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func (n *Node) join(ctx context.Context, p Peer, l leadership.Leadership, led bo
 	var not *NotAncestorError
 	if errors.As(err, &not) && theirs.recovering {
 		// It may have been compared before it had replayed everything.
-		if theirs, err = n.leading(ctx, p, l, false); err == nil {
+		if theirs, err = n.leading(ctx, p, l, installed); err == nil {
 			err = n.attach(ctx, p, l, theirs)
 		}
 	}
@@ -116,19 +117,40 @@ func (o *op) receives(l leadership.Leadership) bool {
 	return err == nil && info["application_name"] == AckName(o.cfg.ID, l.Term)
 }
 
-// leading waits until the peer leads l with its marker in its log, and returns
-// what it holds. With early, a peer that is still to be promoted will do, if it
-// receives from nobody and has replayed what it received.
-func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership, early bool) (state, error) {
+// stage is how far a leader must be for what a node wants of it.
+type stage int
+
+const (
+	// installed: it is promoted, and its marker is in its log.
+	installed stage = iota
+	// early: or it is still to be promoted, receives from nobody, and has replayed
+	// what it received.
+	early
+	// served: it was granted, or installed for as long as it is worth while to wait
+	// for that. Whatever a machine does for a node that led is done while clients
+	// wait for the grant; and where this node's acceptance is what the grant waits
+	// for, it is not long.
+	served
+)
+
+const (
+	leadingEvery = 4 * time.Millisecond
+	servedEvery  = 20 * time.Millisecond
+	servedWait   = 200 * time.Millisecond
+)
+
+// leading waits until the peer leads l as far as until says, and returns what it holds.
+func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership, until stage) (state, error) {
 	var st state
 	var s *session
 	var last error
-	defer func() {
-		if s != nil {
-			s.close()
-		}
-	}()
-	err := poll(ctx, 4*time.Millisecond, func() (bool, error) {
+	var since time.Time
+	defer func() { s.close() }()
+	every := leadingEvery
+	if until == served {
+		every = servedEvery
+	}
+	err := poll(ctx, every, func() (bool, error) {
 		if err := n.current(ctx, l.Term); err != nil {
 			return false, err
 		}
@@ -141,44 +163,25 @@ func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership, ear
 		if st, last = look(ctx, s, nil, leadership.Leadership{}); last != nil {
 			s.close() // it may have been promoted, or restarted
 			s = nil
+			return false, nil
 		}
-		if last == nil && st.last != nil && l.Term.Less(st.last.Term) {
+		switch {
+		case st.last != nil && l.Term.Less(st.last.Term):
 			return false, fmt.Errorf("the log of %s has the marker of %s", l.Leader, st.last.Leadership())
+		case until == early && st.fixed():
+			return true, nil
+		case st.recovering || !st.has(l):
+			return false, nil
 		}
-		leads := !st.recovering && st.has(l)
-		fixed := early && st.recovering && !st.receiving && !st.paused && st.settled()
-		return last == nil && (leads || fixed), nil
+		if since.IsZero() {
+			since = time.Now()
+		}
+		return until != served || st.last.Decided || time.Since(since) > servedWait, nil
 	})
 	if err != nil && last != nil {
 		err = errors.Join(err, fmt.Errorf("%s: %w", l.Leader, last))
 	}
 	return st, err
-}
-
-// servingWait is how long a node that led lets the new leader be granted before its
-// own server is stopped. Whatever the machine does for that, clients wait for the
-// grant; and where this node's acceptance is what the grant waits for, it is not long.
-const servingWait = 200 * time.Millisecond
-
-// serving waits for the leader of l, whose log is theirs, to have been granted, or
-// for as long as it is worth while, and returns its log by then.
-func (n *Node) serving(ctx context.Context, p Peer, l leadership.Leadership, theirs state) (state, error) {
-	wait, cancel := context.WithTimeout(ctx, servingWait)
-	defer cancel()
-	err := poll(wait, 20*time.Millisecond, func() (bool, error) {
-		if theirs.last.Decided {
-			return true, nil
-		}
-		st, err := n.leading(wait, p, l, false)
-		if err == nil {
-			theirs = st
-		}
-		return false, err
-	})
-	if err != nil && wait.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	return theirs, err
 }
 
 // again looks at the leader of l once more: what this node has received since the
@@ -297,7 +300,7 @@ func (n *Node) arrived(ctx context.Context, l leadership.Leadership) (state, err
 	if err != nil {
 		return st, err
 	}
-	err = poll(ctx, 4*time.Millisecond, func() (bool, error) {
+	err = poll(ctx, 2*time.Millisecond, func() (bool, error) {
 		if err := n.current(ctx, l.Term); err != nil {
 			return false, err
 		}
@@ -307,7 +310,12 @@ func (n *Node) arrived(ctx context.Context, l leadership.Leadership) (state, err
 				return false, nil
 			}
 		}
-		if st, last = look(ctx, s, own.Noted, own.Last); last != nil {
+		// The marker alone is asked for until it is there.
+		st = state{}
+		if last = st.marks(ctx, s); last == nil && st.has(l) {
+			st, last = look(ctx, s, own.Noted, own.Last)
+		}
+		if last != nil {
 			s.close()
 			s = nil
 		}
@@ -342,6 +350,28 @@ func (n *Node) CatchUp(ctx context.Context, t leadership.Term, donor leadership.
 	return o.failed("catch up from "+string(donor), o.catchUp(t, p, donor, want))
 }
 
+// recoverable is how much of its log a server may have to replay when it starts without
+// having been stopped in order, before a checkpoint is worth what it costs.
+const recoverable = 16 << 20
+
+// ready has the leader of a candidate that is level make the change cheap which is
+// likely to come: a checkpoint while it serves, so that it comes up fast as a standby,
+// and a new segment, since whoever follows another leader takes its log from the
+// beginning of a segment on, twice. Neither is needed, and a leader that cannot do it
+// is none the worse.
+func (o *op) ready(p Peer) {
+	s, err := o.peerSession(o.ctx, p)
+	if err != nil {
+		return
+	}
+	defer s.close()
+	if r, err := s.row(o.ctx, "SELECT pg_is_in_recovery()"); err != nil || r[0] != "f" {
+		return
+	}
+	_ = o.checkpointed(o.ctx, s)
+	_ = s.exec(o.ctx, "SELECT pg_switch_wal()")
+}
+
 func (o *op) catchUp(t leadership.Term, p Peer, donor leadership.NodeID, want Point) error {
 	s, err := o.up()
 	if err != nil {
@@ -360,6 +390,7 @@ func (o *op) catchUp(t leadership.Term, p Peer, donor leadership.NodeID, want Po
 		return err == nil && st.point.Contains(want), err
 	}
 	if st.receiving {
+		o.ready(p)
 		return poll(o.ctx, 5*time.Millisecond, enough)
 	}
 	if ok, err := enough(); ok || err != nil {

@@ -42,7 +42,7 @@ func Grants(role string) []string {
 		`GRANT SELECT ON pg_hba_file_rules TO ` + r,
 	}
 	for _, f := range []string{
-		"pg_promote(boolean, integer)", "pg_reload_conf()", "pg_wal_replay_resume()", "pg_hba_file_rules()",
+		"pg_promote(boolean, integer)", "pg_reload_conf()", "pg_wal_replay_resume()", "pg_switch_wal()", "pg_hba_file_rules()",
 		// What pg_rewind reads the source with.
 		"pg_ls_dir(text, boolean, boolean)", "pg_stat_file(text, boolean)",
 		"pg_read_binary_file(text)", "pg_read_binary_file(text, bigint, bigint, boolean)",

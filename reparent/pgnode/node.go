@@ -83,6 +83,7 @@ type op struct {
 	ctx    context.Context // ends, too, when a higher term wants the node
 	acc    *acceptor.Acceptor
 	own    lineage
+	idle   *session // left by one step for the next; nil: none
 	unlock func()
 	done   context.CancelCauseFunc
 }
@@ -125,6 +126,7 @@ func (o *op) end() {
 	o.mu.Lock()
 	o.cancel = nil
 	o.mu.Unlock()
+	o.idle.close()
 	o.done(nil)
 	if o.unlock != nil {
 		o.unlock()

@@ -3,6 +3,7 @@ package pgnode
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -161,9 +162,21 @@ func (n *Node) Read(ctx context.Context, t leadership.Term) (leadership.Testimon
 	return got, err
 }
 
-// Drain implements revoke.StepDowner, as far as a PostgreSQL server can: it makes
-// a checkpoint, so that the stop that follows is short, and waits until no client
-// has a transaction open.
+// checkpointed makes a checkpoint if the last one is long ago.
+func (n *Node) checkpointed(ctx context.Context, s *session) error {
+	r, err := s.row(ctx, "SELECT pg_current_wal_insert_lsn() - redo_lsn FROM pg_control_checkpoint()")
+	if err != nil {
+		return err
+	}
+	if far, err := strconv.ParseInt(r[0], 10, 64); err != nil || far < recoverable {
+		return err
+	}
+	return s.exec(ctx, "CHECKPOINT")
+}
+
+// Drain implements revoke.StepDowner, as far as a PostgreSQL server can: it waits until
+// no client has a transaction open, and makes a checkpoint where a stop would otherwise
+// be long.
 //
 // It refuses nothing. A server has no way to refuse a transaction of a session
 // that it has without failing it, so what keeps clients away is that their
@@ -197,7 +210,7 @@ func (n *Node) Drain(ctx context.Context, t leadership.Term, d time.Duration) (r
 	}
 	if err == nil {
 		// It fails nothing: the stop makes one, too.
-		_ = s.exec(ctx, "CHECKPOINT")
+		_ = n.checkpointed(ctx, s)
 	}
 	return revoke.Drained{Finished: first - now, Survivors: now}, nil
 }

@@ -115,6 +115,10 @@ func (st *state) settled() bool {
 	return st.receive <= st.replay
 }
 
+// fixed reports whether a server is a standby whose log ends where it says until it is
+// promoted or pointed at somebody.
+func (st *state) fixed() bool { return st.recovering && !st.receiving && !st.paused && st.settled() }
+
 // idle reports whether the startup process has looked for more log everywhere and
 // found none: it waits for this before it looks again, and for a stream while one
 // may come. That it has done nothing for some time proves nothing.
@@ -175,7 +179,7 @@ func (o *op) settle(ctx context.Context, s *session) (state, error) {
 	var st state
 	var at LSN
 	looked := false
-	err := poll(ctx, 5*time.Millisecond, func() (bool, error) {
+	err := poll(ctx, 3*time.Millisecond, func() (bool, error) {
 		var err error
 		if st, err = o.look(ctx, s); err != nil {
 			return false, err

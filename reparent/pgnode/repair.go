@@ -40,7 +40,7 @@ func (n *Node) Repair(ctx context.Context, t leadership.Term, from leadership.No
 	if err := n.current(ctx, t); err != nil {
 		return err
 	}
-	theirs, err := n.leading(ctx, p, l, false)
+	theirs, err := n.leading(ctx, p, l, installed)
 	if err != nil {
 		return n.failed("repair from "+string(from), err)
 	}

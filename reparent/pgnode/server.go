@@ -177,6 +177,7 @@ func (o *op) detach() error {
 		return err
 	}
 	s, err = o.receiverGone(s)
+	o.idle, s = s, nil
 	return err
 }
 
@@ -251,25 +252,30 @@ func (o *op) up() (*session, error) {
 	return o.await(o.ctx)
 }
 
-// evict ends every session of a client, whatever it came for, and waits for those that
-// are being let in: a server that closed its gate has yet to authenticate who was
-// connected before. They are ended, never cancelled: a commit whose wait for a standby
-// is cancelled tells its client that it is done.
+// evict ends every session of a client, whatever it came for. They are ended, never
+// cancelled: a commit whose wait for a standby is cancelled tells its client that it
+// is done. Who was being let in when it was called is waited for: a server that has
+// closed its gate still authenticates them by the rules before. They have a
+// transaction, and no role yet.
 func (o *op) evict(s *session) error {
 	roles := make([]string, len(o.exempt))
 	for i, r := range o.exempt {
 		roles[i] = quote(r)
 	}
 	clients := " FROM pg_stat_activity WHERE backend_type IN ('client backend', 'walsender') AND usename NOT IN (" + strings.Join(roles, ", ") + ")"
-	// A session has a transaction from before its role is known.
-	coming := " + (SELECT count(*) FROM pg_locks WHERE locktype = 'virtualxid' AND pid NOT IN (SELECT pid FROM pg_stat_activity))"
+	const coming = " FROM pg_locks WHERE locktype = 'virtualxid' AND pid NOT IN (SELECT pid FROM pg_stat_activity)"
 	ctx, cancel := context.WithTimeout(o.ctx, o.cfg.Limits.Connect)
 	defer cancel()
-	return poll(ctx, 3*time.Millisecond, func() (bool, error) {
+	r, err := s.row(ctx, "SELECT coalesce(string_agg(pid::text, ', '), '0')"+coming)
+	if err != nil {
+		return err
+	}
+	ask := "SELECT count(*) + (SELECT count(*)" + coming + " AND pid IN (" + r[0] + "))" + clients
+	return poll(ctx, 2*time.Millisecond, func() (bool, error) {
 		if err := s.exec(ctx, "SELECT pg_terminate_backend(pid)"+clients); err != nil {
 			return false, err
 		}
-		r, err := s.row(ctx, "SELECT count(*)"+coming+clients)
+		r, err := s.row(ctx, ask)
 		return err == nil && r[0] == "0", err
 	})
 }

@@ -110,8 +110,13 @@ func (n *Node) local(ctx context.Context) (*session, error) {
 	return dial(ctx, n.conf, askName, n.cfg.Limits.Connect)
 }
 
-// local opens a session at the node's own server that may change it.
+// local opens a session at the node's own server that may change it, or returns the
+// one that the step before left.
 func (o *op) local(ctx context.Context) (*session, error) {
+	if s := o.idle; s != nil {
+		o.idle = nil
+		return s, nil
+	}
 	return dial(ctx, o.conf, opName, o.cfg.Limits.Connect)
 }
 

@@ -28,6 +28,13 @@ func (o *op) waited(ctx context.Context, s *session) (waits bool, err error) {
 		return false, err
 	}
 	defer probe.close()
+	r, err := probe.row(ctx, "SELECT current_setting('synchronous_standby_names'), current_setting('synchronous_commit')")
+	if err == nil && (r[0] != nobody || r[1] != "on" && r[1] != "remote_apply") {
+		err = fmt.Errorf("a new session waits for %q with synchronous_commit=%s, not for %q: something overrides it", r[0], r[1], nobody)
+	}
+	if err != nil {
+		return false, err
+	}
 	sent := probe.c.Exec(ctx, "SELECT pg_logical_emit_message(true, 'tenure', '')")
 	ask := fmt.Sprintf(`SELECT coalesce((SELECT CASE WHEN wait_event = 'SyncRep' THEN 'waits'
 		WHEN state = 'idle' AND query LIKE '%%emit_message%%' THEN 'ended' END FROM pg_stat_activity WHERE pid = %d), '')`, probe.c.PID())
