@@ -43,7 +43,7 @@ func mariadbCast() cast {
 			if err != nil {
 				return nil, err
 			}
-			return ids(ctx, sql.OpenDB(connector), "SELECT id FROM app.t ORDER BY id")
+			return IDs(ctx, sql.OpenDB(connector), "SELECT id FROM app.t ORDER BY id")
 		},
 	}
 }
@@ -74,8 +74,8 @@ func mariadbLoad(password string) (load.Engine, error) {
 	return load.Engine{Nodes: nodes}, err
 }
 
-// ids runs a query of one column.
-func ids(ctx context.Context, db *sql.DB, query string) ([]int64, error) {
+// IDs runs a query of one column, and closes the pool.
+func IDs(ctx context.Context, db *sql.DB, query string) ([]int64, error) {
 	defer db.Close()
 	rows, err := db.QueryContext(ctx, query)
 	if err != nil {

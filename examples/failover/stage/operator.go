@@ -19,6 +19,23 @@ import (
 // StepBound bounds each step of an Operator.
 const StepBound = 60 * time.Second
 
+// QuickWatch is for Options.More, and makes the watchers as quick as three processes on a busy machine may
+// be without crying wolf.
+const QuickWatch = `limits:
+  status: 3s
+  linger: 200ms
+watch:
+  enabled: true
+  observers: 3
+  interval: 100ms
+  timeout: 300ms
+  refused_after: 200ms
+  dead_after: 1s
+  calm: 2s
+  retry: 1s
+  most: 20
+`
+
 // Operator works on a stage as a person would, with the tool in processes of its own.
 // Children end with the thread that starts them, so that the goroutine which uses it
 // has to be locked to its own. One goroutine at a time may use it.

@@ -58,7 +58,7 @@ func postgresCast() cast {
 			if err != nil {
 				return nil, err
 			}
-			return ids(ctx, stdlib.OpenDB(conf), "SELECT id FROM app ORDER BY id")
+			return IDs(ctx, stdlib.OpenDB(conf), "SELECT id FROM app ORDER BY id")
 		},
 	}
 }

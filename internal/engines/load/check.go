@@ -35,12 +35,20 @@ type Verdict struct {
 // Problem is one promise that was broken, at one node.
 type Problem struct {
 	Node string
-	// What is "acknowledged and missing", "not executed and there", "there more
-	// than once", "there and never tried", "there and not on the leader", or
-	// "on the leader and missing".
+	// What is one of the constants.
 	What string
 	IDs  []int64
 }
+
+// What can be wrong.
+const (
+	AckedAndMissing      = "acknowledged and missing"
+	NotExecutedAndThere  = "not executed and there"
+	MoreThanOnce         = "there more than once"
+	NeverTried           = "there and never tried"
+	NotOnTheLeader       = "there and not on the leader"
+	OnTheLeaderAndAbsent = "on the leader and missing"
+)
 
 func (p Problem) String() string {
 	shown := fmt.Sprint(p.IDs[:min(len(p.IDs), 5)])
@@ -66,8 +74,8 @@ func (h History) Check(leader Rows, others ...Rows) Verdict {
 	}
 	for _, r := range others {
 		have := v.checkNode(r, outcomes)
-		v.bad(r.Node, "there and not on the leader", without(have, has))
-		v.bad(r.Node, "on the leader and missing", without(has, have))
+		v.bad(r.Node, NotOnTheLeader, without(have, has))
+		v.bad(r.Node, OnTheLeaderAndAbsent, without(has, have))
 	}
 	return v
 }
@@ -111,10 +119,10 @@ func (v *Verdict) checkNode(r Rows, outcomes map[int64]Outcome) map[int64]int {
 			foreign = append(foreign, id)
 		}
 	}
-	v.bad(r.Node, "acknowledged and missing", missing)
-	v.bad(r.Node, "not executed and there", ghosts)
-	v.bad(r.Node, "there more than once", twice)
-	v.bad(r.Node, "there and never tried", foreign)
+	v.bad(r.Node, AckedAndMissing, missing)
+	v.bad(r.Node, NotExecutedAndThere, ghosts)
+	v.bad(r.Node, MoreThanOnce, twice)
+	v.bad(r.Node, NeverTried, foreign)
 	return has
 }
 

@@ -76,23 +76,6 @@ const (
 	patience = 5 * time.Second
 )
 
-// watchConfig makes the watchers as quick as three processes on a busy machine may
-// be without crying wolf.
-const watchConfig = `limits:
-  status: 3s
-  linger: 200ms
-watch:
-  enabled: true
-  observers: 3
-  interval: 100ms
-  timeout: 300ms
-  refused_after: 200ms
-  dead_after: 1s
-  calm: 2s
-  retry: 1s
-  most: 20
-`
-
 // run is one demo.
 type run struct {
 	opt Options
@@ -123,7 +106,7 @@ func Run(ctx context.Context, o Options) (_ *Result, err error) {
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
 	o.Say("three servers of %s are being started", o.Engine)
-	s, err := stage.New(ctx, host, stage.Options{Engine: o.Engine, Dir: dir, More: watchConfig})
+	s, err := stage.New(ctx, host, stage.Options{Engine: o.Engine, Dir: dir, More: stage.QuickWatch})
 	if err != nil {
 		return nil, err
 	}

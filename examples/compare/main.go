@@ -1,0 +1,136 @@
+// Command compare shows what a change of the leader costs an application that writes,
+// with this library and with the tools that others use, on the same machine, under the
+// same load, in alternating runs.
+//
+//	go run . [-rounds 3] [-only postgres|mariadb] [-o ../../COMPARISON.md]
+//
+// PostgreSQL: the tool of examples/failover against Patroni, whose clients reach the
+// leader directly and through HAProxy. MariaDB: against MHA. The registry of both sides
+// is an etcd of one member. Three servers each are started on loopback, as an
+// unprivileged user, in directories of their own. What is not installed is left out, and
+// the result says so.
+//
+// Writers are processes of their own. Each notes every attempt before it begins and when
+// it ends; afterwards every id that was acknowledged is looked for on every server.
+//
+// It exits with 1 when it could not be run to its end or a run of ours broke a promise:
+// an acknowledged write lost, or an error at a planned change.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/tenure-go/tenure/internal/engines"
+	"github.com/tenure-go/tenure/internal/engines/load"
+)
+
+func main() {
+	if code, ok := load.Main(openClient); ok {
+		os.Exit(code)
+	}
+	// Children end with the thread that starts them.
+	runtime.LockOSThread()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := process(ctx)
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "compare:", err)
+		os.Exit(1)
+	}
+}
+
+func process(ctx context.Context) (err error) {
+	fs := flag.NewFlagSet("compare", flag.ContinueOnError)
+	rounds := fs.Int("rounds", 3, "how often each run is made, 1 to 50")
+	only := fs.String("only", "", "postgres or mariadb; both by default")
+	out := fs.String("o", "", "write the result to this file too")
+	long := fs.Bool("zombies", true, "freeze leaders too, which takes a minute a round")
+	if err := fs.Parse(os.Args[1:]); err != nil {
+		return err
+	}
+	switch {
+	case fs.NArg() > 0:
+		return fmt.Errorf("there is nothing to do with %q", fs.Args())
+	case *rounds < 1 || *rounds > 50:
+		return fmt.Errorf("-rounds is %d, want 1 to 50", *rounds)
+	case *only != "" && *only != string(engines.Postgres) && *only != string(engines.MariaDB):
+		return fmt.Errorf("-only is %q, want postgres or mariadb", *only)
+	}
+	c, err := newCompare(ctx, func(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) })
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, c.close()) }()
+	c.zombies = *long
+	begin := time.Now()
+	for n := range *rounds {
+		for _, s := range order(c.sides(*only), n) {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			c.say("round %d of %d, %s: %s", n+1, *rounds, time.Since(begin).Round(time.Second), s.name)
+			if err := s.run(ctx); err != nil {
+				c.say("  %s: %v", s.name, err)
+				c.wrong = append(c.wrong, fmt.Sprintf("%s, round %d: %v", s.name, n+1, err))
+			}
+		}
+	}
+	text := c.report(ctx, *rounds, time.Since(begin))
+	fmt.Print(text)
+	if *out != "" {
+		if err := os.WriteFile(*out, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return c.judge()
+}
+
+// order turns the sides by one with each round, so that none is always first.
+func order[T any](all []T, round int) []T {
+	if len(all) == 0 {
+		return nil
+	}
+	n := round % len(all)
+	return append(append([]T(nil), all[n:]...), all[:n]...)
+}
+
+// newCompare makes what all runs share: a host for servers, and the tool.
+func newCompare(ctx context.Context, say func(string, ...any)) (_ *compare, err error) {
+	c := &compare{say: say}
+	if c.dir, err = os.MkdirTemp("", "compare-"); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, c.close())
+		}
+	}()
+	c.tool = filepath.Join(c.dir, "failover")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", c.tool, "github.com/tenure-go/tenure/examples/failover")
+	if b, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("the tool cannot be built: %w\n%s", err, b)
+	}
+	if c.exe, err = os.Executable(); err != nil {
+		return nil, err
+	}
+	c.host, err = engines.NewHost()
+	return c, err
+}
+
+func (c *compare) close() error {
+	var err error
+	if c.host != nil {
+		err = c.host.Close()
+	}
+	return errors.Join(err, os.RemoveAll(c.dir))
+}
