@@ -17,7 +17,7 @@ ENGINE_MODULES := $(patsubst %/go.mod,%,$(wildcard reparent/*/go.mod leadership/
 PLAIN_MODULES  := $(filter-out $(ENGINE_MODULES),$(MODULES))
 ENGINE_RACE    ?=
 
-.PHONY: test unit engines engines-install race bench lint fuzz soak mutants mutants-ci quickstart
+.PHONY: test unit engines engines-install race bench bench-peers lint fuzz soak mutants mutants-ci quickstart
 
 # Everything that must hold before a commit. Tests that need a server which is
 # not installed say so and are skipped.
@@ -50,6 +50,12 @@ race:
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./leadership ./leadership/acceptor ./lameduck ./buffer/...
 	cd buffer/grpcbuffer && $(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) ./...
+
+# The same work on Tenure and on its peers, in one run: writes BENCHMARKS.md. It
+# takes some minutes, on a machine that does nothing else, and the Go version that
+# examples/peers/go.mod names.
+bench-peers:
+	cd examples/peers && $(GO) run . -o ../../BENCHMARKS.md
 
 lint:
 	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"time"
 
 	"github.com/tenure-go/tenure/buffer"
 
@@ -73,7 +72,7 @@ func idle(o report.Options, ks *keyspaces) ([]report.Row, error) {
 		measure.Same(vtgate, ask(one)),
 		measure.Same(vtgate+" keys", ask(each)),
 	}
-	took := measure.PerOp(3*o.Rounds, 1, chunk(o), sides...)
+	took := measure.PerOp(3*o.Rounds, 1, o.Chunk(), sides...)
 	row := func(name string, ours, theirs int, most float64) report.Row {
 		r := report.Row{
 			Group: group, Name: name, Unit: "ns", Ours: took[ours].Median(), Allocs: measure.Allocs(sides[ours]),
@@ -89,11 +88,4 @@ func idle(o report.Options, ks *keyspaces) ([]report.Row, error) {
 		row("idle check by key", 1, 3, 40),
 		row("idle check by key, 1000 keys in turn", 2, 4, 40),
 	}, nil
-}
-
-func chunk(o report.Options) time.Duration {
-	if o.Quick {
-		return time.Millisecond
-	}
-	return 5 * time.Millisecond
 }

@@ -1,6 +1,9 @@
 package report
 
-import "log/slog"
+import (
+	"log/slog"
+	"time"
+)
 
 // Options is how much to measure. Each group is a function of it that returns its
 // rows: func(context.Context, Options) ([]Row, error).
@@ -29,4 +32,12 @@ func (o Options) Filled() Options {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	return o
+}
+
+// Chunk is how long one side of an operation of nanoseconds is measured at a time.
+func (o Options) Chunk() time.Duration {
+	if o.Quick {
+		return time.Millisecond
+	}
+	return 5 * time.Millisecond
 }

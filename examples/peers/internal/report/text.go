@@ -1,0 +1,34 @@
+package report
+
+// intro and outro are what is the same in every run.
+const intro = `# Side by side
+
+The same work on Tenure and on published Go modules that do it too, in one process and one run. ` + "`make bench-peers`" + ` writes this page.
+
+How to read it:
+
+- Figures are medians of rounds in which the sides take turns, so that whatever else the machine does meets all of them. The ratio is ours over the first peer's, the median of the ratios of the rounds; below 1 we need less.
+- Figures of two machines do not compare. Ratios do, roughly.
+- "us CPU" is what the whole process used (getrusage) per request, goroutines, scheduler and garbage collection included. Other processes disturb it less than the time on the wall.
+- Objects per operation are heap allocations: ours / the first peer's.
+- The bar was set before the run. A row that misses it says so here and once more in "What we lose".
+`
+
+const outro = `
+## What compares, and what does not
+
+- **vtgate buffer** is vitess.io/vitess/go/vt/vtgate/buffer, called as vtgate's TabletGateway calls it. Its log is turned off; its counters are on, as they always are. Requests of the cost rows ask it before their first try, which is the cheapest way to be held: no error is made and none is classified. Where its KeyspaceEventWatcher decides (a change undone, two shards, a healthy leader), the real watcher runs, fed with health checks by hand; in the other rows events are handed to the buffer directly, and arrive sooner than in a cluster. Its limits are set as wide as ours, except where a row names them.
+- **It does more than ours** in that it knows resharding and moved tables. **Ours does more** in that it keeps order across the flush, ages requests while flushing, puts back what the leader refuses again, and knows deadlines, priorities and shares. None of that is turned off for the rows.
+- **vttablet's gate** (StartRequest, EndRequest) is not exported, and so is not here; the mutex-based gates stand for its kind. What is exported, and measured, is the error that it makes for each request it refuses. Kubernetes' SafeWaitGroup would need one more dependency for one row, and is left out.
+- **Vitess' revocation test** is not exported either. Its exported parts are called as often as the test must call them.
+- **etcd-io/raft quorum** answers from a map of votes that exists already, ours from a bitset that exists already. Raft's answer has a third value, pending; ours names a leader that could still complete a request. Both sides answer yes in every row.
+- **A parked goroutine** is no peer but the floor: a goroutine of its own for each request that waits for a channel and a context. No buffer in Go whose callers wait in their own goroutines can cost less.
+- **net/http** Shutdown waits for connections, the gate for requests. Both are asked while one request runs, and timed from the return of its handler.
+- A change of leader is measured with clusters inside this process and a delay on every message. No disk is written by either side.
+
+## How to run it
+
+    make bench-peers
+
+or, in examples/peers, ` + "`go run . -o ../../BENCHMARKS.md`" + `. It takes some minutes and wants a machine that does nothing else. ` + "`go run . -quick`" + ` shows within half a minute that every row can be measured, and prints the page. The module needs a newer Go than the library does, because Vitess asks for it.
+`
