@@ -68,6 +68,14 @@ func (l *Lane) evaluate(now time.Duration, fx *effects) {
 			l.hint = leadership.Leadership{}
 		}
 	}
+	if l.routed.Less(r.Routed.Term) {
+		l.routed = r.Routed.Term
+		if r.Routed == l.cur && !raised {
+			// It has been granted since: what it refused as a probe while its
+			// marker was becoming durable, it takes now, not a probe's pace later.
+			l.paused, l.tries, l.nextProbe = false, 0, 0
+		}
+	}
 	if moved {
 		l.addr = addr
 		l.publish(fx)

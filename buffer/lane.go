@@ -40,6 +40,7 @@ type Lane struct {
 	announce  time.Duration   // since when
 	cleared   leadership.Term // intent that a probe showed to be over
 	refused   leadership.Term // highest Until of any refusal
+	routed    leadership.Term // highest that requests were sent to
 	hint      leadership.Leadership
 	outageOn  bool
 	outageAt  time.Duration // first hold since a leader last answered
