@@ -1,0 +1,137 @@
+package change
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/tenure-go/tenure/examples/peers/internal/report"
+)
+
+// group is the heading of the rows.
+const group = "Change of leader"
+
+// bar is what a row of the table must reach. A field that is zero asks nothing.
+type bar struct {
+	id          string
+	rtt, p99    float64 // at most, in round trips
+	etcd, hashi float64 // at most, as a ratio
+}
+
+func (b bar) text() string {
+	s := b.id + ":"
+	add := func(v float64, format string) {
+		if v > 0 {
+			s += fmt.Sprintf(format, v)
+		}
+	}
+	add(b.rtt, " <= %.1f RTT,")
+	add(b.p99, " p99 <= %.1f,")
+	add(b.etcd, " <= %.2fx etcd,")
+	add(b.hashi, " <= %.2fx hashicorp,")
+	return s[:len(s)-1]
+}
+
+// line is one row to be.
+type line struct {
+	name        string
+	ours        string
+	etcd, hashi string // "" for none
+	of          func(sample) float64
+	bar         bar
+	note        string
+}
+
+func (r results) row(s setting, l line) report.Row {
+	ours, p99 := r.median(l.ours, l.of), r.p99(l.ours, l.of)
+	row := report.Row{
+		Group: group, Name: fmt.Sprintf("%s, %v", l.name, s), Ours: ours, Unit: "RTT", Allocs: -1, Ratio: math.NaN(),
+		Note: fmt.Sprintf("p99 %.1f", p99),
+	}
+	met := true
+	peer := func(shown, name string, most float64) {
+		if name == "" {
+			return
+		}
+		v := r.median(name, l.of)
+		row.Theirs = append(row.Theirs, report.Theirs{Name: shown, Value: v, Allocs: -1, Note: fmt.Sprintf("p99 %.1f", r.p99(name, l.of))})
+		if most > 0 {
+			met = met && report.Over(ours, v) <= most
+		}
+	}
+	peer("etcd-io/raft", l.etcd, l.bar.etcd)
+	peer("hashicorp/raft", l.hashi, l.bar.hashi)
+	if len(row.Theirs) > 0 {
+		row.Ratio = report.Over(ours, row.Theirs[0].Value)
+	}
+	if l.note != "" {
+		row.Note += "; " + l.note
+	}
+	if l.bar.id != "" {
+		met = met && (l.bar.rtt == 0 || ours <= l.bar.rtt) && (l.bar.p99 == 0 || p99 <= l.bar.p99)
+		row.Bar, row.Met = report.Bar{Text: l.bar.text(), Want: true}, met
+	}
+	return row
+}
+
+// table makes the rows of a setting.
+func table(s setting, r results) []report.Row {
+	lines := []line{
+		{
+			name: "planned, coordinator beside the successor: longest time without a success", ours: oursSuccessor,
+			etcd: etcdPlanned, hashi: hashiPlanned, of: gap, bar: bar{id: "L2", rtt: 2, etcd: 0.65, hashi: 0.65},
+		},
+		{
+			name: "the same: from the call to the first success at the new leader", ours: oursSuccessor,
+			etcd: etcdPlanned, hashi: hashiPlanned, of: event, bar: bar{id: "L2", rtt: 3, etcd: 0.65, hashi: 0.65},
+			note: "ours asks every node and brings the successor level first, while the old leader serves",
+		},
+		{
+			name: "the same: last request taken by the old leader to the first taken by the new", ours: oursSuccessor,
+			etcd: etcdPlanned, hashi: hashiPlanned, of: taking,
+		},
+		{
+			name: "planned, coordinator on a host of its own: longest time without a success", ours: oursOutside,
+			etcd: etcdPlanned, hashi: hashiPlanned, of: gap, bar: bar{id: "L2", rtt: 2, etcd: 0.65, hashi: 0.65},
+			note: "every message of ours goes by way of the coordinator",
+		},
+		{
+			name: "silent crash, from its detection to the first success", ours: oursSilent,
+			etcd: etcdSilent, hashi: hashiSilent, of: found, bar: bar{id: "L4", rtt: 2.5, etcd: 0.6, hashi: 0.35},
+			note: "detected: the emergency is run; there, the first node becomes a candidate",
+		},
+		{
+			name: "silent crash, failure timeout 5 RTT included, to the first success", ours: oursSilent,
+			etcd: etcdSilent, hashi: hashiSilent, of: event, bar: bar{id: "L5", rtt: 8, p99: 10},
+			note: "ours: successors in order; theirs add up to another timeout at random",
+		},
+		{
+			name: "announced crash (connection reset), to the first success", ours: oursReset,
+			etcd: etcdReset, of: event, bar: bar{id: "L7", rtt: 3},
+			note: "etcd-io/raft has no such event: the host calls Campaign, without CheckQuorum and PreVote; hashicorp/raft has no call for it",
+		},
+	}
+	var rows []report.Row
+	for _, l := range lines {
+		rows = append(rows, r.row(s, l))
+	}
+	return append(rows, r.errors(s))
+}
+
+// errors is the row of client operations that failed in planned changes.
+func (r results) errors(s setting) report.Row {
+	share := func(name string) string {
+		return fmt.Sprintf("%.0f of %.0f under way", r.total(name, failed), r.total(name, func(s sample) float64 { return float64(s.ops) }))
+	}
+	per := func(name string) float64 { return r.total(name, failed) / float64(max(1, len(r[name]))) }
+	ours := per(oursHeld)
+	return report.Row{
+		Group: group, Name: fmt.Sprintf("planned, held by the buffer: operations that a client saw fail, per change, %v", s),
+		Ours: ours, Unit: "operations", Allocs: -1, Ratio: math.NaN(),
+		Theirs: []report.Theirs{
+			{Name: "etcd-io/raft", Value: per(etcdPlanned), Allocs: -1, Note: share(etcdPlanned)},
+			{Name: "hashicorp/raft", Value: per(hashiPlanned), Allocs: -1, Note: share(hashiPlanned)},
+		},
+		Bar: report.Bar{Text: "L3: 0 in every trial", Want: true}, Met: ours == 0,
+		Note: fmt.Sprintf("%s; without the buffer %s", share(oursHeld), share(oursOutside)),
+	}
+}

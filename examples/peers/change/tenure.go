@@ -1,0 +1,338 @@
+package change
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/tenure-go/tenure/buffer"
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/revoke"
+)
+
+const clusterName = "peers"
+
+// nodeID names a host. Registries and terms want names.
+func nodeID(i int) leadership.NodeID { return leadership.NodeID(fmt.Sprintf("n%d", i)) }
+
+func hostOf(id leadership.NodeID) int {
+	var i int
+	if _, err := fmt.Sscanf(string(id), "n%d", &i); err != nil {
+		return -1
+	}
+	return i
+}
+
+// tenure is a cluster on this library. It implements cluster.
+type tenure struct {
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	wg     sync.WaitGroup
+	wire   *wire
+	began  time.Time
+	beacon *beacon
+	nodes  []*node
+	reg    leadership.MemoryRegistry
+	// guards are the coordinators, by host: one beside every node, and one on a
+	// host of its own.
+	guards []*reparent.Guard
+	buf    *buffer.Buffer
+	lane   *buffer.Lane // nil: clients go straight to the nodes
+	place  coordinator
+
+	mu       sync.Mutex // guards what follows
+	err      error
+	detected time.Time // when an emergency began
+	report   *reparent.Report
+}
+
+// coordinator says where a planned change is coordinated.
+type coordinator int
+
+const (
+	outside     coordinator = iota // on a host of its own: every node is one delay away
+	atSuccessor                    // beside the node that is to lead
+)
+
+// timeoutRTT is the failure timeout, for every library.
+const timeoutRTT = 5
+
+// nextRTT is how much later than the one before it each further successor acts.
+const nextRTT = 3
+
+func newTenure(ctx context.Context, delay time.Duration, n int, hold bool, at coordinator) (_ *tenure, err error) {
+	c := &tenure{wire: newWire(delay, n+1), began: time.Now(), beacon: newBeacon(), place: at}
+	c.ctx, c.cancel = context.WithCancelCause(ctx)
+	defer func() {
+		if err != nil {
+			c.close()
+		}
+	}()
+	for i := range n {
+		node, err := newNode(c.ctx, c, i)
+		if err != nil {
+			return nil, err
+		}
+		c.nodes = append(c.nodes, node)
+	}
+	for host := range n + 1 {
+		g, err := c.guard(host)
+		if err != nil {
+			return nil, err
+		}
+		c.guards = append(c.guards, g)
+	}
+	if hold {
+		if c.buf, err = buffer.New(buffer.Config{}); err != nil {
+			return nil, err
+		}
+		c.lane = c.buf.Lane(clusterName)
+		c.wg.Go(func() { _ = c.buf.Follow(c.ctx, &c.reg, c.lane) })
+	}
+	var members []leadership.Node
+	for i := range n {
+		members = append(members, leadership.Node{ID: nodeID(i)})
+	}
+	rs, err := leadership.NewRuleset(leadership.Majority(), members...)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.guards[n].Run(c.ctx, reparent.Bootstrap(rs, nodeID(0))); err != nil {
+		return nil, err
+	}
+	for _, node := range c.nodes {
+		c.wg.Go(node.beat)
+		c.wg.Go(func() { c.succeed(node) })
+	}
+	return c, nil
+}
+
+// guard returns a coordinator on a host.
+func (c *tenure) guard(host int) (*reparent.Guard, error) {
+	var nodes []reparent.Node
+	for _, n := range c.nodes {
+		r := &remote{c: c, from: host, to: n}
+		nodes = append(nodes, reparent.Node{
+			ID: n.id, Addr: string(n.id), Truncates: true,
+			Status: r, Promise: r, StepDown: r, Candidate: r, Follow: r,
+		})
+	}
+	return reparent.New(clusterName, &c.reg, nodes, reparent.Config{
+		By: fmt.Sprintf("at-%d", host),
+		// Whoever has not answered by then is left to a sweep: a dead member
+		// must not make a trial long.
+		Limits: reparent.Limits{Linger: 2 * c.wire.rtt()},
+	})
+}
+
+func (c *tenure) beaconOf() *beacon { return c.beacon }
+func (c *tenure) wireOf() *wire     { return c.wire }
+func (c *tenure) start() time.Time  { return c.began }
+
+func (c *tenure) close() error {
+	if c.buf != nil {
+		c.buf.Close()
+	}
+	c.cancel(errors.New("change: the trial is over"))
+	c.wire.close()
+	c.wg.Wait()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// fail notes what must not happen.
+func (c *tenure) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = errors.Join(c.err, err)
+}
+
+// submit goes through the buffer.
+func (c *tenure) submit(ctx context.Context, o *op) error {
+	if c.lane == nil {
+		leader, _, _ := c.beacon.get()
+		return c.direct(ctx, leader, o)
+	}
+	return told(c.lane.Do(ctx, buffer.Request{}, func(ctx context.Context, to leadership.Leadership, _ string) error {
+		return c.at(ctx, hostOf(to.Leader), o)
+	}))
+}
+
+func (c *tenure) direct(ctx context.Context, i int, o *op) error { return told(c.at(ctx, i, o)) }
+
+func (c *tenure) at(ctx context.Context, i int, o *op) error {
+	if c.wire.isDead(i) {
+		return buffer.NotSent(errReset)
+	}
+	return c.nodes[i].submit(ctx, o)
+}
+
+func told(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case leadership.NotExecuted(err):
+		return errRefused
+	}
+	return errUnknown
+}
+
+// hand is a planned change.
+func (c *tenure) hand(ctx context.Context, from, to int) error {
+	g := c.guards[len(c.nodes)]
+	if c.place == atSuccessor {
+		g = c.guards[to]
+	}
+	rep, err := g.Run(ctx, reparent.Planned(nodeID(to)))
+	c.mu.Lock()
+	c.report = rep
+	c.mu.Unlock()
+	return err
+}
+
+// crash ends a node: its clients hear nothing more of what they asked.
+func (c *tenure) crash(i int, announce bool) {
+	c.wire.kill(i, announce)
+	n := c.nodes[i]
+	n.mu.Lock()
+	if ls := n.leads; ls != nil {
+		n.end(ls, leadership.Term{})
+	}
+	n.mu.Unlock()
+}
+
+// detectedAt returns when the first coordinator began, for a crash.
+func (c *tenure) detectedAt() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.detected
+}
+
+// succeed watches the leader of a node, and changes it when it is gone: the
+// first successor, in the order of names, after the failure timeout, or as soon
+// as its connection is reset; each further one a while later, in case the ones
+// before it are gone, too.
+func (c *tenure) succeed(n *node) {
+	rtt := c.wire.rtt()
+	for c.ctx.Err() == nil {
+		src := n.acc.Status().Source
+		if src.IsZero() || src.Leader == n.id || c.wire.isDead(n.i) {
+			if !sleep(c.ctx, rtt/2) {
+				return
+			}
+			continue
+		}
+		leader := hostOf(src.Leader)
+		rank := n.i
+		if leader < n.i {
+			rank--
+		}
+		n.mu.Lock()
+		due := n.heard.Add(timeoutRTT * rtt)
+		n.mu.Unlock()
+		reset := false
+		t := time.NewTimer(time.Until(due.Add(time.Duration(rank*nextRTT) * rtt)))
+		select {
+		case <-c.ctx.Done():
+		case <-t.C:
+		case <-c.wire.gone[leader]:
+			reset = true
+		}
+		t.Stop()
+		if c.ctx.Err() != nil {
+			return
+		}
+		if reset && !sleep(c.ctx, time.Duration(rank*nextRTT)*rtt) {
+			return
+		}
+		n.mu.Lock()
+		late := reset || time.Since(n.heard) >= timeoutRTT*rtt+time.Duration(rank*nextRTT)*rtt
+		n.mu.Unlock()
+		switch {
+		case !late || n.acc.Status().Source != src || c.wire.isDead(n.i):
+		case c.announced():
+			sleep(c.ctx, rtt/2)
+		default:
+			c.emergency(n)
+		}
+	}
+}
+
+// announced reports whether the record says that a planned change is under way:
+// a leader that hands over is silent for a while, and that is no failure.
+func (c *tenure) announced() bool {
+	rec, err := c.reg.Load(c.ctx)
+	return err == nil && rec.Intent.Kind == leadership.KindPlanned && rec.Active.Term.Less(rec.Intent.Term)
+}
+
+func (c *tenure) emergency(n *node) {
+	c.mu.Lock()
+	if c.detected.IsZero() {
+		c.detected = time.Now()
+	}
+	c.mu.Unlock()
+	rep, err := c.guards[n.i].Run(c.ctx, reparent.Emergency())
+	c.mu.Lock()
+	c.report = rep
+	c.mu.Unlock()
+	// Another one may have been first; then there is a leader.
+	var later *leadership.SupersededError
+	if err != nil && c.ctx.Err() == nil && !errors.As(err, &later) {
+		c.fail(fmt.Errorf("emergency at %s: %w", n.id, err))
+	}
+}
+
+// remote is a node as the coordinator on another host sees it.
+type remote struct {
+	c    *tenure
+	from int
+	to   *node
+}
+
+func ask[T any](ctx context.Context, r *remote, f func(context.Context) (T, error)) (T, error) {
+	v, err := call(ctx, r.c.wire, &r.c.wg, r.from, r.to.i, f)
+	if errors.Is(err, errReset) {
+		err = errors.Join(leadership.ErrUnknownOutcome, err)
+	}
+	return v, err
+}
+
+func (r *remote) Status(ctx context.Context) (leadership.Status, error) {
+	return ask(ctx, r, r.to.status)
+}
+
+func (r *remote) Promise(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
+	return ask(ctx, r, func(ctx context.Context) (leadership.Testimony, error) { return r.to.promise(ctx, t) })
+}
+
+func (r *remote) Drain(ctx context.Context, t leadership.Term, d time.Duration) (revoke.Drained, error) {
+	return ask(ctx, r, func(ctx context.Context) (revoke.Drained, error) { return r.to.drain(ctx, t, d) })
+}
+
+func (r *remote) StepDown(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
+	return ask(ctx, r, func(ctx context.Context) (leadership.Testimony, error) { return r.to.stepDown(ctx, t) })
+}
+
+func (r *remote) Install(ctx context.Context, m leadership.Marker) (leadership.Acceptance, error) {
+	return ask(ctx, r, func(ctx context.Context) (leadership.Acceptance, error) { return r.to.install(ctx, m) })
+}
+
+func (r *remote) Follow(ctx context.Context, t leadership.Term, l leadership.NodeID) (leadership.Acceptance, error) {
+	return ask(ctx, r, func(ctx context.Context) (leadership.Acceptance, error) { return r.to.follow(ctx, t, l) })
+}
+
+func (r *remote) Grant(ctx context.Context, t leadership.Term) error {
+	_, err := ask(ctx, r, func(ctx context.Context) (struct{}, error) { return struct{}{}, r.to.grant(ctx, t) })
+	return err
+}
+
+func (r *remote) CatchUp(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position) error {
+	_, err := ask(ctx, r, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, r.to.catchUp(ctx, t, hostOf(donor), pos)
+	})
+	return err
+}
