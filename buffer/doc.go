@@ -4,7 +4,7 @@
 //
 //	b, err := buffer.New(buffer.Config{MaxHeld: 5000, MaxAge: 5 * time.Second})
 //	orders := b.Lane("orders") // resolve once, keep
-//	go b.Follow(ctx, registry, orders)
+//	go func() { ended <- b.Follow(ctx, registry, orders) }()
 //
 //	err = orders.Do(ctx, buffer.Request{Bytes: 512, Idempotent: false},
 //		func(ctx context.Context, to leadership.Leadership, addr string) error {

@@ -6,9 +6,9 @@
 // durable marker can make. The order "revoke, install durably, activate, grant"
 // is therefore one that the compiler keeps.
 //
-//	est, _ := establish.NewProposal(candidates, followers, establish.Options{})
-//	err := est.Install(ctx, proposal, func(a leadership.Acceptance) { proposal.Add(a) })
-//	installed, err := proposal.Installed()
+//	est, err := establish.NewProposal(candidates, followers, establish.Options{})
+//	err = est.Install(ctx, proposal, func(a leadership.Acceptance) { _ = proposal.Add(a) })
+//	installed, err := proposal.Installed() // durable, or what is missing
 //	err = est.Grant(ctx, installed)
 //
 // # Guarantees

@@ -3,13 +3,15 @@
 // undone, and opened again for the next leadership.
 //
 //	gate, err := lameduck.New(lameduck.Options{Name: "writes", Term: term})
-//	...
-//	tok, err := gate.Enter(lameduck.Single) // in every request
+//
+//	// In every request:
+//	tok, err := gate.Enter(lameduck.Single)
 //	if err != nil {
 //		return err // a *leadership.Refusal: proof of non-execution
 //	}
 //	defer tok.Exit()
-//	...
+//
+//	// When n2 is to lead, under the term next:
 //	report, err := gate.Drain(ctx, lameduck.Plan{Units: time.Second, All: 2 * time.Second,
 //		Cancel: time.Second, Until: next, Leader: "n2", Expire: 5 * time.Second})
 //

@@ -8,11 +8,11 @@
 // test, leadership.Round.Revoked, whatever mixture of mechanisms it came from;
 // so any of them may follow any other, within an attempt and across attempts.
 //
-//	step, _ := revoke.NewStepDown(leaders)             // map[NodeID]StepDowner
-//	push, _ := revoke.NewProposal(nodes, revoke.Options{})
-//	planned, _ := revoke.Then(revoke.Stage{Revoker: step, Must: true}, revoke.Stage{Revoker: push})
-//	err := planned.Revoke(ctx, revoke.Ask{Term: t, Targets: ids, Leader: "n1", Drain: time.Second},
-//		func(t leadership.Testimony) { round.Add(t) })
+//	step, err := revoke.NewStepDown(leaders) // map[NodeID]StepDowner
+//	push, err := revoke.NewProposal(nodes, revoke.Options{})
+//	planned, err := revoke.Then(revoke.Stage{Revoker: step, Must: true}, revoke.Stage{Revoker: push})
+//	err = planned.Revoke(ctx, revoke.Ask{Term: term, Targets: ids, Leader: "n1", Drain: time.Second},
+//		func(t leadership.Testimony) { heard <- t }) // from several goroutines at once
 //
 // # Guarantees
 //

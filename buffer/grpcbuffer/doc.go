@@ -1,17 +1,18 @@
 // Package grpcbuffer takes gRPC servers and clients through a change of leader:
 // a gate in front of a server refuses what it did not execute, with proof, and
-// a client connection holds what was refused and follows the leader. A planned
-// change costs its callers latency, not errors.
+// a client connection holds what was refused and follows the leader.
 //
-//	front, err := grpcbuffer.NewServer(gate, grpcbuffer.ServerOptions{Health: healthServer, Leadership: node.Leadership})
+//	front, err := grpcbuffer.NewServer(gate, grpcbuffer.ServerOptions{Health: healthServer, Leadership: serving})
 //	srv := grpc.NewServer(grpc.UnaryInterceptor(front.UnaryInterceptor),
 //		grpc.StreamInterceptor(front.StreamInterceptor))
-//	go front.Run(ctx)                               // health follows the gate
+//	go func() { ended <- front.Run(ctx) }()         // health follows the gate
 //	report, err := front.Stop(ctx, srv, plan)       // drains, and ends
 //
 //	conn, err := grpcbuffer.NewConn(buf.Lane("orders"), dial, grpcbuffer.ConnOptions{})
 //	client := pb.NewOrdersClient(conn)              // as with a *grpc.ClientConn
 //	reply, err := client.Put(ctx, order)
+//
+// A planned change costs its callers latency, not errors.
 //
 // # Guarantees
 //

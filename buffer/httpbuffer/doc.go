@@ -4,13 +4,13 @@
 //
 //	b, err := buffer.New(buffer.Config{MaxAge: 5 * time.Second})
 //	orders := b.Lane("orders")
-//	go b.Follow(ctx, registry, orders)
+//	go func() { ended <- b.Follow(ctx, registry, orders) }()
 //
 //	rt, err := httpbuffer.New(orders, httpbuffer.Options{})
 //	client := &http.Client{Transport: rt} // http://orders/... goes to the leader
 //
 //	proxy, err := httpbuffer.NewProxy(orders, httpbuffer.ProxyOptions{})
-//	http.ListenAndServe(":80", proxy)
+//	err = http.ListenAndServe(":80", proxy)
 //
 //	// At each server, inside its gate:
 //	h := lameduck.Handler(gate, httpbuffer.Handler(serving, app))

@@ -2,17 +2,15 @@
 // rules that each member must obey, embeddable in a store.
 //
 //	store, err := acceptor.OpenFile(dir)
-//	a, err := acceptor.Open(ctx, store, "n1", disk, acceptor.Options{LogTerm: log.LastTerm()})
+//	a, err := acceptor.Open(ctx, store, "n1", "disk-1", acceptor.Options{LogTerm: log.term})
 //
 //	// Taking an entry from the leader l, in whatever goroutine it came:
 //	tok, err := a.Admit(l)       // refused below the promise
-//	log.Append(entry)            // write and fsync
-//	if err := a.Confirm(tok); err == nil {
-//		ack(entry)
-//	}
+//	log.append(l.Term, entry)    // write and fsync
+//	err = a.Confirm(tok)         // nil: acknowledge it
 //
 //	// When a coordinator asks for the promise of t:
-//	testimony, err := a.Recruit(ctx, t, log.Read)
+//	testimony, err := a.Recruit(ctx, t, log.read)
 //
 // # Guarantees
 //

@@ -3,7 +3,7 @@
 // node's side of a change of leader where it is done without package acceptor.
 //
 //	func TestMyPolicy(t *testing.T) {
-//		leadershiptest.Policy(t, MyPolicy(), myCatalog(), myNodes()...)
+//		leadershiptest.Policy(t, MyPolicy(), myCatalog())
 //	}
 //
 //	func TestMyRegistry(t *testing.T) {

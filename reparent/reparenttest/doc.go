@@ -1,7 +1,9 @@
 // Package reparenttest is a deterministic simulation in which changes of leader
-// are tested: this library's own, and yours. Bring a node driver, a revoker, an
-// establisher, a policy or a registry; the kit brings the cluster around it, the
-// faults, and the checks of what must always hold.
+// are tested: this library's own, and yours.
+//
+// Bring a node driver, a revoker, an establisher, a policy or a registry; the kit
+// brings the cluster around it, the faults, and the checks of what must always
+// hold.
 //
 //	func TestMyNodes(t *testing.T) {
 //		h := reparenttest.Harness{Name: "mine", Boot: bootMine}

@@ -11,6 +11,7 @@ import (
 	"github.com/tenure-go/tenure/leadership/acceptor"
 	"github.com/tenure-go/tenure/reparent"
 	"github.com/tenure-go/tenure/reparent/reparenttest"
+	"github.com/tenure-go/tenure/revoke"
 )
 
 // bootMine starts the node that is tested. Yours is made of your own driver, with
@@ -26,6 +27,18 @@ func ExampleRun() {
 		h := reparenttest.Harness{Name: "mine", Boot: bootMine}
 		reparenttest.Run(t, h, reparenttest.Everything(), reparenttest.Options{})
 		reparenttest.Scenarios(t, h, reparenttest.Everything(), reparenttest.Options{})
+	}
+}
+
+// A test of one part: a revoker of one's own, over servers like MariaDB's.
+func ExampleHarness() {
+	newMine := func(nodes map[leadership.NodeID]revoke.Promiser) (revoke.Revoker, error) {
+		return revoke.NewSource(nodes, revoke.Options{})
+	}
+	_ = func(t *testing.T) { // func TestMyRevoker(t *testing.T) {
+		h := reparenttest.MariaDBLike()
+		h.Revoke = func(p *reparenttest.Process) (revoke.Revoker, error) { return newMine(p.Promisers()) }
+		reparenttest.Run(t, h, reparenttest.Everything(), reparenttest.Options{})
 	}
 }
 
