@@ -34,6 +34,7 @@ type compare struct {
 	dir       string
 	tool, exe string
 	zombies   bool
+	who       string // what the name of a side must have in it
 	table     account.Table
 	wrong     []string // runs that could not be made
 	left      []string // what is not installed

@@ -54,6 +54,7 @@ func process(ctx context.Context) (err error) {
 	rounds := fs.Int("rounds", 3, "how often each run is made, 1 to 50")
 	only := fs.String("only", "", "postgres or mariadb; both by default")
 	out := fs.String("o", "", "write the result to this file too")
+	who := fs.String("who", "", "only sides whose name has this in it")
 	long := fs.Bool("zombies", true, "freeze leaders too, which takes a minute a round")
 	if err := fs.Parse(os.Args[1:]); err != nil {
 		return err
@@ -71,7 +72,7 @@ func process(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	c.zombies = *long
+	c.zombies, c.who = *long, *who
 	begin := time.Now()
 	for n := range *rounds {
 		for _, s := range order(c.sides(*only), n) {

@@ -93,7 +93,7 @@ func (s *scene) patroni(ctx context.Context, k *patroni.Cluster, set patroni.Set
 	if lead, err = k.Leader(ctx); err != nil {
 		return err
 	}
-	return s.change(ctx, account.Zombie, clients[1:], func(ctx context.Context, flow flows) error {
+	return s.change(ctx, account.Zombie, clients, func(ctx context.Context, flow flows) error {
 		if err := k.Freeze(lead); err != nil {
 			return err
 		}

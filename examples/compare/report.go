@@ -7,9 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/tenure-go/tenure/examples/compare/internal/mha"
 	"github.com/tenure-go/tenure/examples/compare/internal/patroni"
 	"github.com/tenure-go/tenure/internal/engines"
 )
@@ -31,7 +33,21 @@ func (c *compare) sides(only string) (all []side) {
 			all = append(all, c.patroni("default", patroni.Default()))
 		}
 	}
-	return all
+	if only != string(engines.Postgres) && c.have(engines.MariaDB, engines.Etcd) {
+		d := detectors()
+		all = append(all, c.ours(engines.MariaDB, d[0]))
+		err := mha.Missing()
+		if err != nil {
+			c.left = append(c.left, "MHA: "+err.Error())
+		} else {
+			all = append(all, c.mha("tuned", mha.Tuned()))
+		}
+		all = append(all, c.ours(engines.MariaDB, d[1]))
+		if err == nil {
+			all = append(all, c.mha("default", mha.Default()))
+		}
+	}
+	return slices.DeleteFunc(all, func(s side) bool { return !strings.Contains(s.name, c.who) })
 }
 
 // have says whether all of these are installed.
