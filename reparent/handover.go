@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent/handover"
@@ -53,52 +54,77 @@ func (a *attempt) baton() handover.Baton {
 
 // handOver has the leader lead the change until the marker is durable. What it
 // comes to is for the attempt's own round to say, from what the nodes said; if
-// that is enough, an error beside it is of no account.
+// that is enough, an error beside it is of no account. When the leader's answer is
+// lost, or the leader, the candidate knows as much.
 func (a *attempt) handOver(ctx context.Context) (*leadership.Installed, error) {
-	ctx, cancel := context.WithTimeout(ctx, a.g.cfg.Limits.Revoke+a.g.cfg.Limits.Install)
-	defer cancel()
-	n, err := a.node(a.from)
-	if err != nil {
-		return nil, err
-	}
+	limits := a.g.cfg.Limits
 	a.targets() // all of them are asked, if not by us
 	b := a.baton()
-	acc, asked := n.HandOver.HandOver(ctx, b)
-	if asked != nil {
-		asked = superseded(a.term, &revoke.NodeError{Node: a.from, Op: "hand over", Err: asked})
-		if len(acc.Basis)+len(acc.Late) == 0 {
-			return nil, asked
+	acc, err := a.pass(ctx, a.from, b, limits.Revoke+limits.Install)
+	if err != nil && silent(acc) && leadership.NotExecuted(err) {
+		return nil, err
+	}
+	if err != nil && silent(acc) && promised(err).IsZero() {
+		var also error
+		if acc, also = a.pass(ctx, b.To, b, limits.Status); also != nil {
+			err = errors.Join(err, also)
 		}
+	}
+	if silent(acc) {
+		return nil, begunError{err}
 	}
 	if acc.Drained != nil {
 		a.drained(a.from, *acc.Drained)
 	}
+	in, why := a.replay(b, acc)
+	if why != nil {
+		return nil, begunError{errors.Join(err, why)}
+	}
+	return in, a.alive()
+}
+
+// pass asks one of the two for the account.
+func (a *attempt) pass(ctx context.Context, id leadership.NodeID, b handover.Baton, d time.Duration) (handover.Account, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	n, err := a.node(id)
+	if err != nil {
+		return handover.Account{}, err
+	}
+	acc, err := n.HandOver.HandOver(ctx, b)
+	if err != nil {
+		err = superseded(a.term, &revoke.NodeError{Node: id, Op: "hand over", Err: err})
+	}
+	return acc, err
+}
+
+// silent reports whether an account tells nothing.
+func silent(acc handover.Account) bool {
+	return len(acc.Basis)+len(acc.Late) == 0
+}
+
+// replay finds out from an account whether the candidate is established.
+func (a *attempt) replay(b handover.Baton, acc handover.Account) (*leadership.Installed, error) {
 	p, err := acc.Replay(b, a.report, func() (*leadership.Revocation, error) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		return a.round.Revocation()
 	})
 	if err != nil {
-		return nil, told(errors.Join(asked, err))
+		return nil, err
 	}
 	a.mu.Lock()
 	for _, x := range acc.Accepted {
 		a.rep.accepted(x, nil)
 	}
 	a.mu.Unlock()
-	in, err := p.Installed()
-	if err != nil {
-		return nil, told(errors.Join(asked, err))
-	}
-	return in, a.alive()
+	return p.Installed()
 }
 
-// told is the failure of a hand-over in which the leader took part.
-func told(err error) error { return toldError{err} }
+// begunError is the failure of a hand-over that may have been begun.
+type begunError struct{ error }
 
-type toldError struct{ error }
-
-func (e toldError) Unwrap() error { return e.error }
+func (e begunError) Unwrap() error { return e.error }
 
 // NotExecuted reports false, whatever the part that failed proves of itself.
-func (toldError) NotExecuted() bool { return false }
+func (begunError) NotExecuted() bool { return false }

@@ -60,6 +60,9 @@ func (n *Node) HandOver(ctx context.Context, b handover.Baton) (handover.Account
 	if err := b.Validate(nil); err != nil {
 		return handover.Account{}, err
 	}
+	if b.To == n.cfg.ID {
+		return n.tookOver(ctx, b.Term)
+	}
 	if b.From != n.cfg.ID {
 		return handover.Account{}, &handover.BatonError{Field: "From", Reason: "it is " + string(b.From) + ", not " + string(n.cfg.ID)}
 	}

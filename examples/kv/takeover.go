@@ -84,6 +84,25 @@ func (n *Node) release(ctx context.Context, r handover.Release, tail pullReply) 
 	})
 }
 
+// tookOver joins the take-over of a term, if it was begun.
+func (n *Node) tookOver(ctx context.Context, t leadership.Term) (handover.Account, error) {
+	n.mu.Lock()
+	h := n.taking
+	n.mu.Unlock()
+	if h == nil || h.term != t {
+		return handover.Account{}, errNoRelease
+	}
+	select {
+	case <-h.done:
+		return h.account, h.err
+	case <-ctx.Done():
+		return handover.Account{}, context.Cause(ctx)
+	}
+}
+
+// errNoRelease proves nothing: it may still come.
+var errNoRelease = errors.New("kv: no release of the term has come")
+
 // takeOver is the candidate's half.
 func (n *Node) takeOver(ctx context.Context, r handover.Release, tail pullReply) error {
 	t := r.Baton.Term

@@ -10,9 +10,10 @@ import (
 	"github.com/tenure-go/tenure/revoke"
 )
 
-// Leader is a leader that can lead the change to its successor itself.
+// Leader is a node that can lead the change to its successor itself, and that
+// can be handed over to.
 type Leader interface {
-	// HandOver steps the node down under b.Term and has b.To take over. It
+	// HandOver at b.From steps the node down under b.Term and has b.To take over. It
 	// returns when the candidate has told what it was told and what became of
 	// the marker, or when that cannot be waited for any longer.
 	//
@@ -22,6 +23,10 @@ type Leader interface {
 	// of the account is known is returned beside the error. The same baton
 	// again joins the hand-over that is under way; it must never be refused
 	// with such a proof once an earlier copy of it was taken.
+	//
+	// HandOver at b.To begins nothing. It joins the hand-over if the release has
+	// come, and else fails: it is how a coordinator that has lost the leader
+	// finds out what became of it.
 	HandOver(ctx context.Context, b Baton) (Account, error)
 }
 

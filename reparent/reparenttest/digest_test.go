@@ -12,6 +12,7 @@ import (
 	"github.com/tenure-go/tenure/lameduck"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/leadership/acceptor"
+	"github.com/tenure-go/tenure/reparent/handover"
 )
 
 // givenState is an acceptor's store with this record in it.
@@ -109,6 +110,18 @@ func storeParts(t *testing.T) map[string]part {
 			func(n *store) { n.observers["n8"] = leadership.Leadership{Leader: "n1"} },
 		),
 		"asks": shows(func(n *store) { n.asks.Leader = "n3" }),
+		"hand": shows(
+			func(n *store) { n.hand.fed++ },
+			func(n *store) { n.hand.carried = later },
+			func(n *store) { n.hand.staged = later },
+			func(n *store) { n.hand.giving = &passing{} },
+			func(n *store) { n.hand.giving = &passing{term: later} },
+			func(n *store) { n.hand.taking = &passing{over: true} },
+			func(n *store) {
+				n.hand.taking = &passing{account: handover.Account{Accepted: make([]leadership.Acceptance, 1)}}
+			},
+			func(n *store) { n.hand.taking = &passing{err: errOut} },
+		),
 	}
 }
 

@@ -78,7 +78,11 @@ func (s Scope) String() string {
 		parts = append(parts, fmt.Sprintf("%v mode", s.Mode))
 	}
 	for _, c := range s.Changes {
-		parts = append(parts, strings.TrimSpace(fmt.Sprintf("%s %s", c.Kind, c.To)))
+		change := strings.TrimSpace(fmt.Sprintf("%s %s", c.Kind, c.To))
+		if c.LeaderLed {
+			change += " led by the leader"
+		}
+		parts = append(parts, change)
 	}
 	add(s.Writes, "writes")
 	add(s.Crash, "crashes anywhere")

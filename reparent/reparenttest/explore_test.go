@@ -16,6 +16,7 @@ import (
 func scopes() (short, usual, long []Scope) {
 	two, three := leadership.AtLeast(2), leadership.AtLeast(3)
 	planned := []reparent.Change{reparent.Planned("n2")}
+	led := []reparent.Change{ledByLeader("n2")}
 	rivals := []reparent.Change{reparent.Planned("n2"), reparent.Emergency()}
 	short = []Scope{
 		{Delays: 2},
@@ -25,6 +26,8 @@ func scopes() (short, usual, long []Scope) {
 		{Changes: planned, Drop: 1},
 		{Writes: 1, Delays: 1},
 		{Changes: rivals, Delays: 1},
+		{Changes: led, Delays: 1},
+		{Changes: led, Drop: 1},
 		{Nodes: 4, Policy: two, Delays: 1},
 		{Nodes: 4, Policy: three, Delays: 1},
 		{Mode: leadership.Shortcut, Delays: 1},
@@ -34,6 +37,8 @@ func scopes() (short, usual, long []Scope) {
 		{Changes: planned, Crash: 1},
 		{Changes: rivals, Crash: 1},
 		{Changes: rivals, Delays: 2},
+		{Changes: led, Crash: 1},
+		{Changes: led, Delays: 2},
 		{Writes: 1, Crash: 1},
 		{Writes: 1, Delays: 2},
 		{Nodes: 4, Policy: two, Crash: 1},
@@ -54,6 +59,13 @@ func scopes() (short, usual, long []Scope) {
 		{Changes: rivals, Delays: AllOrders},
 	}
 	return short, usual, long
+}
+
+// ledByLeader is a planned change that the leader leads itself.
+func ledByLeader(to leadership.NodeID) reparent.Change {
+	c := reparent.Planned(to)
+	c.LeaderLed = true
+	return c
 }
 
 func TestEveryScheduleOfSmallScopes(t *testing.T) {

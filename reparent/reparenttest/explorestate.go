@@ -11,6 +11,7 @@ import (
 	"github.com/tenure-go/tenure/internal/stepsim"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/handover"
 	"github.com/tenure-go/tenure/revoke"
 )
 
@@ -88,7 +89,7 @@ func content(v any, err error) (uint64, bool) {
 		return h.sum, true
 	}
 	switch v := v.(type) {
-	case leadership.Testimony, leadership.Acceptance, leadership.Status, leadership.Record, revoke.Drained:
+	case leadership.Testimony, leadership.Acceptance, leadership.Status, leadership.Record, revoke.Drained, handover.Account:
 		return digestJSON(v), true
 	case int:
 		h.num(uint64(v))
@@ -200,6 +201,7 @@ func (n *store) Digest() uint64 {
 		h.str(string(id))
 		h.leader(n.observers[id])
 	}
+	n.digestHandOver(&h)
 	n.digestLeases(&h)
 	return h.sum
 }

@@ -154,7 +154,8 @@ func untrue(r *reparent.Report, granted, promised map[leadership.Term]bool) stri
 		return "reported as done, and " + r.Term.String() + " was never granted"
 	case r.Outcome == reparent.Restored && (r.Undo == nil || !granted[r.Undo.Term]):
 		return "reported as restored, and nobody was"
-	case r.Outcome != reparent.Done && r.Outcome != reparent.Incomplete && r.Outcome != reparent.Unknown && granted[r.Term] && r.Failed != reparent.StepGrant:
+	case r.Outcome != reparent.Done && r.Outcome != reparent.Incomplete && r.Outcome != reparent.Unknown && granted[r.Term] &&
+		r.Failed != reparent.StepGrant && r.Failed != reparent.StepHandOver: // of which the answer may be lost
 		return r.Term.String() + " was granted, and is reported as " + string(r.Outcome)
 	case (r.Err == nil) != (r.Outcome == reparent.Done):
 		return "the outcome is " + string(r.Outcome) + ", and the error says otherwise"

@@ -1,6 +1,7 @@
 package reparenttest
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -25,6 +26,7 @@ const (
 	byLease      mechanism = "lease"
 	byTwo        mechanism = "two at once"
 	byTurns      mechanism = "one after the other"
+	byHandOver   mechanism = "hand-over" // a planned change that the leader leads
 )
 
 // mixed lists what changes of a run draw from.
@@ -38,6 +40,9 @@ func (h Harness) mixed(f Features) []mechanism {
 	}
 	if h.leased {
 		all = append(all, byLease)
+	}
+	if h.ours && h.Establish == nil && h.traits.handsOver() {
+		all = append(all, byHandOver)
 	}
 	return all
 }
@@ -141,7 +146,12 @@ func (p *Process) revoker(m mechanism) (revoke.Revoker, error) {
 // move runs one change of a plan.
 func (w *World) move(p *stepsim.Proc, g *reparent.Guard, m move) *reparent.Report {
 	c := m.change
-	if m.by != ownMechanism {
+	switch m.by {
+	case ownMechanism:
+	case byHandOver:
+		c = reparent.Planned(w.successor(p, c.To))
+		c.LeaderLed, c.Force = true, m.change.Force
+	default:
 		r, err := w.process(p).revoker(m.by)
 		if err != nil {
 			w.mu.Lock()
@@ -158,6 +168,18 @@ func (w *World) move(p *stepsim.Proc, g *reparent.Guard, m move) *reparent.Repor
 		_, _ = g.Sweep(p.Life())
 	}
 	return rep
+}
+
+// successor is who is to take over from the recorded leader: to, or the next node
+// when that is the leader itself or nobody.
+func (w *World) successor(p *stepsim.Proc, to leadership.NodeID) leadership.NodeID {
+	ctx, cancel := context.WithTimeout(p.Life(), Limits().Registry)
+	defer cancel()
+	r, err := remoteRegistry{p, w}.Load(ctx)
+	if leader := r.Active.Leader; err == nil && (to == "" || to == leader) {
+		return w.ids[(w.index(leader)+1)%len(w.ids)]
+	}
+	return to
 }
 
 // pairs counts which mechanism's grant came after which other's.

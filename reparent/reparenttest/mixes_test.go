@@ -32,6 +32,10 @@ func TestG6_AnyMechanismFollowsAnyOther(t *testing.T) {
 			h.reshape = func(seed uint64, s *shape) {
 				a, b := mixed[int(seed)%len(mixed)], mixed[int(seed)/len(mixed)%len(mixed)]
 				by := func(m mechanism) move { return move{change: reparent.Emergency(), by: m, sweeps: true} }
+				if a == byHandOver || b == byHandOver {
+					s.mode = leadership.Full           // else it is refused
+					s.zombie, s.sleeper = false, false // the leader can be reached
+				}
 				s.plans, s.dieAt = [][]move{{by(a), by(b), by(a), by(a)}}, []int{-1}
 				s.faults.Crash, s.faults.Drop, s.faults.Cut = min(s.faults.Crash, 1), min(s.faults.Drop, 1), min(s.faults.Cut, 1)
 				if seed >= uint64(len(mixed)*len(mixed)) { // what faults kept from happening happens in peace

@@ -12,6 +12,7 @@ import (
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/leadership/acceptor"
 	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/handover"
 )
 
 // Traits are what one kind of simulated store does differently from another.
@@ -112,6 +113,7 @@ type store struct {
 
 	last  lastRead
 	saved save // the last
+	hand  handing
 
 	turn chan struct{} // serialises writers of the log
 	give func()        // ends a turn
@@ -132,6 +134,9 @@ func bootStore(h *Host, t Traits) (Node, error) {
 	if reboot && t.LocalReads {
 		n.given = h.Elapsed() + leaseOver() // it has forgotten what it gave
 	}
+	if n.hand.incoming, err = handover.NewIncoming(h.ID, h.w.h.Catalog); err != nil {
+		return Node{}, err
+	}
 	if err := n.open(); err != nil {
 		return Node{}, err
 	}
@@ -140,6 +145,9 @@ func bootStore(h *Host, t Traits) (Node, error) {
 	node := reparent.Node{
 		ID: h.ID, Status: n, Promise: n, StepDown: n, Candidate: n, Follow: n, Repair: n,
 		Truncates: !t.Repairs, GrantsAtInstall: t.Opens, ClientGate: t.Opens,
+	}
+	if t.handsOver() {
+		node.HandOver = n
 	}
 	if t.SlowRead {
 		node.Promise = slowReader{n}

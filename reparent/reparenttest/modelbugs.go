@@ -34,6 +34,9 @@ type bugs struct {
 	hastyInstall    bool // is installed before the restart of its step-down
 	anySource       bool // is repaired from whatever is there
 	resumes         bool // steps down in memory, and leads again after a restart
+	earlyRelease    bool // hands over before its promise is on disk
+	unproven        bool // takes over without the proof that all older is revoked
+	earlyGrant      bool // grants itself before its marker is durable
 }
 
 // promiseWrong is Promise of a node with a bug in it, false when it has none.

@@ -24,7 +24,7 @@ func shutGate(h *Host) (*lameduck.Gate, error) {
 // enter admits a request of a client, or refuses it with what the node knows of
 // where to go.
 func (n *store) enter() (lameduck.Token, leadership.Term, error) {
-	st := n.acc.Status()
+	st, takes := n.acc.Status(), n.takes()
 	until := leadership.MaxTerm(st.Promised, st.Leads)
 	tok, err := n.gate.Enter(lameduck.Single)
 	var r *leadership.Refusal
@@ -35,14 +35,14 @@ func (n *store) enter() (lameduck.Token, leadership.Term, error) {
 		if out.Leader == "" {
 			out.Leader = st.Source.Leader
 		}
-		return tok, st.Leads, &out
+		return tok, takes, &out
 	case err != nil:
-		return tok, st.Leads, err
-	case st.Leads.IsZero():
+		return tok, takes, err
+	case takes.IsZero():
 		tok.Exit()
-		return tok, st.Leads, &leadership.Refusal{Until: until, Leader: st.Source.Leader, Reason: "not leading"}
+		return tok, takes, &leadership.Refusal{Until: until, Leader: st.Source.Leader, Reason: "not leading"}
 	}
-	return tok, st.Leads, nil
+	return tok, takes, nil
 }
 
 // Drain implements revoke.StepDowner. The node ends its drain by itself when no

@@ -225,7 +225,7 @@ func (n *store) committed(ctx context.Context, l leadership.Leadership, at int, 
 	ours := func() bool {
 		return n.commit > at && len(n.disk.log) > at && n.disk.log[at].Term == l.Term && n.disk.log[at].Value == v
 	}
-	err := n.await(wctx, func() bool { return ours() || n.acc.Status().Leads != l.Term })
+	err := n.await(wctx, func() bool { return ours() || n.gone(l) })
 	n.mu.Lock()
 	done := ours()
 	n.mu.Unlock()
@@ -255,12 +255,15 @@ func (n *store) appendOwn(ctx context.Context, l leadership.Leadership, v uint64
 	if err := n.write(ctx, "append "+strconv.FormatUint(v, 10), at, []Entry{{Term: l.Term, Value: v}}); err != nil {
 		return 0, fmt.Errorf("%w: %w", leadership.ErrUnknownOutcome, err)
 	}
-	if err := n.acc.Confirm(tok); err != nil {
+	err = n.acc.Confirm(tok)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case err == nil:
+		n.matched[n.h.ID] = len(n.disk.log)
+	case n.hand.carried != l.Term: // else who takes over is given it
 		return 0, fmt.Errorf("%w: %w", leadership.ErrUnknownOutcome, err)
 	}
-	n.mu.Lock()
-	n.matched[n.h.ID] = len(n.disk.log)
-	n.mu.Unlock()
 	return at, nil
 }
 

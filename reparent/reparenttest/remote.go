@@ -3,12 +3,14 @@ package reparenttest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/tenure-go/tenure/internal/stepsim"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/handover"
 	"github.com/tenure-go/tenure/revoke"
 )
 
@@ -34,6 +36,9 @@ func (h *Host) bundle(from *stepsim.Proc) reparent.Node {
 	}
 	if n.StepDown != nil {
 		out.StepDown = r
+	}
+	if n.HandOver != nil {
+		out.HandOver = r
 	}
 	if n.Candidate != nil {
 		out.Candidate = r
@@ -117,6 +122,20 @@ func (r remote) StepDown(ctx context.Context, t leadership.Term) (leadership.Tes
 		got, err := h.node.StepDown.StepDown(ctx, t)
 		return h.testified(ctx, SteppedDown, got, err)
 	}))
+}
+
+func (r remote) HandOver(ctx context.Context, b handover.Baton) (handover.Account, error) {
+	what := "handover"
+	if r.from.Sim().Explored() {
+		what = named(r.from, what, digestJSON(b))
+	}
+	got, err := ask(ctx, r, what, b.Term, func(ctx context.Context, h *Host) (handover.Account, error) {
+		return h.node.HandOver.HandOver(ctx, b)
+	})
+	for _, t := range slices.Concat(got.Basis, got.Late) {
+		_, _ = r.hear(t, nil)
+	}
+	return got, err
 }
 
 // hear notes what a coordinator got to know.

@@ -5,11 +5,14 @@ import (
 	"time"
 
 	"github.com/tenure-go/tenure/internal/stepsim"
+	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
 )
 
 func TestG7_PlannedChangesCostClientsOfRoutersNoError(t *testing.T) {
-	for name, h := range kinds() {
+	all := kinds()
+	all["led by the leader"] = LogStore()
+	for name, h := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h.reshape = func(seed uint64, s *shape) {
@@ -18,6 +21,9 @@ func TestG7_PlannedChangesCostClientsOfRoutersNoError(t *testing.T) {
 				s.plans = [][]move{nil}
 				for k := range 3 {
 					m := move{change: reparent.Planned(nodeID((int(seed) + k) % s.size)), by: ownMechanism}
+					if name == "led by the leader" {
+						m.by, s.mode = byHandOver, leadership.Full
+					}
 					s.plans[0] = append(s.plans[0], m)
 				}
 				s.waits = []time.Duration{2*time.Microsecond + 7, 11, 0, 0}
@@ -27,6 +33,9 @@ func TestG7_PlannedChangesCostClientsOfRoutersNoError(t *testing.T) {
 			t.Log(tl)
 			if tl.n["held"] == 0 {
 				t.Error("no request was ever held")
+			}
+			if n := tl.n["a leader that took over by itself"]; (n > 0) != (name == "led by the leader") {
+				t.Errorf("%d leaders took over by themselves", n)
 			}
 		})
 	}

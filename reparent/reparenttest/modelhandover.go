@@ -1,0 +1,417 @@
+package reparenttest
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/tenure-go/tenure/lameduck"
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent/handover"
+)
+
+// handing is what a store knows of hand-overs, none of it on disk. Guarded by
+// store.mu.
+type handing struct {
+	incoming *handover.Incoming
+	fed      uint64          // digest of all that was fed to incoming
+	giving   *passing        // the hand-over that this node leads, or led last
+	taking   *passing        // the one that it takes over by
+	carried  leadership.Term // whose requests in flight were handed over
+	staged   leadership.Term // of which requests are taken ahead of the grant
+}
+
+// passing is one hand-over at one of its ends, which copies of a message share.
+type passing struct {
+	term    leadership.Term
+	over    bool
+	account handover.Account
+	err     error
+}
+
+// handsOver reports whether stores of these traits offer a hand-over: those whose
+// candidate can be given the end of the leader's log.
+func (t Traits) handsOver() bool {
+	return !t.SlowRead && !t.Blocking && !t.Repairs && !t.Opens && !t.Restarts && !t.Relay
+}
+
+var errNotLeading = errors.New("the node does not lead")
+
+// begun is the failure of a hand-over that was begun, whatever the part that
+// failed proves of itself.
+type begun struct{ error }
+
+func (e begun) Unwrap() error { return e.error }
+
+func (begun) NotExecuted() bool { return false }
+
+// share runs do, unless a copy of the message does already: then it waits for
+// what that comes to.
+func (n *store) share(ctx context.Context, slot **passing, t leadership.Term, do func() (handover.Account, error)) (handover.Account, error) {
+	n.mu.Lock()
+	h := *slot
+	first := h == nil || h.term.Less(t)
+	if first {
+		h = &passing{term: t}
+		*slot = h
+	}
+	n.mu.Unlock()
+	switch {
+	case t.Less(h.term):
+		return handover.Account{}, &leadership.StaleTermError{Node: n.h.ID, Asked: t, Promised: h.term}
+	case !first:
+		if err := n.await(ctx, func() bool { return h.over }); err != nil {
+			return handover.Account{}, err
+		}
+	default:
+		account, err := do()
+		n.mu.Lock()
+		h.account, h.err, h.over = account, err, true
+		n.wake()
+		n.mu.Unlock()
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return h.account, h.err
+}
+
+// HandOver implements handover.Leader.
+func (n *store) HandOver(ctx context.Context, b handover.Baton) (handover.Account, error) {
+	if err := b.Validate(n.h.w.h.Catalog); err != nil {
+		return handover.Account{}, err
+	}
+	if b.To == n.h.ID {
+		return n.tookOver(ctx, b.Term)
+	}
+	st := n.acc.Status()
+	n.mu.Lock()
+	again := n.hand.giving != nil && n.hand.giving.term == b.Term
+	n.mu.Unlock()
+	switch {
+	case again:
+	case b.Term.Less(st.Promised):
+		return handover.Account{}, &leadership.StaleTermError{Node: n.h.ID, Asked: b.Term, Promised: st.Promised}
+	case st.Leads.IsZero() || st.Leads == b.Term:
+		return handover.Account{}, errNotLeading
+	}
+	return n.share(ctx, &n.hand.giving, b.Term, func() (handover.Account, error) {
+		account, err := n.handOver(ctx, b, st.Leads)
+		if err != nil {
+			err = begun{err}
+		}
+		return account, err
+	})
+}
+
+// handOver is the leader's half: from now on it refuses, then it promises, and then
+// it tells the others. What is in flight is carried on by the candidate.
+func (n *store) handOver(ctx context.Context, b handover.Baton, led leadership.Term) (handover.Account, error) {
+	_, err := n.gate.Drain(ctx, lameduck.Plan{Until: b.Term, Leader: b.To, Expire: b.Drain + 200*time.Millisecond})
+	var forced *lameduck.ForcedError
+	if err != nil && !errors.As(err, &forced) {
+		return handover.Account{}, err
+	}
+	n.mu.Lock()
+	n.hand.carried = led
+	n.mu.Unlock()
+	if n.bugs.earlyRelease {
+		at := n.position()
+		r := handover.Release{Baton: b, StepDown: leadership.Testimony{Node: n.h.ID, Incarnation: n.disk.incarnation, Term: b.Term, Kind: leadership.Demoted, Read: &at, Led: led}}
+		return n.tell(ctx, r)
+	}
+	got, err := n.StepDown(ctx, b.Term)
+	if got, err = n.h.testified(ctx, SteppedDown, got, err); err != nil {
+		return handover.Account{}, err
+	}
+	r, err := b.Release(got)
+	if err != nil {
+		return handover.Account{}, err
+	}
+	return n.tell(ctx, r)
+}
+
+// tell sends the release to the candidate, and the others are asked meanwhile.
+func (n *store) tell(ctx context.Context, r handover.Release) (handover.Account, error) {
+	b, ask := r.Baton, r.Ask()
+	for _, id := range b.Others() {
+		what := named(n.h.proc, "ask "+b.Term.String(), b.To)
+		n.h.Go(func(life context.Context) {
+			_, _ = insist(life, n, id, 60*time.Millisecond, what, func(ctx context.Context, s *store) (struct{}, error) {
+				return struct{}{}, s.promiseFor(ctx, ask)
+			})
+		})
+	}
+	n.mu.Lock()
+	log, commit := n.disk.log[:len(n.disk.log):len(n.disk.log)], n.commit
+	n.mu.Unlock()
+	what := "release " + b.Term.String()
+	if n.h.proc.Sim().Explored() {
+		h := newHasher()
+		h.num(digestJSON(r))
+		h.entries(log)
+		what += " " + strconv.FormatUint(h.sum, 16) + " " + strconv.Itoa(commit)
+	}
+	return insist(ctx, n, b.To, 150*time.Millisecond, what, func(ctx context.Context, s *store) (handover.Account, error) {
+		return s.release(ctx, r, log, commit)
+	})
+}
+
+// insist sends a message three times before it gives up: what it is about is
+// done once. What a node answers is final.
+func insist[V any](ctx context.Context, n *store, to leadership.NodeID, d time.Duration, what string, f func(ctx context.Context, s *store) (V, error)) (V, error) {
+	for tries := 1; ; tries++ {
+		got, err := sendFor(ctx, d, n.h, to, what, func(ctx context.Context, peer Node) (V, error) {
+			return f(ctx, peer.Client.(*store))
+		})
+		lost := isRefusedDial(err) || errors.Is(err, leadership.ErrUnknownOutcome)
+		if err == nil || !lost || tries == 3 || ctx.Err() != nil {
+			return got, err
+		}
+		if err := n.h.Sleep(ctx, 10*time.Millisecond); err != nil {
+			return got, err
+		}
+	}
+}
+
+// promiseFor is a member's part: it promises and tells the candidate.
+func (n *store) promiseFor(ctx context.Context, a handover.Ask) error {
+	w, err := n.Promise(ctx, a.Term)
+	w, err = n.h.testified(ctx, Promised, w, err)
+	var stale *leadership.StaleTermError
+	if errors.As(err, &stale) {
+		w, err = leadership.Testimony{Node: n.h.ID, Term: stale.Promised, Kind: leadership.Refused}, nil
+	}
+	if err != nil {
+		return err
+	}
+	what := named(n.h.proc, "report "+a.Term.String()+" "+string(n.h.ID), digestJSON(w))
+	_, err = insist(ctx, n, a.To, 60*time.Millisecond, what, func(_ context.Context, s *store) (struct{}, error) {
+		return struct{}{}, s.feed(w, func(in *handover.Incoming) error {
+			if w.Kind == leadership.Refused {
+				in.Refuse(a.Term, w.Node, w.Term)
+				return nil
+			}
+			return in.Hear(w)
+		})
+	})
+	return err
+}
+
+// feed gives the candidate's side something to think about.
+func (n *store) feed(v any, f func(*handover.Incoming) error) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	h := hasher{n.hand.fed}
+	if n.h.proc.Sim().Explored() {
+		h.num(digestJSON(v))
+	}
+	n.hand.fed = h.sum
+	err := f(n.hand.incoming)
+	n.wake()
+	return err
+}
+
+// release is the candidate's part.
+func (n *store) release(ctx context.Context, r handover.Release, log []Entry, commit int) (handover.Account, error) {
+	if n.out {
+		return handover.Account{}, errOut
+	}
+	if err := n.feed(r, func(in *handover.Incoming) error { return in.Take(r) }); err != nil {
+		return handover.Account{}, err
+	}
+	t := r.Baton.Term
+	return n.share(ctx, &n.hand.taking, t, func() (handover.Account, error) {
+		ctx, cancel := context.WithTimeout(ctx, r.Baton.Within)
+		defer cancel()
+		err := n.takeOver(ctx, r, log, commit)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		account, told := n.hand.incoming.Account(t)
+		return account, errors.Join(err, told)
+	})
+}
+
+// tookOver joins a take-over that was begun.
+func (n *store) tookOver(ctx context.Context, t leadership.Term) (handover.Account, error) {
+	n.mu.Lock()
+	h := n.hand.taking
+	n.mu.Unlock()
+	if h == nil || h.term != t {
+		return handover.Account{}, errors.New("no release of the term has come")
+	}
+	if err := n.await(ctx, func() bool { return h.over }); err != nil {
+		return handover.Account{}, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return h.account, h.err
+}
+
+// takeOver is the candidate's half.
+func (n *store) takeOver(ctx context.Context, r handover.Release, log []Entry, commit int) error {
+	t := r.Baton.Term
+	// Entries like any other of that leader; what it cannot take now it fetches.
+	_, _ = n.accept(ctx, leadership.Leadership{Leader: r.Baton.From, Term: r.StepDown.Led}, log, commit)
+	m, err := n.proposed(ctx, r)
+	if err != nil {
+		return err
+	}
+	a, err := n.Install(ctx, m)
+	if a, err = n.h.accepted(ctx, Installed, &m, a, err); err != nil {
+		return err
+	}
+	if err := n.stage(ctx, t); err != nil {
+		return err
+	}
+	if err := n.feed(a, func(in *handover.Incoming) error { return in.Accept(a) }); err != nil {
+		return err
+	}
+	n.followed(m)
+	if err := n.markerDurable(ctx, t); err != nil {
+		return err
+	}
+	n.h.w.count("a leader that took over by itself")
+	return n.Grant(ctx, t)
+}
+
+// proposed promises and waits until all is proven. It returns the marker.
+func (n *store) proposed(ctx context.Context, r handover.Release) (leadership.Marker, error) {
+	t := r.Baton.Term
+	w, err := n.Promise(ctx, t)
+	if w, err = n.h.testified(ctx, Promised, w, err); err != nil {
+		return leadership.Marker{}, err
+	}
+	if err := n.feed(w, func(in *handover.Incoming) error { return in.Hear(w) }); err != nil {
+		return leadership.Marker{}, err
+	}
+	if n.bugs.unproven {
+		return leadership.Marker{Term: t, Leader: n.h.ID, Ruleset: r.Baton.Rulesets[0]}, nil
+	}
+	for {
+		var p *leadership.Proposal
+		var why error
+		err := n.await(ctx, func() bool {
+			p, why = n.hand.incoming.Propose(t)
+			var revoked *leadership.NotRevokedError
+			var discovered *leadership.NotDiscoveredError
+			var ready *leadership.NotReadyError
+			return !errors.As(why, &revoked) && !errors.As(why, &discovered) && !errors.As(why, &ready)
+		})
+		var behind *handover.BehindError
+		switch {
+		case err != nil:
+			return leadership.Marker{}, errors.Join(err, why)
+		case why == nil:
+			return p.Marker(), nil
+		case !errors.As(why, &behind):
+			return leadership.Marker{}, why
+		}
+		n.h.w.count("catch-up of a candidate that was handed over to")
+		if err := n.CatchUp(ctx, t, behind.Donors[0], behind.Selection); err != nil {
+			return leadership.Marker{}, err
+		}
+		w, err := n.Promise(ctx, t)
+		if w, err = n.h.testified(ctx, Promised, w, err); err != nil {
+			return leadership.Marker{}, err
+		}
+		if err := n.feed(w, func(in *handover.Incoming) error { return in.Hear(w) }); err != nil {
+			return leadership.Marker{}, err
+		}
+	}
+}
+
+// followed asks the members whether they have the marker, beside the entries
+// that are sent to them.
+func (n *store) followed(m leadership.Marker) {
+	n.mu.Lock()
+	var ids []leadership.NodeID
+	for _, rs := range n.rulesets {
+		for _, id := range rs.IDs() {
+			if id != n.h.ID && !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	n.mu.Unlock()
+	for _, id := range ids {
+		n.h.Go(func(life context.Context) {
+			what := "follow " + m.Term.String()
+			done := n.does(what+string(id), 0, 0)
+			defer done()
+			got, err := insist(life, n, id, 100*time.Millisecond, what, func(ctx context.Context, s *store) (leadership.Acceptance, error) {
+				a, err := s.Follow(ctx, m.Term, m.Leader)
+				return s.h.accepted(ctx, Followed, nil, a, err)
+			})
+			if err == nil {
+				_ = n.feed(got, func(in *handover.Incoming) error { return in.Accept(got) })
+			}
+		})
+	}
+}
+
+// markerDurable waits for the proof that the node may be granted by.
+func (n *store) markerDurable(ctx context.Context, t leadership.Term) error {
+	if n.bugs.earlyGrant {
+		return nil
+	}
+	var why error
+	err := n.await(ctx, func() bool {
+		_, why = n.hand.incoming.Installed(t)
+		var short *leadership.NotDurableError
+		return !errors.As(why, &short)
+	})
+	return errors.Join(err, why)
+}
+
+// stage opens the node to requests ahead of its grant.
+func (n *store) stage(ctx context.Context, t leadership.Term) error {
+	l := leadership.Leadership{Leader: n.h.ID, Term: t}
+	err := n.acc.Stage(ctx, t, func() bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return markerAt(n.disk.log, l) >= 0
+	})
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	n.hand.staged = t
+	n.mu.Unlock()
+	return n.serve(t)
+}
+
+// takes returns the term of which the node takes requests, zero for none.
+func (n *store) takes() leadership.Term {
+	st := n.acc.Status()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if s := n.hand.staged; st.Leads.IsZero() && !s.IsZero() && st.Accepts == (leadership.Leadership{Leader: n.h.ID, Term: s}) {
+		return s
+	}
+	return st.Leads
+}
+
+// gone reports whether a request that was taken under l is answered by nobody any
+// more. It is called under mu.
+func (n *store) gone(l leadership.Leadership) bool {
+	st := n.acc.Status()
+	return st.Leads != l.Term && n.hand.carried != l.Term && (n.hand.staged != l.Term || st.Source != l)
+}
+
+// digestHandOver adds what a store knows of hand-overs.
+func (n *store) digestHandOver(h *hasher) {
+	h.num(n.hand.fed)
+	h.term(n.hand.carried)
+	h.term(n.hand.staged)
+	for _, p := range []*passing{n.hand.giving, n.hand.taking} {
+		h.flag(p != nil)
+		if p != nil {
+			h.term(p.term)
+			h.flag(p.over)
+			h.num(digestJSON(p.account))
+			h.flag(p.err == nil)
+		}
+	}
+}
