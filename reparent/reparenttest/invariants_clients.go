@@ -145,6 +145,10 @@ func (w *World) truthful() error {
 	return nil
 }
 
+func handedOver(r *reparent.Report) bool {
+	return slices.ContainsFunc(r.Steps, func(s reparent.StepReport) bool { return s.Step == reparent.StepHandOver })
+}
+
 // untrue says what is wrong with a report, "" for nothing.
 func untrue(r *reparent.Report, granted, promised map[leadership.Term]bool) string {
 	switch {
@@ -155,7 +159,7 @@ func untrue(r *reparent.Report, granted, promised map[leadership.Term]bool) stri
 	case r.Outcome == reparent.Restored && (r.Undo == nil || !granted[r.Undo.Term]):
 		return "reported as restored, and nobody was"
 	case r.Outcome != reparent.Done && r.Outcome != reparent.Incomplete && r.Outcome != reparent.Unknown && granted[r.Term] &&
-		r.Failed != reparent.StepGrant && r.Failed != reparent.StepHandOver: // of which the answer may be lost
+		r.Failed != reparent.StepGrant && !handedOver(r): // of which the answer may be lost, and who may grant itself
 		return r.Term.String() + " was granted, and is reported as " + string(r.Outcome)
 	case (r.Err == nil) != (r.Outcome == reparent.Done):
 		return "the outcome is " + string(r.Outcome) + ", and the error says otherwise"
