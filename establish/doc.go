@@ -24,7 +24,10 @@
 //
 // # Assumptions
 //
-// Nodes keep the contracts of Candidate and Follower.
+// Nodes keep the contracts of Candidate and Follower, and the one that package
+// revoke states for every call with a term: durable before it returns (a grant
+// is not), serialised at the node, idempotent, refused below the node's promise,
+// and possibly carried out still when its context has ended.
 //
 // # State model
 //

@@ -18,25 +18,28 @@ type Establisher interface {
 	// the former case; by then every goroutine it started has ended. report
 	// may be called from several goroutines at once.
 	Install(ctx context.Context, p *leadership.Proposal, report func(leadership.Acceptance)) error
-	// Grant opens the installed leader to clients. It is idempotent.
+	// Grant opens the installed leader to clients. It is idempotent. After an
+	// error, or the end of ctx, the node may lead all the same.
 	Grant(ctx context.Context, in *leadership.Installed) error
 }
 
 // Options tune how nodes are asked.
 type Options struct {
 	// Retry is the pause before a node that failed is asked again, until ctx
-	// ends. 0: each node is asked once.
+	// ends; one that has promised a higher term is not. 0: each node is asked
+	// once. Donors are asked once each, one after the other.
 	Retry time.Duration
 	_     struct{}
 }
 
-// ErrNilNode is returned for a nil Candidate or Follower, or a nil report.
+// ErrNilNode is returned for a nil Candidate, Follower or Repairer, for a nil
+// report, and by NewProposal and NewSource when there is no candidate at all.
 var ErrNilNode = errors.New("establish: nil node")
 
 // NodeError is what asking one node came to.
 type NodeError struct {
 	Node leadership.NodeID
-	Op   string // "catch up", "install", "follow", "grant"
+	Op   string // "catch up from", "install", "follow", "read", "repair", "grant", ...
 	Err  error
 }
 

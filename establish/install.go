@@ -22,7 +22,9 @@ type Nodes struct {
 
 // NewProposal returns the establisher for stores whose replication compares
 // terms and prefixes, such as a Raft-like log: every member may follow, and a
-// tail that conflicts is truncated by the leader's own appends.
+// tail that conflicts is truncated by the leader's own appends. It returns
+// ErrNilNode for no candidates, or a *NodeError with it for a nil node. A member
+// without a Follower is not asked.
 func NewProposal(candidates map[leadership.NodeID]Candidate, followers map[leadership.NodeID]Follower, opt Options) (*Nodes, error) {
 	return newNodes(candidates, followers, false, opt)
 }
@@ -34,7 +36,7 @@ func NewProposal(candidates map[leadership.NodeID]Candidate, followers map[leade
 // repaired from the candidate first, where it has a Repairer: what it is made to
 // drop was never durable, since everything durable is in the selected log, and
 // its acceptance may be the one that the marker needs. Without a Repairer it is
-// left out.
+// left out. Errors as NewProposal.
 func NewSource(candidates map[leadership.NodeID]Candidate, followers map[leadership.NodeID]Follower, repairers map[leadership.NodeID]Repairer, opt Options) (*Nodes, error) {
 	for id, n := range repairers {
 		if isNil(n) {

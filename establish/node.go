@@ -6,11 +6,8 @@ import (
 	"github.com/tenure-go/tenure/leadership"
 )
 
-// The interfaces of a node that can be established or follow. The contract of
-// every call is that of package revoke's: durable before it returns,
-// serialised at the node, idempotent at its term, refused with a
-// *leadership.StaleTermError below the node's promise, and a call whose
-// context ended may still happen.
+// The interfaces of a node that can be established or follow. What holds for all
+// of their calls is in the package's documentation, under Assumptions.
 
 // Candidate is a node that can lead.
 type Candidate interface {

@@ -135,7 +135,7 @@ func (e *SupersededError) Error() string {
 	return fmt.Sprintf("leadership: term %s was superseded by term %s", e.Term, e.By)
 }
 
-// BusyError is returned when another planned change is under way.
+// BusyError is returned when another change is under way, whose intent it has.
 type BusyError struct{ Intent Intent }
 
 func (e *BusyError) Error() string {

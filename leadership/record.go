@@ -53,12 +53,18 @@ const (
 // Intent is what a coordinator says it is about to do. It advises routers and
 // other coordinators; nothing safe depends on it.
 type Intent struct {
-	Term    Term          `json:"term"`
-	By      string        `json:"by,omitempty"`
-	Kind    Kind          `json:"kind,omitempty"`
-	From    NodeID        `json:"from,omitempty"`
-	To      NodeID        `json:"to,omitempty"`
-	Phase   Phase         `json:"phase,omitempty"`
+	// Term is that of the attempt, and names it.
+	Term Term `json:"term"`
+	// By is the coordinator, for people.
+	By   string `json:"by,omitempty"`
+	Kind Kind   `json:"kind,omitempty"`
+	// From led when it was announced, To shall lead; empty when not known.
+	From NodeID `json:"from,omitempty"`
+	To   NodeID `json:"to,omitempty"`
+	// Phase is the zero Cleared when no change is under way.
+	Phase Phase `json:"phase,omitempty"`
+	// HoldFor is how long a router holds at most, on its own clock from when it
+	// began to; nanoseconds in JSON. 0: not at all, it probes at once.
 	HoldFor time.Duration `json:"holdFor,omitempty"`
 }
 
@@ -104,11 +110,13 @@ type Bar struct {
 // rules of how it may change are the transition methods, pure functions from a
 // record to the next, so that no registry adapter can get them wrong.
 type Record struct {
-	// Version counts writes. A registry assigns it; 0 means that no record
-	// exists yet.
+	// Version rises with every write, by one or more. A registry assigns it; 0
+	// means that no record exists yet.
 	Version uint64 `json:"version"`
+	// Cluster is the cluster's name.
 	Cluster string `json:"cluster"`
-	Mode    Mode   `json:"mode"`
+	// Mode is Full or Shortcut; Create takes "" for Full.
+	Mode Mode `json:"mode"`
 	// Fence is the highest term any attempt announced. It only fences and
 	// never falls.
 	Fence Term `json:"fence"`

@@ -10,6 +10,9 @@ import (
 // rules of how a record may change are Record's transitions. Implementations
 // must be linearizable and safe for concurrent use by several processes.
 // leadershiptest.Registry checks one.
+//
+// Every call ends with its context, and returns context.Cause then: nothing was
+// written, unless the error wraps ErrUnknownOutcome.
 type Registry interface {
 	// Load returns the newest record, the zero Record when none exists.
 	Load(ctx context.Context) (Record, error)
@@ -33,6 +36,9 @@ const updateTries = 64
 // step is applied again, and must then either find its own work done and
 // return the record as it is, or fail as it would for a stranger's record.
 // Terms are unique to an attempt, so transitions can tell.
+//
+// step must be pure: it may be called several times, and what the last call
+// returned is what counts.
 //
 // It returns the record as it stands, and the error of step, of the registry,
 // or ctx. When a Swap of unknown outcome could not be settled, or the error

@@ -35,8 +35,8 @@ func NewTerm(num uint64, proposer string) (Term, error) {
 	return t, t.Validate()
 }
 
-// NextTerm returns the lowest term of proposer above every term in seen:
-// Num = 1 + the largest Num. It returns a *TermError when proposer is not
+// NextTerm returns a term of proposer above every term in seen: its Num is 1 +
+// the largest of theirs, 1 when there are none. It returns a *TermError when proposer is not
 // valid or the numbers are used up.
 func NextTerm(proposer string, seen ...Term) (Term, error) {
 	var num uint64

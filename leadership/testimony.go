@@ -77,7 +77,8 @@ type Testimony struct {
 	// always held.
 	Held bool `json:"held,omitempty"`
 	// Read is the node's position, taken after its block took effect, or
-	// begun after Round.Revoked had returned nil; nil when it was not read. A pointer to the zero Position says: empty log.
+	// begun after Round.Revoked had returned nil; nil when it was not read. A
+	// pointer to the zero Position says: empty log.
 	Read *Position `json:"read,omitempty"`
 	// Markers are the rulesets that the node's log shows, at least the last
 	// two, oldest first.
@@ -146,11 +147,12 @@ type Sighting struct {
 // Acceptance is a node's statement that the marker of (Leader, Term) and all
 // that precedes it is durable in its log.
 type Acceptance struct {
-	Node        NodeID   `json:"node"`
-	Incarnation string   `json:"incarnation,omitempty"`
-	Term        Term     `json:"term"`
-	Leader      NodeID   `json:"leader"`
-	Position    Position `json:"position"`
+	Node        NodeID `json:"node"`
+	Incarnation string `json:"incarnation,omitempty"`
+	Term        Term   `json:"term"`
+	Leader      NodeID `json:"leader"`
+	// Position is where the log ended then. Nothing is decided by it.
+	Position Position `json:"position"`
 }
 
 // Waiver is a person's statement of fact about nodes that will never come

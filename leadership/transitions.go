@@ -58,7 +58,8 @@ func (r Record) checked(next Record) (Record, error) {
 }
 
 // Advance moves the intent of term t to Holding. A router that loads the
-// record from here on holds. *SupersededError when another attempt has begun.
+// record from here on holds. It returns a *SupersededError when another attempt
+// has begun, a *TransitionError when no intent of t is recorded.
 func (r Record) Advance(t Term) (Record, error) {
 	if err := r.mine(t, "advance"); err != nil {
 		return r, err
@@ -108,9 +109,10 @@ func (r Record) Activate(in *Installed) (Record, error) {
 	return r.checked(n)
 }
 
-// Route sends clients to the active leadership l at addr, and ends its
-// intent. *SupersededError when a newer leadership is active; *TransitionError
-// when l is not the active one. Only the term decides: a route never goes back.
+// Route sends clients to the active leadership l at addr, and ends its intent
+// and those below it. It returns a *SupersededError when a newer leadership is
+// active, a *TransitionError when l is not the active one. Only the term decides:
+// a route never goes back.
 func (r Record) Route(l Leadership, addr string) (Record, error) {
 	switch {
 	case l.Term.Less(r.Active.Term):
@@ -138,8 +140,9 @@ func (r Record) Abandon(t Term) Record {
 	return n
 }
 
-// Hold records an isolation before it is made. *SupersededError when a newer
-// attempt was announced: a resumed coordinator must not shoot the new leader.
+// Hold records an isolation before it is made. It returns a *SupersededError
+// when a newer attempt was announced: a resumed coordinator must not shoot the
+// new leader; a *NodeIDError or a *TermError.
 func (r Record) Hold(h Isolation) (Record, error) {
 	if err := h.Node.Validate(); err != nil {
 		return r, err
@@ -155,10 +158,11 @@ func (r Record) Hold(h Isolation) (Record, error) {
 	return n, nil
 }
 
-// Release removes the hold on a node that was converted. The testimony must
-// be a stable promise of that node at or above the newest established term and
-// the term it was isolated for, whose attempt may be counting on it still; else it is a *TransitionError, since a node let go without it is a second
-// leader as soon as one follower never heard of the new term.
+// Release removes the hold on a node that was converted. The testimony must be a
+// stable promise of that node at or above the newest established term and the
+// term it was isolated for, whose attempt may be counting on it still; else it is
+// a *TransitionError, since a node let go without it is a second leader as soon
+// as one follower never heard of the new term.
 func (r Record) Release(t Testimony) (Record, error) {
 	step := "release " + string(t.Node)
 	if !t.Kind.stable() || t.Held {
@@ -177,7 +181,8 @@ func (r Record) Release(t Testimony) (Record, error) {
 	return n, nil
 }
 
-// Bar records that an incarnation of a node was declared gone.
+// Bar records that an incarnation of a node was declared gone, in place of what
+// was recorded of it. It returns a *NodeIDError.
 func (r Record) Bar(b Bar) (Record, error) {
 	if err := b.Node.Validate(); err != nil {
 		return r, err

@@ -13,7 +13,8 @@ import (
 type Concurrent struct{ all []Revoker }
 
 // Together returns a Revoker that runs all of rs at once and ends when the
-// last has ended. Their errors are joined.
+// last has ended. Their errors are joined. It returns ErrNilMechanism for no
+// Revoker, or a nil one.
 func Together(rs ...Revoker) (*Concurrent, error) {
 	if len(rs) == 0 {
 		return nil, ErrNilMechanism
@@ -58,7 +59,9 @@ type Stage struct {
 type Sequence struct{ stages []Stage }
 
 // Then returns a Revoker that begins each stage when the one before has
-// finished or its bound has passed, unless what was reported suffices by then.
+// finished or its bound has passed, unless what was reported suffices by then
+// (Ask.Enough). It returns ErrNilMechanism for no stage or a nil Revoker, a
+// *TargetError for a negative bound.
 func Then(stages ...Stage) (*Sequence, error) {
 	if len(stages) == 0 {
 		return nil, ErrNilMechanism

@@ -28,8 +28,19 @@
 //
 // # Assumptions
 //
-// Nodes keep the contract of Promiser. Leases are counted on monotonic clocks
-// whose rate error is at most the rho given to Lease.
+// Every call at a node that carries a term t, those of package establish
+// included, is
+//
+//   - durable before it returns, but for a drain and a grant, which end with the
+//     node's process;
+//   - serialised at the node: nothing that was asked with a term below t lands
+//     after Promise(t) has returned;
+//   - idempotent at t;
+//   - refused with a *leadership.StaleTermError by a node that has promised more;
+//   - possibly carried out still when its context has ended.
+//
+// Leases are counted on monotonic clocks whose rate error is at most the rho
+// given to Lease.
 //
 // # State model
 //

@@ -40,7 +40,8 @@ type Isolate struct {
 }
 
 // NewIsolate returns the mechanism. nodes says whom to isolate for an Ask; nil:
-// the leader. by is who is named in the record.
+// the leader. by is who is named in the record. It returns ErrNilMechanism for a
+// nil Isolator or Registry.
 func NewIsolate(iso Isolator, reg leadership.Registry, by string, nodes func(Ask) []leadership.NodeID) (*Isolate, error) {
 	if isNil(iso) || isNil(reg) {
 		return nil, ErrNilMechanism

@@ -8,16 +8,8 @@ import (
 )
 
 // The interfaces of a node that can be revoked. An adapter implements those it
-// can; each mechanism takes a typed map of the one it needs.
-//
-// The contract of every call that carries a term t:
-//
-//   - durable before it returns;
-//   - serialised at the node: nothing that was asked with a term below t lands
-//     after Promise(t) has returned;
-//   - idempotent at t;
-//   - a node that has promised more answers *leadership.StaleTermError;
-//   - a call whose context ended may still happen.
+// can; each mechanism takes a typed map of the one it needs. What holds for all
+// of their calls is in the package's documentation, under Assumptions.
 
 // Promiser is a node that can promise to support no leadership below a term.
 // Proposal-number push, follower fence and change of replication source are

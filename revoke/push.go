@@ -20,20 +20,24 @@ type Push struct {
 // NewProposal returns the push of a proposal number to every target, the
 // leader included: all in parallel, none left out because it looks down, since
 // that node may hold the best log.
+//
+// It returns a *TargetError for no nodes, a *leadership.NodeIDError, or a
+// *NodeError with ErrNilMechanism for a nil one.
 func NewProposal(nodes map[leadership.NodeID]Promiser, opt Options) (*Push, error) {
 	return newPush("proposal", nodes, false, opt)
 }
 
 // NewFence returns a fence of the followers: every target but the leader
 // promises to accept nothing below the term. It is the mechanism for a leader
-// that cannot be reached, or that hangs when touched.
+// that cannot be reached, or that hangs when touched. Errors as NewProposal.
 func NewFence(followers map[leadership.NodeID]Promiser, opt Options) (*Push, error) {
 	return newPush("fence", followers, true, opt)
 }
 
 // NewSource returns a change of replication source: every target but the leader
 // is detached from it, durably and under the term. A change of source without
-// a term is no revocation, since a repair loop with an old view undoes it.
+// a term is no revocation, since a repair loop with an old view undoes it. Errors
+// as NewProposal.
 func NewSource(followers map[leadership.NodeID]Promiser, opt Options) (*Push, error) {
 	return newPush("source", followers, true, opt)
 }

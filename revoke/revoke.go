@@ -31,19 +31,21 @@ type Ask struct {
 	// Leader is who leads as far as is known, empty when nobody does. It
 	// directs a step-down; nothing is concluded from it.
 	Leader leadership.NodeID
-	// Drain bounds how long a leader may finish what is in flight.
+	// Drain bounds how long a leader may finish what is in flight. 0: it waits
+	// for nothing. A negative one is refused.
 	Drain time.Duration
 	// Enough reports whether what was reported suffices already, or shows
-	// that nothing ever will: a newer attempt exists. Then does
-	// not begin another stage once it does. Nil: never. It is safe to call
-	// from any goroutine.
+	// that nothing ever will: a newer attempt exists. A Sequence begins no
+	// further stage once it does. Nil: never. It is safe to call from any
+	// goroutine.
 	Enough func() bool
 	// Drained is told how a drain ended. Nil: nobody is.
 	Drained func(leadership.NodeID, Drained)
 }
 
-// Validate returns a *leadership.TermError, a *TargetError for an empty or
-// duplicate list of targets, or nil.
+// Validate returns a *leadership.TermError, a *TargetError for no targets, for
+// one that is named twice and for a negative Drain, or nil. Every Revoke begins
+// with it, before anything is touched.
 func (a Ask) Validate() error {
 	if err := a.Term.Validate(); err != nil {
 		return err
@@ -80,15 +82,18 @@ func begin(ctx context.Context, ask Ask, report func(leadership.Testimony)) erro
 // Options tune how nodes are asked.
 type Options struct {
 	// Retry is the pause before a node that failed is asked again, until ctx
-	// ends. 0: each node is asked once.
+	// ends; one that has promised a higher term is not. 0: each node is asked
+	// once.
 	Retry time.Duration
 	_     struct{}
 }
 
-// ErrNilMechanism is returned for a nil node, Revoker, Isolator or Lessor.
+// ErrNilMechanism is returned for a nil node, Revoker, Isolator, Registry or
+// Lessor, and by Together and Then for none at all.
 var ErrNilMechanism = errors.New("revoke: nil mechanism")
 
-// TargetError is returned for an Ask that cannot be carried out.
+// TargetError is returned for an Ask that cannot be carried out, and for a
+// mechanism without nodes. Nothing was touched.
 type TargetError struct {
 	Node   leadership.NodeID
 	Reason string

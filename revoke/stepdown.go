@@ -13,7 +13,8 @@ type StepDown struct {
 	nodes map[leadership.NodeID]StepDowner
 }
 
-// NewStepDown returns the mechanism over the nodes that can step down.
+// NewStepDown returns the mechanism over the nodes that can step down. Errors as
+// NewProposal.
 func NewStepDown(nodes map[leadership.NodeID]StepDowner) (*StepDown, error) {
 	if err := checkNodes(nodes); err != nil {
 		return nil, err

@@ -54,7 +54,9 @@ func OpenFile(dir string) (*FileStore, error) {
 // Path returns the name of the record's file.
 func (f *FileStore) Path() string { return filepath.Join(f.dir, fileName) }
 
-// Load implements Store.
+// Load implements Store. It returns a *leadership.CorruptError for a record that
+// cannot be trusted, and a *CancelledError when ctx ends while it waits for
+// another call.
 func (f *FileStore) Load(ctx context.Context) (State, bool, error) {
 	if err := f.take(ctx); err != nil {
 		return State{}, false, err
@@ -63,8 +65,8 @@ func (f *FileStore) Load(ctx context.Context) (State, bool, error) {
 	return f.read()
 }
 
-// Save implements Store. Waiting for another call ends with ctx, nothing
-// written; the write itself does not. A failure at or after the rename is a
+// Save implements Store. Waiting for another call ends with ctx, with a
+// *CancelledError and nothing written; the write itself does not. A failure at or after the rename is a
 // leadership.ErrUnknownOutcome, one before it left the old record.
 func (f *FileStore) Save(ctx context.Context, s State) error {
 	if err := s.Validate(); err != nil {
