@@ -65,6 +65,7 @@
 //	revoke               what takes leadership away: step down, push, lease, isolation
 //	establish            what makes it: candidate, log, marker, grant
 //	reparent             both, in the one order that is safe, planned or not
+//	  handover           the nodes' side of a planned change that the leader leads itself
 //	  reparenttest       a simulation that tests leadership: ours, and yours
 //	  mariadbnode        a MariaDB server as a node, in a module of its own
 //	  pgnode             a PostgreSQL server as a node, in a module of its own
@@ -78,6 +79,8 @@
 //	examples/failover    a tool for MariaDB and PostgreSQL clusters
 //	examples/httpserver  rolling restarts under load
 //	examples/invariants  a mistake, and how the simulation finds it
+//	examples/peers       the same work done by others, in one process, measured
+//	examples/compare     the same changes made by others, on the same servers, measured
 //
 // Imports point one way: acceptor, revoke and establish import leadership, and
 // reparent imports these two. lameduck and buffer import leadership only, and

@@ -93,6 +93,39 @@ func TestEveryPackageIsDocumentedByTheOutline(t *testing.T) {
 	}
 }
 
+// The map in the documentation of the root names every package that there is.
+func TestTheMapNamesEveryPackage(t *testing.T) {
+	t.Parallel()
+	source, _ := parse(t, ".")
+	_, d := packageDoc(source)
+	_, code := sections(d)
+	named, parent := []string{"."}, ""
+	for line := range strings.Lines(strings.Join(code["Packages"], "\n")) {
+		name := strings.Fields(line)[0]
+		if strings.HasPrefix(line, " ") {
+			name = parent + "/" + name
+		} else {
+			parent = name
+		}
+		named = append(named, name)
+	}
+	there := packages(t)
+	entries, err := os.ReadDir("examples")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && e.Name() != "internal" {
+			there = append(there, "examples/"+e.Name())
+		}
+	}
+	slices.Sort(named)
+	slices.Sort(there)
+	if !slices.Equal(named, there) {
+		t.Errorf("the map names\n%q\nand there are\n%q", named, there)
+	}
+}
+
 // codeLines returns the lines of code without comments and white space. A
 // function of an Example that stands for a test is known by the comment that
 // says which.

@@ -59,6 +59,9 @@
 //	                           │ accepts self, completes   │
 //	                           └───────────────────────────┘
 //
+// Stage(t) lets an installed node accept from itself ahead of the grant; it
+// completes nothing before that, all the same.
+//
 // A step to a higher term, by whichever call, is always the same five: shut the
 // gate, wait for open brackets, save, show the new record, read. Restart: the
 // record alone decides; leading becomes installed.

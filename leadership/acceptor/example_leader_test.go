@@ -160,3 +160,52 @@ func ExampleAcceptor_Grant() {
 	// refused: true
 	// leadership: n1 is not ready to lead: the marker of 7.c1 is not in its log
 }
+
+// A candidate that is staged takes entries behind its marker, so that its clients
+// do not wait while that becomes durable. It completes none of them before it is
+// granted.
+func ExampleAcceptor_Stage() {
+	ctx := context.Background()
+	a, remove, err := boot(ctx, "n1")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer remove()
+	log := &journal{}
+	l := leadership.Leadership{Leader: "n1", Term: leadership.Term{Num: 7, Proposer: "c1"}}
+	if err := a.Install(ctx, l, func(context.Context) error {
+		log.append(l.Term, "marker of "+l.String())
+		return nil
+	}); err != nil {
+		fmt.Println(err)
+		return
+	}
+	there := func() bool { return log.term == l.Term }
+	if err := a.Stage(ctx, l.Term, there); err != nil {
+		fmt.Println(err)
+		return
+	}
+	tok, err := a.Admit(l)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	log.append(l.Term, "an order")
+	_, err = a.Complete(l.Term)
+	fmt.Println("completes:", err == nil)
+
+	// The marker is durable, says leadership.Proposal.
+	if err := a.Grant(ctx, l.Term, there); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("confirmed:", a.Confirm(tok) == nil)
+	done, err := a.Complete(l.Term)
+	fmt.Println("completes:", err == nil)
+	done.Done()
+	// Output:
+	// completes: false
+	// confirmed: true
+	// completes: true
+}
