@@ -13,11 +13,11 @@ MUTANT_PARTS  := 4
 MODULES       := . $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod))
 
 # Those whose tests start MariaDB, PostgreSQL and etcd.
-ENGINE_MODULES := $(patsubst %/go.mod,%,$(wildcard reparent/*/go.mod leadership/*/go.mod examples/failover/go.mod))
+ENGINE_MODULES := $(patsubst %/go.mod,%,$(wildcard reparent/*/go.mod leadership/*/go.mod examples/failover/go.mod examples/compare/go.mod))
 PLAIN_MODULES  := $(filter-out $(ENGINE_MODULES),$(MODULES))
 ENGINE_RACE    ?=
 
-.PHONY: test unit engines engines-install race bench bench-peers lint fuzz soak mutants mutants-ci quickstart
+.PHONY: test unit engines engines-install race bench bench-peers lint fuzz soak mutants mutants-ci quickstart compare
 
 # Everything that must hold before a commit. Tests that need a server which is
 # not installed say so and are skipped.
@@ -84,6 +84,12 @@ mutants:
 # commit, another one for the next.
 mutants-ci:
 	$(GO) run ./internal/mutants -shard commit/$(MUTANT_PARTS) -budget 4m30s
+
+# What a change of leader costs an application, beside what others' tools cost it, on
+# real servers, which are installed from apt where that can be done.
+compare:
+	-scripts/engines.sh mariadb postgres etcd patroni haproxy mha
+	cd examples/compare && $(GO) run . -o ../../COMPARISON.md
 
 quickstart:
 	$(GO) run ./examples/quickstart

@@ -3,7 +3,10 @@
 # from apt where they are missing, without starting a system service or making a
 # database cluster. Prints their versions. It does nothing where they are there.
 #
-# Usage: scripts/engines.sh [mariadb] [postgres] [etcd]
+# Usage: scripts/engines.sh [mariadb] [postgres] [etcd] [patroni] [haproxy] [mha]
+#
+# Without arguments it is the first three. The others are what examples/compare compares
+# with.
 #
 # It needs root and apt to install. Each of two tries is bounded by TIMEOUT
 # seconds (180), the lists of packages by half of that.
@@ -32,6 +35,10 @@ have() {
 	mariadb) command -v mariadbd && command -v mariadb-install-db && command -v my_print_defaults && command -v mariadb ;;
 	postgres) postgres_bin ;;
 	etcd) command -v etcd ;;
+	patroni) command -v patroni && command -v patronictl ;;
+	haproxy) command -v haproxy ;;
+	# MHA runs mysql and mysqlbinlog.
+	mha) command -v masterha_manager && command -v apply_diff_relay_logs && command -v mysqlbinlog ;;
 	esac >/dev/null
 }
 
@@ -42,6 +49,9 @@ packages() {
 		if apt-cache show postgresql-15 >/dev/null 2>&1; then echo postgresql-15; else echo postgresql; fi ;;
 	etcd) # Debian calls it etcd-server since 12.
 		if apt-cache show etcd-server >/dev/null 2>&1; then echo etcd-server; else echo etcd; fi ;;
+	patroni) echo patroni ;;
+	haproxy) echo haproxy ;;
+	mha) echo mha4mysql-manager mha4mysql-node mariadb-client ;;
 	esac
 }
 
@@ -59,6 +69,9 @@ versions() {
 		mariadb) mariadbd --no-defaults --version ;;
 		postgres) "$(postgres_bin)/postgres" --version ;;
 		etcd) etcd --version | sed -n 1p ;;
+		patroni) patroni --version ;;
+		haproxy) haproxy -v | sed -n 1p ;;
+		mha) masterha_manager --version ;;
 		esac
 	done
 }
@@ -121,9 +134,9 @@ wanted=("$@")
 ((${#wanted[@]})) || wanted=(mariadb postgres etcd)
 for e in "${wanted[@]}"; do
 	case $e in
-	mariadb | postgres | etcd) ;;
+	mariadb | postgres | etcd | patroni | haproxy | mha) ;;
 	*)
-		say "no engine $e; there are mariadb, postgres, etcd" >&2
+		say "no engine $e; there are mariadb, postgres, etcd, patroni, haproxy, mha" >&2
 		exit 2
 		;;
 	esac

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,13 +34,17 @@ type compare struct {
 	host      *engines.Host
 	dir       string
 	tool, exe string
-	zombies   bool
-	who       string // what the name of a side must have in it
+	events    []account.Event // those that are made
+	conns     []int           // on how many connections a planned change of ours is
+	who       string          // what the name of a side must have in it
 	table     account.Table
 	wrong     []string // runs that could not be made
 	left      []string // what is not installed
 	number    int      // of scenes
 }
+
+// wants says whether an event is to be made.
+func (c *compare) wants(e account.Event) bool { return slices.Contains(c.events, e) }
 
 // side is one cluster with its settings, to be put up, put through its changes, and
 // taken down.
@@ -100,9 +105,7 @@ func (s *scene) change(ctx context.Context, e account.Event, clients []client, d
 			continue
 		}
 		s.table.Add(k, results[i])
-		r := results[i]
-		s.say("    %s, %d connections: gap %s, %d failed, %d without a connection, %d unknown, %d acknowledged, %d lost", cl.name, cl.conns,
-			r.Gap.Round(time.Millisecond/10), r.Failed, r.NoConn, r.Unknown, r.Sample.Acked, r.Lost)
+		s.say("%s", tell(cl, results[i]))
 	}
 	return err
 }

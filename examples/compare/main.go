@@ -27,9 +27,11 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"syscall"
 	"time"
 
+	"github.com/tenure-go/tenure/examples/compare/internal/account"
 	"github.com/tenure-go/tenure/internal/engines"
 	"github.com/tenure-go/tenure/internal/engines/load"
 )
@@ -72,7 +74,10 @@ func process(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	c.zombies, c.who = *long, *who
+	c.who = *who
+	if !*long {
+		c.events = slices.DeleteFunc(c.events, func(e account.Event) bool { return e == account.Zombie })
+	}
 	begin := time.Now()
 	for n := range *rounds {
 		for _, s := range order(c.sides(*only), n) {
@@ -107,7 +112,7 @@ func order[T any](all []T, round int) []T {
 
 // newCompare makes what all runs share: a host for servers, and the tool.
 func newCompare(ctx context.Context, say func(string, ...any)) (_ *compare, err error) {
-	c := &compare{say: say}
+	c := &compare{say: say, events: account.Events(), conns: []int{connections, 2 * connections}}
 	if c.dir, err = os.MkdirTemp("", "compare-"); err != nil {
 		return nil, err
 	}

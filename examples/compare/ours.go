@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -45,17 +46,22 @@ func (c *compare) ours(engine engines.Engine, d detector) side {
 			return err
 		}
 		defer op.EndWatch()
-		if d.repeats { // a planned change does not depend on the detector
-			for _, conns := range []int{connections, 2 * connections} {
+		if d.repeats && c.wants(account.Planned) { // a planned change does not depend on the detector
+			for _, conns := range c.conns {
 				if err := s.planned(ctx, op, conns); err != nil {
 					return err
 				}
 			}
 		}
-		if err := s.killed(ctx, op); err != nil || !d.repeats || !c.zombies {
-			return err
+		if c.wants(account.ServerKill) {
+			if err := s.killed(ctx, op); err != nil {
+				return err
+			}
 		}
-		return s.frozen(ctx, op)
+		if d.repeats && c.wants(account.Zombie) {
+			return s.frozen(ctx, op)
+		}
+		return nil
 	}}
 }
 
@@ -76,7 +82,7 @@ func (s *scene) stage(ctx context.Context, engine engines.Engine, more string) (
 		}
 		return errors.Join(append(errs, etcd.Close())...)
 	}
-	op := &stage.Operator{Stage: st, Exe: s.tool, Say: func(string, ...any) {}}
+	op := &stage.Operator{Stage: st, Exe: s.tool, Say: s.say}
 	if err := op.Begin(ctx); err != nil {
 		return nil, nil, errors.Join(err, end())
 	}
@@ -89,7 +95,7 @@ func (s *scene) stage(ctx context.Context, engine engines.Engine, more string) (
 		for _, id := range ids {
 			r, err := op.Rows(ctx, id)
 			if err != nil {
-				return nil, err
+				return nil, fmt.Errorf("%s: %w", id, err)
 			}
 			all = append(all, r)
 		}
@@ -121,7 +127,7 @@ func (s *scene) planned(ctx context.Context, op *stage.Operator, conns int) erro
 	return s.change(ctx, account.Planned, clients, func(ctx context.Context, _ flows) error {
 		_, err := op.Tool(ctx, 0, "planned", "-to", string(to))
 		return err
-	}, nil)
+	}, func(ctx context.Context) error { return rejoin(ctx, op) })
 }
 
 // killed ends the leader's server, which the watchers replace. It comes back afterwards.

@@ -48,10 +48,28 @@ func (s *scene) mha(ctx context.Context, k *mha.Cluster) error {
 		Insert: "INSERT INTO app.t (id) VALUES (?)",
 		Extra:  map[string]string{"client": "mysql", "addrs": strings.Join(k.Addrs(), ","), "password": pw},
 	}}}}
-	err := s.change(ctx, account.Planned, clients, func(ctx context.Context, _ flows) error { return k.Switch(ctx) }, k.Settled)
-	if err != nil {
-		return err
+	if s.wants(account.Planned) {
+		err := s.change(ctx, account.Planned, clients, func(ctx context.Context, _ flows) error { return k.Switch(ctx) }, k.Settled)
+		if err != nil {
+			return err
+		}
 	}
+	if s.wants(account.ServerKill) {
+		err := s.mhaReplaces(ctx, k, account.ServerKill, clients, k.Kill, nil)
+		if err != nil {
+			return err
+		}
+	}
+	if s.wants(account.Zombie) {
+		return s.mhaReplaces(ctx, k, account.Zombie, clients, k.Freeze, k.Thaw)
+	}
+	return nil
+}
+
+// mhaReplaces does something to the leader that makes MHA replace it, and, when another
+// one leads and writes flow, undoes it. Whoever led follows in the end, which is not
+// MHA's affair.
+func (s *scene) mhaReplaces(ctx context.Context, k *mha.Cluster, e account.Event, clients []client, do, undo func(name string) error) error {
 	lead, err := k.Leader(ctx)
 	if err != nil {
 		return err
@@ -59,28 +77,15 @@ func (s *scene) mha(ctx context.Context, k *mha.Cluster) error {
 	if err := k.Watch(ctx); err != nil {
 		return err
 	}
-	err = s.change(ctx, account.ServerKill, clients, func(ctx context.Context, _ flows) error {
-		if err := k.Kill(lead); err != nil {
+	return s.change(ctx, e, clients, func(ctx context.Context, flow flows) error {
+		if err := do(lead); err != nil {
 			return err
 		}
 		_, err := k.Leader(ctx, lead)
-		return err
-	}, func(ctx context.Context) error { return k.Rejoin(ctx, lead) })
-	if err != nil || !s.zombies {
-		return err
-	}
-	if lead, err = k.Leader(ctx); err != nil {
-		return err
-	}
-	if err := k.Watch(ctx); err != nil {
-		return err
-	}
-	return s.change(ctx, account.Zombie, clients, func(ctx context.Context, flow flows) error {
-		if err := k.Freeze(lead); err != nil {
+		if err != nil || undo == nil {
 			return err
 		}
-		_, err := k.Leader(ctx, lead)
-		return errors.Join(err, flow(ctx), k.Thaw(lead), wait(ctx, awake))
+		return errors.Join(flow(ctx), undo(lead), wait(ctx, awake))
 	}, func(ctx context.Context) error { return k.Rejoin(ctx, lead) })
 }
 

@@ -64,42 +64,55 @@ func (s *scene) patroni(ctx context.Context, k *patroni.Cluster, set patroni.Set
 	if err != nil {
 		return err
 	}
-	err = s.change(ctx, account.Planned, clients, func(ctx context.Context, _ flows) error { return k.Switchover(ctx) }, k.Settled)
-	if err != nil {
-		return err
-	}
-	lead, err := k.Leader(ctx)
-	if err != nil {
-		return err
-	}
-	// Patroni may start the server again or hand over, and says which.
-	err = s.change(ctx, account.ServerKill, clients, func(context.Context, flows) error { return k.KillServer(lead) }, k.Settled)
-	if err != nil {
-		return err
-	}
-	if lead, err = k.Leader(ctx); err != nil {
-		return err
-	}
-	err = s.change(ctx, account.NodeKill, clients, func(ctx context.Context, _ flows) error {
-		if err := k.KillNode(lead); err != nil {
+	if s.wants(account.Planned) {
+		err := s.change(ctx, account.Planned, clients, func(ctx context.Context, _ flows) error { return k.Switchover(ctx) }, k.Settled)
+		if err != nil {
 			return err
 		}
-		_, err := k.Leader(ctx, lead)
-		return err
-	}, func(ctx context.Context) error { return errors.Join(k.StartNode(ctx, lead), k.Settled(ctx)) })
-	if err != nil || !s.zombies {
-		return err
 	}
-	if lead, err = k.Leader(ctx); err != nil {
-		return err
-	}
-	return s.change(ctx, account.Zombie, clients, func(ctx context.Context, flow flows) error {
-		if err := k.Freeze(lead); err != nil {
+	for _, e := range []struct {
+		event account.Event
+		do    func(lead string) func(context.Context, flows) error
+		mend  func(ctx context.Context, lead string) error
+	}{
+		// Patroni may start the server again or hand over: that writes flow is all
+		// that is waited for.
+		{account.ServerKill, func(lead string) func(context.Context, flows) error {
+			return func(context.Context, flows) error { return k.KillServer(lead) }
+		}, func(ctx context.Context, _ string) error { return k.Settled(ctx) }},
+		{account.NodeKill, func(lead string) func(context.Context, flows) error {
+			return func(ctx context.Context, _ flows) error {
+				if err := k.KillNode(lead); err != nil {
+					return err
+				}
+				_, err := k.Leader(ctx, lead)
+				return err
+			}
+		}, func(ctx context.Context, lead string) error {
+			return errors.Join(k.StartNode(ctx, lead), k.Settled(ctx))
+		}},
+		{account.Zombie, func(lead string) func(context.Context, flows) error {
+			return func(ctx context.Context, flow flows) error {
+				if err := k.Freeze(lead); err != nil {
+					return err
+				}
+				_, err := k.Leader(ctx, lead)
+				return errors.Join(err, flow(ctx), k.Thaw(lead), wait(ctx, awake+time.Duration(set.LoopWait)*time.Second))
+			}
+		}, func(ctx context.Context, _ string) error { return k.Settled(ctx) }},
+	} {
+		if !s.wants(e.event) {
+			continue
+		}
+		lead, err := k.Leader(ctx)
+		if err != nil {
 			return err
 		}
-		_, err := k.Leader(ctx, lead)
-		return errors.Join(err, flow(ctx), k.Thaw(lead), wait(ctx, awake+time.Duration(set.LoopWait)*time.Second))
-	}, k.Settled)
+		if err := s.change(ctx, e.event, clients, e.do(lead), func(ctx context.Context) error { return e.mend(ctx, lead) }); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pgClients are writers that reach a leader of Patroni directly, and through HAProxy.

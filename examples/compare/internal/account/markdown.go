@@ -16,13 +16,7 @@ func calm(r Result) time.Duration { return r.Calm }
 // Markdown is all rows, one table for each engine and event.
 func (t *Table) Markdown() string {
 	var b strings.Builder
-	var engines []string
-	for _, r := range t.Rows {
-		if !slices.Contains(engines, r.Engine) {
-			engines = append(engines, r.Engine)
-		}
-	}
-	for _, engine := range engines {
+	for _, engine := range t.engines() {
 		fmt.Fprintf(&b, "## %s\n\n", engine)
 		for _, e := range Events() {
 			if rows := t.Of(engine, e); len(rows) > 0 {
@@ -79,9 +73,13 @@ func (r Row) counts(f func(Result) int) string {
 
 // Problems are what no run may show: a write that was acknowledged and is not on
 // every server or there twice, one that was said not to be executed and is there,
-// and, of ours, an error at a planned change. A run that was not made is one too.
-func (t *Table) Problems() (all []string) {
+// and, of ours, an error at a planned change. A run that was not made is one too. With
+// ours, only those of our rows.
+func (t *Table) Problems(ours bool) (all []string) {
 	for _, r := range t.Rows {
+		if ours && !r.Ours {
+			continue
+		}
 		say := func(format string, args ...any) {
 			all = append(all, fmt.Sprintf("%s, %s, %s, %s, %s, %d connections: ", r.Engine, r.Event, r.Who, r.Settings, r.Client, r.Conns)+fmt.Sprintf(format, args...))
 		}
@@ -112,67 +110,97 @@ func oneLine(s string) string {
 	return s
 }
 
-// Verdicts say, for each engine and event, how our rows stand to the best of the
-// others: by the longest gap, by errors and by lost writes, the rows that we lose
-// too.
-func (t *Table) Verdicts() (all []string) {
-	var engines []string
+// engines are those of the rows, in their order.
+func (t *Table) engines() (all []string) {
 	for _, r := range t.Rows {
-		if !slices.Contains(engines, r.Engine) {
-			engines = append(engines, r.Engine)
-		}
-	}
-	for _, engine := range engines {
-		for _, e := range Events() {
-			var best, other *Row
-			for _, r := range t.Of(engine, e) {
-				if len(r.made()) == 0 {
-					continue
-				}
-				if p := map[bool]**Row{true: &best, false: &other}[r.Ours]; *p == nil || r.Median(gap) < (*p).Median(gap) {
-					*p = &r
-				}
-			}
-			if best == nil || other == nil {
-				continue
-			}
-			for _, r := range t.Of(engine, e) {
-				if r.Ours && len(r.made()) > 0 {
-					all = append(all, engine+", "+string(e)+": "+against(r, *other))
-				}
-			}
+		if !slices.Contains(all, r.Engine) {
+			all = append(all, r.Engine)
 		}
 	}
 	return all
 }
 
-// against says how one of our rows stands to the one of the others with the
-// shortest gap.
-func against(ours, other Row) string {
-	name := func(r Row) string {
-		return fmt.Sprintf("%s, %s, %s, %d connections", r.Who, r.Settings, r.Client, r.Conns)
+// figures are what a row is compared by. Less is better.
+var figures = []struct {
+	what string
+	of   func(Row) float64
+	show func(float64) string
+}{
+	{"longest gap", func(r Row) float64 { return float64(r.Median(gap)) }, func(f float64) string { return measure.Short(time.Duration(f)) }},
+	{"failed writes a run", func(r Row) float64 { return r.mean(func(x Result) int { return x.Failed + x.NoConn }) }, count},
+	{"unknown outcomes a run", func(r Row) float64 { return r.mean(func(x Result) int { return x.Unknown }) }, count},
+	{"lost writes a run", func(r Row) float64 { return r.mean(func(x Result) int { return x.Lost }) }, count},
+}
+
+func count(f float64) string { return strings.TrimSuffix(fmt.Sprintf("%.1f", f), ".0") }
+
+func (r Row) mean(f func(Result) int) float64 {
+	n := len(r.made())
+	if n == 0 {
+		return 0
 	}
-	a, b := ours.Median(gap), other.Median(gap)
-	word := "shorter"
-	if a > b {
-		word = "LONGER"
-	}
-	text := fmt.Sprintf("%s (%s) is %s than the best of the others, %s (%s): %.2fx", name(ours), measure.Short(a), word, name(other), measure.Short(b), float64(a)/float64(max(b, 1)))
-	perRun := func(r Row, f func(Result) int) float64 { return float64(r.sum(f)) / float64(len(r.made())) }
-	for _, c := range []struct {
-		what string
-		f    func(Result) int
-	}{
-		{"failed writes", func(x Result) int { return x.Failed + x.NoConn }},
-		{"unknown outcomes", func(x Result) int { return x.Unknown }},
-		{"lost writes", func(x Result) int { return x.Lost }},
-	} {
-		x, y := perRun(ours, c.f), perRun(other, c.f)
-		if x > y {
-			text += fmt.Sprintf("; MORE %s, %.1f against %.1f a run", c.what, x, y)
-		} else {
-			text += fmt.Sprintf("; %s %.1f against %.1f a run", c.what, x, y)
+	return float64(r.sum(f)) / float64(n)
+}
+
+// title names a row where engine and event are known.
+func (r Row) title() string {
+	return fmt.Sprintf("%s, %s, %s, %d connections", r.Who, r.Settings, r.Client, r.Conns)
+}
+
+// pairs calls f for each of our rows that was run, with the others of its engine and
+// event that were.
+func (t *Table) pairs(f func(ours Row, others []Row)) {
+	for _, engine := range t.engines() {
+		for _, e := range Events() {
+			var ours, others []Row
+			for _, r := range t.Of(engine, e) {
+				switch {
+				case len(r.made()) == 0:
+				case r.Ours:
+					ours = append(ours, r)
+				default:
+					others = append(others, r)
+				}
+			}
+			for _, r := range ours {
+				if len(others) > 0 {
+					f(r, others)
+				}
+			}
 		}
 	}
-	return text
+}
+
+// Verdicts say, for each of our rows, how it stands to the best of the others, which
+// is the one with the shortest gap.
+func (t *Table) Verdicts() (all []string) {
+	t.pairs(func(ours Row, others []Row) {
+		best := others[0]
+		var parts []string
+		for i, f := range figures {
+			a, b := f.of(ours), f.of(best)
+			text := fmt.Sprintf("%s %s against %s", f.what, f.show(a), f.show(b))
+			if i == 0 && b > 0 {
+				text += fmt.Sprintf(" (%.2fx)", a/b)
+			}
+			parts = append(parts, text)
+		}
+		all = append(all, fmt.Sprintf("%s, %s: %s; against %s: %s.", ours.Engine, ours.Event, ours.title(), best.title(), strings.Join(parts, ", ")))
+	})
+	return all
+}
+
+// Lost are the rows that we lose: any figure of ours that any row of the others, of
+// the same engine and event, is better in.
+func (t *Table) Lost() (all []string) {
+	t.pairs(func(ours Row, others []Row) {
+		for _, f := range figures {
+			for _, o := range others {
+				if a, b := f.of(ours), f.of(o); b < a {
+					all = append(all, fmt.Sprintf("%s, %s: %s of %s is %s, of %s %s.", ours.Engine, ours.Event, f.what, ours.title(), f.show(a), o.title(), f.show(b)))
+				}
+			}
+		}
+	})
+	return all
 }
