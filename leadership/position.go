@@ -29,7 +29,7 @@ func (o Order) String() string {
 // Point is a place in a log, in an engine's own terms: an index, a GTID set, an
 // LSN with its timeline history. Implementations are immutable values.
 type Point interface {
-	// Kind names the codec, [a-z0-9]+.
+	// Kind names the codec, [a-z0-9-]+: see Catalog.RegisterPoint.
 	Kind() string
 	// String is the text that the codec of Kind parses.
 	String() string

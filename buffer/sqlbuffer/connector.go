@@ -36,9 +36,9 @@ type Node struct {
 	// ended, a Rollback, or anything that a superseded leader does not answer.
 	// It closes the socket, or kills the session over a connection of its own;
 	// after it the connection is closed. It is called from another goroutine
-	// than the one in the driver, which may be in any of its methods, at most
-	// Config.Budget after its call its context ends, and it is called again
-	// until the driver returns. It must not ask the server to cancel a commit:
+	// than the one in the driver, which may be in any of its methods, and again
+	// until the driver returns; the context of each call ends Config.Budget
+	// after it at the latest. It must not ask the server to cancel a commit:
 	// some answer that with success.
 	//
 	// With nil, Commit and Rollback take as long as the driver does, and the

@@ -25,8 +25,8 @@ import (
 type SQLConfig struct {
 	// DSN is the application's own, in the form of
 	// github.com/go-sql-driver/mysql. Its address is replaced by that of the
-	// leader. The account needs SELECT on the schema Schema besides what the
-	// application needs, and must not have READ_ONLY ADMIN.
+	// leader. The account needs what AppGrants says besides what the application
+	// needs, and must not have READ_ONLY ADMIN.
 	DSN string
 	// TLS, when not nil, is used for the connections of DSN.
 	TLS *tls.Config
