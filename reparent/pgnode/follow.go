@@ -242,7 +242,11 @@ func (n *Node) attach(ctx context.Context, p Peer, l leadership.Leadership, thei
 	if err != nil {
 		return err
 	}
-	return o.configure(o.ctx, s, to)
+	if err := o.alter(o.ctx, s, to); err != nil {
+		return err
+	}
+	// That the server has taken it is seen by what arrives.
+	return s.exec(o.ctx, "SELECT pg_reload_conf()")
 }
 
 // detached makes sure that the server is a standby that receives from nobody.
@@ -262,7 +266,7 @@ func (o *op) detached(s *session) (*session, error) {
 	if err := o.standby(); err != nil {
 		return s, err
 	}
-	if err := o.gate(false); err != nil {
+	if _, err := o.gate(false); err != nil {
 		return s, err
 	}
 	if err := o.configure(o.ctx, s, detached()); err != nil {

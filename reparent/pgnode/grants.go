@@ -49,7 +49,7 @@ func Grants(role string) []string {
 	} {
 		out = append(out, `GRANT EXECUTE ON FUNCTION pg_catalog.`+f+` TO `+r)
 	}
-	settings := append(sortedKeys(detached()), "synchronous_standby_names", "synchronous_commit")
+	settings := append(sortedKeys(detached()), "synchronous_commit")
 	slices.Sort(settings)
 	return append(out, `GRANT ALTER SYSTEM ON PARAMETER `+strings.Join(settings, ", ")+` TO `+r)
 }

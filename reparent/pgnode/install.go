@@ -103,7 +103,7 @@ func (o *op) install(ctx context.Context, m leadership.Marker, names string) (st
 		return st, &leadership.NotReadyError{Node: o.cfg.ID, Reason: "its server restarted since it was promoted for " + l.String() + ": a new term is needed"}
 	}
 	if !ours {
-		if st, s, err = o.promote(ctx, l, s, st, names); err != nil {
+		if st, s, err = o.promote(ctx, l, s, st); err != nil {
 			return st, err
 		}
 	}
@@ -133,7 +133,7 @@ func (o *op) arm(ctx context.Context, s *session, names string) error {
 	if err != nil || r[0] == names {
 		return err
 	}
-	if r[0] == nobody {
+	if r[0] == nobody && names != "" {
 		if err := o.waits(ctx, s); err != nil {
 			return err
 		}
@@ -141,9 +141,33 @@ func (o *op) arm(ctx context.Context, s *session, names string) error {
 	return o.configure(ctx, s, map[string]string{"synchronous_standby_names": names})
 }
 
+// isolated sees to it that the server takes nothing from anybody, has its gate closed,
+// and, promoted, completes nothing yet, by what a new session is told. The promise of
+// this term has done all that, unless something undid it.
+func (o *op) isolated(ctx context.Context, s *session) (*session, error) {
+	was, err := o.gate(false)
+	if err != nil {
+		return s, err
+	}
+	settings := detached()
+	r, err := s.row(ctx, "SELECT current_setting('synchronous_commit')")
+	if err != nil {
+		return s, err
+	}
+	if settings["synchronous_commit"] = r[0]; r[0] != "remote_apply" {
+		settings["synchronous_commit"] = "on"
+	}
+	if was || o.own.Fenced != o.acc.Status().Promised || o.lacks(ctx, s, settings) != nil {
+		if err := o.configure(ctx, s, settings); err != nil {
+			return s, err
+		}
+	}
+	return o.receiverGone(s)
+}
+
 // promote makes a primary of the standby, behind a closed gate, and returns the
 // session to go on with.
-func (o *op) promote(ctx context.Context, l leadership.Leadership, s *session, st state, names string) (state, *session, error) {
+func (o *op) promote(ctx context.Context, l leadership.Leadership, s *session, st state) (state, *session, error) {
 	if !st.recovering || o.own.Told && o.own.Last != l {
 		// A primary that nobody has fenced: of an older term, or made by hand,
 		// or a standby that may become one at any moment.
@@ -152,24 +176,8 @@ func (o *op) promote(ctx context.Context, l leadership.Leadership, s *session, s
 			return st, s, err
 		}
 	}
-	if err := o.gate(false); err != nil {
-		return st, s, err
-	}
-	settings := detached()
-	if settings["synchronous_standby_names"] = names; names != "" {
-		settings["synchronous_standby_names"] = nobody
-	}
-	r, err := s.row(ctx, "SELECT current_setting('synchronous_commit')")
+	s, err := o.isolated(ctx, s)
 	if err != nil {
-		return st, s, err
-	}
-	if settings["synchronous_commit"] = r[0]; r[0] != "remote_apply" {
-		settings["synchronous_commit"] = "on"
-	}
-	if err := o.configure(ctx, s, settings); err != nil {
-		return st, s, err
-	}
-	if s, err = o.receiverGone(s); err != nil {
 		return st, s, err
 	}
 	if err := o.evict(s); err != nil {
@@ -262,7 +270,7 @@ func (o *op) open(s *session, st state, t leadership.Term) error {
 	if err := o.note(func(own *lineage) { own.Granted, own.Started = t, st.started }); err != nil {
 		return err
 	}
-	if err := o.gate(true); err != nil {
+	if _, err := o.gate(true); err != nil {
 		return err
 	}
 	return o.reload(o.ctx, s, names)

@@ -247,7 +247,7 @@ func (o *op) restore() error {
 			return err
 		}
 	}
-	if err := o.gate(false); err != nil {
+	if _, err := o.gate(false); err != nil {
 		return err
 	}
 	if err := o.standby(); err != nil {

@@ -13,26 +13,31 @@ import (
 	"github.com/tenure-go/tenure/leadership"
 )
 
-// detached are the settings of a standby that takes nothing from anybody. They
-// are in postgresql.auto.conf, so that a restart does not undo them.
+// nobody is what a server waits for that is not to complete anything: a standby that
+// cannot be. A "~" after such a name is in no node's.
+const nobody = `ANY 1 ("tenure~nobody")`
+
+// detached are the settings of a server that takes nothing from anybody, and that
+// completes nothing if it is a primary, or becomes one. They are in
+// postgresql.auto.conf, so that a restart does not undo them.
 func detached() map[string]string {
-	return map[string]string{"primary_conninfo": "", "restore_command": ""}
+	return map[string]string{"primary_conninfo": "", "restore_command": "", "synchronous_standby_names": nobody}
 }
 
 func (o *op) inData(name string) string { return filepath.Join(o.cfg.Data, name) }
 
-// gate brings the gate in pg_hba.conf to open or closed, on disk. A server that
-// runs must reload it.
-func (o *op) gate(open bool) error {
+// gate brings the gate in pg_hba.conf to open or closed, on disk, and says whether it
+// was not so before: then a server that runs must reload it.
+func (o *op) gate(open bool) (changed bool, err error) {
 	b, err := o.cfg.Files.Read(o.ctx, o.cfg.HBA)
 	if err != nil {
-		return err
+		return false, err
 	}
 	next, err := setGate(string(b), open, o.admit)
 	if err != nil || next == string(b) {
-		return err
+		return false, err
 	}
-	return o.cfg.Files.Write(o.ctx, o.cfg.HBA, []byte(next))
+	return true, o.cfg.Files.Write(o.ctx, o.cfg.HBA, []byte(next))
 }
 
 // standby makes the next start one as a standby, whoever starts the server and
@@ -101,7 +106,7 @@ func (o *op) demote(modes ...StopMode) error {
 	if err := o.standby(); err != nil {
 		return err
 	}
-	if err := o.gate(false); err != nil {
+	if _, err := o.gate(false); err != nil {
 		return err
 	}
 	// Before it ends, too: who starts it at once must find it detached.
@@ -170,7 +175,7 @@ func (o *op) detach() error {
 	if err := o.standby(); err != nil {
 		return err
 	}
-	if err := o.gate(false); err != nil {
+	if _, err := o.gate(false); err != nil {
 		return err
 	}
 	if err := o.configure(o.ctx, s, detached()); err != nil {

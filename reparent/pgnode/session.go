@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -184,12 +186,27 @@ func (n *Node) peerSession(ctx context.Context, p Peer) (*session, error) {
 // returns when a new session has them: what was written and not loaded is not in
 // force, and one session's word says nothing of the next one's.
 func (n *Node) configure(ctx context.Context, s *session, settings map[string]string) error {
+	if err := n.alter(ctx, s, settings); err != nil {
+		return err
+	}
+	return n.reload(ctx, s, settings)
+}
+
+// alter writes the settings that are not there yet.
+func (n *Node) alter(ctx context.Context, s *session, settings map[string]string) error {
+	b, err := n.cfg.Files.Read(ctx, filepath.Join(n.cfg.Data, "postgresql.auto.conf"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	for _, k := range sortedKeys(settings) {
+		if autoSays(string(b), k, settings[k]) {
+			continue
+		}
 		if err := s.exec(ctx, "ALTER SYSTEM SET "+k+" = "+quote(settings[k])); err != nil {
 			return fmt.Errorf("ALTER SYSTEM SET %s: %w", k, err)
 		}
 	}
-	return n.reload(ctx, s, settings)
+	return nil
 }
 
 // reload has the server read its configuration, pg_hba.conf included, and returns
@@ -234,6 +251,11 @@ func (n *Node) loaded(ctx context.Context, s *session, since string, want map[st
 	case r[1] != "":
 		return fmt.Errorf("pg_hba.conf: %s", r[1])
 	}
+	return n.lacks(ctx, s, want)
+}
+
+// lacks returns an error unless a session has the settings.
+func (n *Node) lacks(ctx context.Context, s *session, want map[string]string) error {
 	for _, k := range sortedKeys(want) {
 		r, err := s.row(ctx, "SELECT current_setting("+quote(k)+")")
 		if err != nil {

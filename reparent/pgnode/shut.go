@@ -25,10 +25,6 @@ type shut struct {
 	Markers []leadership.Sighting `json:"markers,omitempty"`
 }
 
-// nobody is the name of a standby that cannot be: a "~" after such a name is in no
-// node's.
-const nobody = `ANY 1 ("tenure~nobody")`
-
 // shippedWait is how long standbys that are attached may take to have all of the
 // log. One that is that far behind makes the gap long in any case.
 const shippedWait = 500 * time.Millisecond
@@ -64,16 +60,14 @@ func (o *op) stepDown(t leadership.Term) error {
 	if err := o.standby(); err != nil {
 		return err
 	}
-	if err := o.gate(false); err != nil {
+	if _, err := o.gate(false); err != nil {
 		return err
 	}
-	settings := detached()
-	settings["synchronous_standby_names"] = nobody
-	if err := o.configureDown(settings); err != nil {
+	if err := o.configureDown(detached()); err != nil {
 		return err
 	}
 	// No session begins any more, and none that does can be answered for.
-	if err := o.reload(o.ctx, s, settings); err != nil {
+	if err := o.reload(o.ctx, s, detached()); err != nil {
 		return err
 	}
 	if err := o.unanswered(s); err != nil {

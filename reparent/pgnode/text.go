@@ -160,3 +160,15 @@ func setAuto(content string, settings map[string]string) string {
 	}
 	return b.String()
 }
+
+// autoSays reports whether a postgresql.auto.conf has a setting already, once, as
+// setAuto and ALTER SYSTEM write it.
+func autoSays(content, name, value string) bool {
+	said := 0
+	for line := range strings.Lines(content) {
+		if n, _, ok := strings.Cut(line, "="); ok && strings.EqualFold(strings.TrimSpace(n), name) {
+			said++
+		}
+	}
+	return said == 1 && strings.Contains("\n"+content, "\n"+setAuto("", map[string]string{name: value}))
+}
