@@ -136,6 +136,7 @@ const (
 const (
 	leadingEvery = 4 * time.Millisecond
 	servedEvery  = 20 * time.Millisecond
+	servedAfter  = 80 * time.Millisecond
 	servedWait   = 200 * time.Millisecond
 )
 
@@ -150,9 +151,13 @@ func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership, unt
 	if until == served {
 		every = servedEvery
 	}
+	begun := time.Now()
 	err := poll(ctx, every, func() (bool, error) {
 		if err := n.current(ctx, l.Term); err != nil {
 			return false, err
+		}
+		if until == served && time.Since(begun) < servedAfter {
+			return false, nil // there is better to do for it
 		}
 		if s == nil {
 			if s, last = n.peerSession(ctx, p); last != nil {

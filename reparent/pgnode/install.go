@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -138,7 +139,12 @@ func (o *op) arm(ctx context.Context, s *session, names string) error {
 			return err
 		}
 	}
-	return o.configure(ctx, s, map[string]string{"synchronous_standby_names": names})
+	if err := o.alter(ctx, s, map[string]string{"synchronous_standby_names": names}); err != nil {
+		return err
+	}
+	// Those who send the log take it in when they come to it. A grant is not
+	// reported before a commit got through and a new session has the names.
+	return s.exec(ctx, "SELECT pg_reload_conf()")
 }
 
 // isolated sees to it that the server takes nothing from anybody, has its gate closed,
@@ -196,6 +202,15 @@ func (o *op) promote(ctx context.Context, l leadership.Leadership, s *session, s
 	if err != nil {
 		return st, s, err
 	}
+	// The session that is to be seen waiting is opened meanwhile.
+	var probing sync.WaitGroup
+	probing.Go(func() {
+		// Without it one is opened when it is needed.
+		if p, err := dial(ctx, o.conf, opName, o.cfg.Limits.Connect); err == nil {
+			o.idle = p
+		}
+	})
+	defer probing.Wait()
 	if err := s.exec(ctx, "SELECT pg_promote(false)"); err != nil {
 		return st, s, fmt.Errorf("pg_promote: %w", err)
 	}

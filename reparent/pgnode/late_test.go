@@ -31,7 +31,8 @@ func (c *cluster) pid(id leadership.NodeID, backend string) int {
 
 // TestG3AServerWhoseCommitsDoNotWaitYetIsNotInstalled: what a new session shows for
 // synchronous_standby_names is not what a commit asks. The checkpointer tells
-// commits that there is somebody to wait for, and it may be busy or frozen.
+// commits that there is somebody to wait for, and it may be busy or frozen. The promise
+// sees to that; somebody undoes it.
 func TestG3AServerWhoseCommitsDoNotWaitYetIsNotInstalled(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, leadership.Majority(), nil)
@@ -42,12 +43,16 @@ func TestG3AServerWhoseCommitsDoNotWaitYetIsNotInstalled(t *testing.T) {
 		_, err := c.nodes[id].Promise(ctx, term(10))
 		require.NoError(t, err)
 	}
+	_, err := c.connect("n2", role).Exec(ctx, "ALTER SYSTEM SET synchronous_standby_names = ''")
+	require.NoError(t, err)
+	require.NoError(t, c.servers["n2"].Stop(ctx))
+	require.NoError(t, c.servers["n2"].Start(ctx))
 	pid := c.pid("n2", "checkpointer")
 	require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
 	thaw := func() { _ = syscall.Kill(pid, syscall.SIGCONT) }
 	t.Cleanup(thaw)
 	m := leadership.Marker{Term: term(10), Leader: "n2", Ruleset: c.rs}
-	_, err := c.nodes["n2"].Install(ctx, m)
+	_, err = c.nodes["n2"].Install(ctx, m)
 	require.ErrorContains(t, err, "no commit is seen to wait")
 	require.Error(t, c.nodes["n2"].Grant(ctx, term(10)), "no marker, no grant")
 	thaw()

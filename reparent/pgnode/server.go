@@ -257,17 +257,22 @@ func (o *op) up() (*session, error) {
 	return o.await(o.ctx)
 }
 
+// clients is the end of a query over the sessions of clients.
+func (n *Node) clients() string {
+	roles := make([]string, len(n.exempt))
+	for i, r := range n.exempt {
+		roles[i] = quote(r)
+	}
+	return " FROM pg_stat_activity WHERE backend_type IN ('client backend', 'walsender') AND usename NOT IN (" + strings.Join(roles, ", ") + ")"
+}
+
 // evict ends every session of a client, whatever it came for. They are ended, never
 // cancelled: a commit whose wait for a standby is cancelled tells its client that it
 // is done. Who was being let in when it was called is waited for: a server that has
 // closed its gate still authenticates them by the rules before. They have a
 // transaction, and no role yet.
 func (o *op) evict(s *session) error {
-	roles := make([]string, len(o.exempt))
-	for i, r := range o.exempt {
-		roles[i] = quote(r)
-	}
-	clients := " FROM pg_stat_activity WHERE backend_type IN ('client backend', 'walsender') AND usename NOT IN (" + strings.Join(roles, ", ") + ")"
+	clients := o.clients()
 	const coming = " FROM pg_locks WHERE locktype = 'virtualxid' AND pid NOT IN (SELECT pid FROM pg_stat_activity)"
 	ctx, cancel := context.WithTimeout(o.ctx, o.cfg.Limits.Connect)
 	defer cancel()

@@ -63,6 +63,10 @@ func (o *op) stepDown(t leadership.Term) error {
 	if _, err := o.gate(false); err != nil {
 		return err
 	}
+	// They take their time to end. Who comes back meets a closed gate in a moment.
+	if err := s.exec(o.ctx, "SELECT pg_terminate_backend(pid)"+o.clients()); err != nil {
+		return err
+	}
 	if err := o.configureDown(detached()); err != nil {
 		return err
 	}
@@ -70,10 +74,10 @@ func (o *op) stepDown(t leadership.Term) error {
 	if err := o.reload(o.ctx, s, detached()); err != nil {
 		return err
 	}
-	if err := o.unanswered(s); err != nil {
+	if err := o.evict(s); err != nil {
 		return err
 	}
-	if err := o.evict(s); err != nil {
+	if err := o.unanswered(s); err != nil {
 		return err
 	}
 	if st, err = o.ends(s); err != nil {
