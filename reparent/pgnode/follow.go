@@ -126,18 +126,19 @@ const (
 	// early: or it is still to be promoted, receives from nobody, and has replayed
 	// what it received.
 	early
-	// served: it was granted, or installed for as long as it is worth while to wait
-	// for that. Whatever a machine does for a node that led is done while clients
-	// wait for the grant; and where this node's acceptance is what the grant waits
-	// for, it is not long.
+	// served: it was installed, and had the time to be granted and to open its gate.
+	// Whatever a machine does for a node that led it does not do for the clients that
+	// wait for that; and where this node's acceptance is what the grant waits for, it
+	// is not long.
 	served
 )
 
 const (
 	leadingEvery = 4 * time.Millisecond
 	servedEvery  = 20 * time.Millisecond
-	servedAfter  = 80 * time.Millisecond
-	servedWait   = 200 * time.Millisecond
+	servedAfter  = 80 * time.Millisecond  // from the beginning: there is better to do for it
+	servedWait   = 200 * time.Millisecond // from its marker
+	servedGrace  = 50 * time.Millisecond  // from the end of its grant but for the gate
 )
 
 // leading waits until the peer leads l as far as until says, and returns what it holds.
@@ -145,7 +146,7 @@ func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership, unt
 	var st state
 	var s *session
 	var last error
-	var since time.Time
+	var since, decided time.Time
 	defer func() { s.close() }()
 	every := leadingEvery
 	if until == served {
@@ -157,7 +158,7 @@ func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership, unt
 			return false, err
 		}
 		if until == served && time.Since(begun) < servedAfter {
-			return false, nil // there is better to do for it
+			return false, nil
 		}
 		if s == nil {
 			if s, last = n.peerSession(ctx, p); last != nil {
@@ -181,7 +182,10 @@ func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership, unt
 		if since.IsZero() {
 			since = time.Now()
 		}
-		return until != served || st.last.Decided || time.Since(since) > servedWait, nil
+		if st.last.Decided && decided.IsZero() {
+			decided = time.Now()
+		}
+		return until != served || time.Since(since) > servedWait || !decided.IsZero() && time.Since(decided) > servedGrace, nil
 	})
 	if err != nil && last != nil {
 		err = errors.Join(err, fmt.Errorf("%s: %w", l.Leader, last))

@@ -186,7 +186,7 @@ func (o *op) promote(ctx context.Context, l leadership.Leadership, s *session, s
 	if err != nil {
 		return st, s, err
 	}
-	if err := o.evict(s); err != nil {
+	if err := o.evict(s, o.cfg.Limits.Connect); err != nil {
 		// Sessions that it may not end, a superuser's: a restart ends them.
 		if s, err = o.restarted(s); err != nil {
 			return st, s, err
@@ -288,7 +288,7 @@ func (o *op) open(s *session, st state, t leadership.Term) error {
 	if _, err := o.gate(true); err != nil {
 		return err
 	}
-	return o.reload(o.ctx, s, names)
+	return o.reload(o.ctx, s, names, true)
 }
 
 // decide commits, with the wait for standbys that every client's commit will have,

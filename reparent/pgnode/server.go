@@ -175,10 +175,14 @@ func (o *op) detach() error {
 	if err := o.standby(); err != nil {
 		return err
 	}
-	if _, err := o.gate(false); err != nil {
+	changed, err := o.gate(false)
+	if err != nil {
 		return err
 	}
-	if err := o.configure(o.ctx, s, detached()); err != nil {
+	if err := o.alter(o.ctx, s, detached()); err != nil {
+		return err
+	}
+	if err := o.reload(o.ctx, s, detached(), changed); err != nil {
 		return err
 	}
 	s, err = o.receiverGone(s)
@@ -271,10 +275,10 @@ func (n *Node) clients() string {
 // is done. Who was being let in when it was called is waited for: a server that has
 // closed its gate still authenticates them by the rules before. They have a
 // transaction, and no role yet.
-func (o *op) evict(s *session) error {
+func (o *op) evict(s *session, bound time.Duration) error {
 	clients := o.clients()
 	const coming = " FROM pg_locks WHERE locktype = 'virtualxid' AND pid NOT IN (SELECT pid FROM pg_stat_activity)"
-	ctx, cancel := context.WithTimeout(o.ctx, o.cfg.Limits.Connect)
+	ctx, cancel := context.WithTimeout(o.ctx, bound)
 	defer cancel()
 	r, err := s.row(ctx, "SELECT coalesce(string_agg(pid::text, ', '), '0')"+coming)
 	if err != nil {

@@ -25,9 +25,9 @@ type shut struct {
 	Markers []leadership.Sighting `json:"markers,omitempty"`
 }
 
-// shippedWait is how long standbys that are attached may take to have all of the
-// log. One that is that far behind makes the gap long in any case.
-const shippedWait = 500 * time.Millisecond
+// gapWait bounds each wait for others in the gap: for sessions to end, and for standbys
+// to have all of the log. What takes longer is ended, or done without.
+const gapWait = 500 * time.Millisecond
 
 // errStop says that a leader has to be stopped to prove that it stepped down.
 type errStop string
@@ -71,10 +71,10 @@ func (o *op) stepDown(t leadership.Term) error {
 		return err
 	}
 	// No session begins any more, and none that does can be answered for.
-	if err := o.reload(o.ctx, s, detached()); err != nil {
+	if err := o.reload(o.ctx, s, detached(), true); err != nil {
 		return err
 	}
-	if err := o.evict(s); err != nil {
+	if err := o.evict(s, gapWait); err != nil {
 		return err
 	}
 	if err := o.unanswered(s); err != nil {
@@ -180,7 +180,7 @@ func (o *op) shipped(s *session, q quorum, at LSN) error {
 	}
 	ask := fmt.Sprintf("SELECT count(*), count(*) FILTER (WHERE flush_lsn >= %s::pg_lsn) FROM pg_stat_replication WHERE application_name IN (%s)",
 		quote(at.String()), strings.Join(names, ", "))
-	ctx, cancel := context.WithTimeout(o.ctx, shippedWait)
+	ctx, cancel := context.WithTimeout(o.ctx, gapWait)
 	defer cancel()
 	enough := false
 	err := poll(ctx, 2*time.Millisecond, func() (bool, error) {
