@@ -163,12 +163,21 @@ func (o *op) ends(s *session) (state, error) {
 	if a := alien(kinds); len(a) > 0 {
 		return state{}, errStop("what runs in it may write: " + strings.Join(a, ", "))
 	}
+	// To read a table may write to the log, too: nothing is read after the end of it.
+	st, err := o.look(o.ctx, s)
+	if err != nil {
+		return state{}, err
+	}
 	// What was written without a wait for the disk is flushed with this.
 	err = s.exec(o.ctx, "BEGIN; SET LOCAL synchronous_commit = local; SELECT pg_logical_emit_message(true, 'tenure', ''); COMMIT")
 	if err != nil {
 		return state{}, err
 	}
-	return o.look(o.ctx, s)
+	id, err := s.row(o.ctx, "IDENTIFY_SYSTEM")
+	if err == nil {
+		st.point.LSN, err = ParseLSN(id[2])
+	}
+	return st, err
 }
 
 // shipped waits until the standbys that are attached have the log up to at on disk. No

@@ -1,0 +1,460 @@
+package pgnode_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+	"github.com/tenure-go/tenure/internal/engines/enginetest"
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/pgnode"
+)
+
+const (
+	isStandby = "SELECT pg_is_in_recovery()::text::char"
+	life      = "SELECT pg_postmaster_start_time()::text"
+)
+
+// down steps n1 down in term 10 and returns what it testified.
+func (c *cluster) down() leadership.Testimony {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(c.t.Context(), 30*time.Second)
+	defer cancel()
+	got, err := c.nodes["n1"].StepDown(ctx, term(10))
+	require.NoError(c.t, err)
+	require.Equal(c.t, leadership.Demoted, got.Kind)
+	return got
+}
+
+// shut fails unless n1's server is one that no client gets into and that acknowledges
+// nothing that is written in it.
+func (c *cluster) shut() {
+	c.t.Helper()
+	for _, user := range []string{"app", "postgres"} {
+		_, err := pgx.Connect(c.t.Context(), dsn(c.servers["n1"].Addr(), user))
+		require.ErrorContains(c.t, err, "pg_hba.conf rejects", user)
+	}
+}
+
+// TestAStepDownInOrderLeavesAPrimaryThatCompletesNothing: both standbys are attached
+// and have all of it, and a commit of a session that the gate lets in is not answered.
+func TestAStepDownInOrderLeavesAPrimaryThatCompletesNothing(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, leadership.Majority(), nil)
+	c.adopt()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	app := c.connect("n1", "app")
+	_, err := app.Exec(ctx, "INSERT INTO t VALUES (1)")
+	require.NoError(t, err)
+	open := c.connect("n1", "app")
+	_, err = open.Exec(ctx, "BEGIN; INSERT INTO t VALUES (2)")
+	require.NoError(t, err)
+	before := c.scalar("n1", life)
+
+	got := c.down()
+	require.Equal(t, before, c.scalar("n1", life), "it was not stopped")
+	require.Equal(t, "f", c.scalar("n1", isStandby))
+	require.NotNil(t, got.Read, "a position that is final needs no other look")
+	c.shut()
+	for _, conn := range []*pgx.Conn{app, open} {
+		_, err := conn.Exec(ctx, "COMMIT")
+		require.Error(t, err)
+		require.True(t, conn.IsClosed())
+	}
+	c.level("n1", "n2", "n3")
+	require.Equal(t, "2", c.scalar("n1", "SELECT count(*)::text FROM pg_stat_replication WHERE state = 'streaming'"))
+	late := c.connect("n1", role)
+	short, stop := context.WithTimeout(ctx, time.Second)
+	defer stop()
+	_, err = late.Exec(short, "SELECT pg_logical_emit_message(true, 'late', '')")
+	require.ErrorIs(t, err, context.DeadlineExceeded, "it was answered")
+
+	st, err := c.nodes["n1"].Status(ctx)
+	require.NoError(t, err)
+	require.True(t, st.Leads.IsZero())
+	require.Contains(t, st.Degraded, "stepped down")
+
+	again, err := c.nodes["n1"].Promise(ctx, term(10))
+	require.NoError(t, err)
+	require.Equal(t, got.Read.String(), again.Read.String(), "what it wrote of its own since does not count")
+	require.Equal(t, before, c.scalar("n1", life))
+	require.Error(t, c.nodes["n1"].Grant(ctx, term(10)), "it does not lead in the term it stepped down for")
+
+	// Read is the answer for whoever wants to know all that is in the log.
+	all, err := c.nodes["n1"].Read(ctx, term(10))
+	require.NoError(t, err)
+	require.NotEqual(t, before, c.scalar("n1", life))
+	require.Equal(t, "t", c.scalar("n1", isStandby))
+	require.Equal(t, leadership.Ahead, all.Read.Point.Compare(got.Read.Point))
+}
+
+// TestAServerThatWasShutComesBackAsAStandbyBehindAClosedGate, whoever starts it and
+// whatever ended it, while the change goes on.
+func TestAServerThatWasShutComesBackAsAStandbyBehindAClosedGate(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*cluster){
+		"killed and started by a service manager": func(c *cluster) {
+			require.NoError(c.t, c.servers["n1"].Kill())
+			require.NoError(c.t, c.servers["n1"].Start(c.t.Context()))
+		},
+		"stopped in order and started": func(c *cluster) {
+			require.NoError(c.t, c.servers["n1"].Stop(c.t.Context()))
+			require.NoError(c.t, c.servers["n1"].Start(c.t.Context()))
+		},
+		"a process of it was killed, and it started all anew by itself": func(c *cluster) {
+			require.NoError(c.t, syscall.Kill(c.pid("n1", "walwriter"), syscall.SIGKILL))
+			enginetest.Eventually(c.t, 30*time.Second, "it is up again", func(ctx context.Context) error {
+				conn, err := pgx.Connect(ctx, dsn(c.servers["n1"].Addr(), role))
+				if err != nil {
+					return err
+				}
+				defer conn.Close(ctx)
+				var standby bool
+				if err := conn.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil || !standby {
+					return fmt.Errorf("standby: %v, %w", standby, errors.Join(err))
+				}
+				return nil
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, leadership.Majority(), nil)
+			c.adopt()
+			_, err := c.connect("n1", "app").Exec(t.Context(), "INSERT INTO t VALUES (1)")
+			require.NoError(t, err)
+			c.down()
+			end(c)
+			require.Equal(t, "t", c.scalar("n1", isStandby))
+			require.Equal(t, "0", c.scalar("n1", receivers))
+			c.shut()
+			// The change goes on with it as it is.
+			lead := c.resume()
+			c.sweepAll()
+			c.level(lead, others(c, lead)...)
+			require.Equal(t, []int64{1}, c.rows("n1"))
+		})
+	}
+}
+
+// TestWhatAShutServerWroteOfItsOwnIsDiscardedWhenItFollows: a checkpoint after its
+// last position is in no other log.
+func TestWhatAShutServerWroteOfItsOwnIsDiscardedWhenItFollows(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, leadership.Majority(), nil)
+	c.adopt()
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	_, err := c.connect("n1", "app").Exec(ctx, "INSERT INTO t VALUES (1)")
+	require.NoError(t, err)
+	c.down()
+	held := map[leadership.NodeID]*leadership.Position{}
+	for _, id := range []leadership.NodeID{"n2", "n3"} {
+		got, err := c.nodes[id].Promise(ctx, term(10))
+		require.NoError(t, err)
+		if got.Read == nil {
+			got, err = c.nodes[id].Read(ctx, term(10))
+			require.NoError(t, err)
+		}
+		held[id] = got.Read
+	}
+	if held["n3"].Extends(*held["n2"]) { // it was attached for longer
+		require.NoError(t, c.nodes["n2"].CatchUp(ctx, term(10), "n3", *held["n3"]))
+	}
+	_, err = c.connect("n1", role).Exec(ctx, "CHECKPOINT")
+	require.NoError(t, err)
+	m := leadership.Marker{Term: term(10), Leader: "n2", Ruleset: c.rs}
+	_, err = c.nodes["n2"].Install(ctx, m)
+	require.NoError(t, err)
+	_, err = c.nodes["n3"].Follow(ctx, term(10), "n2")
+	require.NoError(t, err)
+	require.NoError(t, c.nodes["n2"].Grant(ctx, term(10)))
+	_, err = c.connect("n2", "app").Exec(ctx, "INSERT INTO t VALUES (2)")
+	require.NoError(t, err)
+	_, err = c.nodes["n1"].Follow(ctx, term(10), "n2")
+	require.NoError(t, err)
+	c.level("n2", "n1", "n3")
+	require.ElementsMatch(t, []int64{1, 2}, c.rows("n1"))
+	st, err := c.nodes["n1"].Status(ctx)
+	require.NoError(t, err)
+	require.Empty(t, st.Degraded)
+	require.False(t, st.BelowFloor)
+}
+
+// TestALeaderIsStoppedWhenAGateDoesNotKeepEverybodyFromWriting: what neither a gate
+// nor the end of sessions stops is stopped with the server.
+func TestALeaderIsStoppedWhenAGateDoesNotKeepEverybodyFromWriting(t *testing.T) {
+	t.Parallel()
+	t.Run("a superuser's session, which the node's role may not end", func(t *testing.T) {
+		t.Parallel()
+		c := newCluster(t, leadership.Majority(), nil)
+		c.adopt()
+		super := c.connect("n1", "postgres")
+		before := c.scalar("n1", life)
+		c.down()
+		_, err := super.Exec(t.Context(), "INSERT INTO t VALUES (1)")
+		require.Error(t, err)
+		require.True(t, super.IsClosed())
+		_, err = c.nodes["n1"].Read(t.Context(), term(10))
+		require.NoError(t, err)
+		require.NotEqual(t, before, c.scalar("n1", life))
+		require.Equal(t, "t", c.scalar("n1", isStandby))
+	})
+	t.Run("a worker that applies another cluster's changes", func(t *testing.T) {
+		t.Parallel()
+		c := newCluster(t, leadership.Majority(), map[string]string{"wal_level": "logical"})
+		super := c.connect("n1", "postgres")
+		for _, q := range []string{
+			"CREATE ROLE sub LOGIN REPLICATION", "CREATE TABLE u (id int PRIMARY KEY)", "GRANT SELECT ON u TO sub",
+			"CREATE PUBLICATION p FOR TABLE u", "SELECT pg_create_logical_replication_slot('s', 'pgoutput')",
+			"CREATE SUBSCRIPTION s CONNECTION '" + dsn(c.servers["n1"].Addr(), "sub") + "' PUBLICATION p WITH (create_slot = false, copy_data = false, enabled = false)",
+		} {
+			_, err := super.Exec(t.Context(), q)
+			require.NoError(t, err, q)
+		}
+		c.adopt()
+		// Adopting has restarted it.
+		super = c.connect("n1", "postgres")
+		_, err := super.Exec(t.Context(), "ALTER SUBSCRIPTION s ENABLE")
+		require.NoError(t, err)
+		super.Close(t.Context())
+		enginetest.Eventually(t, 20*time.Second, "it applies", func(context.Context) error {
+			if n := c.scalar("n1", "SELECT count(*)::text FROM pg_stat_activity WHERE backend_type = 'logical replication worker'"); n != "1" {
+				return errors.New(n)
+			}
+			return nil
+		})
+		before := c.scalar("n1", life)
+		c.down()
+		_, err = c.nodes["n1"].Read(t.Context(), term(10))
+		require.NoError(t, err)
+		require.NotEqual(t, before, c.scalar("n1", life))
+	})
+}
+
+// raw is a client that authenticates slowly: the server has asked it for its password.
+type raw struct{ net.Conn }
+
+func dialRaw(t *testing.T, addr, user string) raw {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
+	body := binary.BigEndian.AppendUint32(nil, 3<<16)
+	body = append(body, "user\x00"+user+"\x00database\x00postgres\x00\x00"...)
+	_, err = conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4)), body...))
+	require.NoError(t, err)
+	asked := make([]byte, 9)
+	_, err = io.ReadFull(conn, asked)
+	require.NoError(t, err)
+	require.Equal(t, byte('R'), asked[0])
+	require.EqualValues(t, 3, binary.BigEndian.Uint32(asked[5:]), "it asks for a password")
+	return raw{conn}
+}
+
+// answers sends the password, and reports whether a session came of it that is there.
+func (r raw) answers(password string) error {
+	body := append([]byte(password), 0)
+	msg := append([]byte{'p'}, binary.BigEndian.AppendUint32(nil, uint32(len(body)+4))...)
+	if _, err := r.Write(append(msg, body...)); err != nil {
+		return err
+	}
+	return r.end()
+}
+
+// end reads until the session is over.
+func (r raw) end() error {
+	_, err := io.Copy(io.Discard, r)
+	if err == nil {
+		err = io.EOF
+	}
+	return err
+}
+
+// TestAClientThatAuthenticatesWhileTheGateClosesDoesNotSlipIn: the server goes on with
+// it by the rules that it found.
+func TestAClientThatAuthenticatesWhileTheGateClosesDoesNotSlipIn(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, leadership.Majority(), nil)
+	super := c.connect("n1", "postgres")
+	hba := filepath.Join(c.servers["n1"].Data(), "pg_hba.conf")
+	b, err := os.ReadFile(hba)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(hba, append([]byte("host all slow 127.0.0.1/32 password\n"), b...), 0o600))
+	for _, q := range []string{"CREATE ROLE slow LOGIN PASSWORD 'x'", "GRANT ALL ON t TO slow", "SELECT pg_reload_conf()"} {
+		_, err := super.Exec(t.Context(), q)
+		require.NoError(t, err)
+	}
+	c.adopt()
+
+	before := c.scalar("n1", life)
+	slow := dialRaw(t, c.servers["n1"].Addr(), "slow")
+	ended := make(chan error, 1)
+	closed := make(chan struct{})
+	go func() {
+		<-closed
+		ended <- slow.answers("x")
+	}()
+	go func() {
+		// It answers when the gate is closed.
+		defer close(closed)
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for range 20_000 {
+			if conn, err := pgconn.Connect(t.Context(), dsn(c.servers["n1"].Addr(), "app")); err != nil {
+				return
+			} else {
+				conn.Close(t.Context())
+			}
+			<-tick.C
+		}
+	}()
+	c.down()
+	require.Zero(t, counted(t, c, "slow"), "its session is there after the step-down")
+	require.Error(t, <-ended)
+	require.Equal(t, before, c.scalar("n1", life), "it took no stop")
+
+	// One that never answers is ended with the server.
+	_, err = c.nodes["n1"].Read(t.Context(), term(10))
+	require.NoError(t, err)
+}
+
+func counted(t *testing.T, c *cluster, user string) int {
+	t.Helper()
+	n, err := strconv.Atoi(c.scalar("n1", "SELECT count(*)::text FROM pg_stat_activity WHERE usename = '"+user+"'"))
+	require.NoError(t, err)
+	return n
+}
+
+// TestAClientThatNeverAuthenticatesDoesNotHoldUpAChange: its server is stopped instead.
+func TestAClientThatNeverAuthenticatesDoesNotHoldUpAChange(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, leadership.Majority(), nil)
+	super := c.connect("n1", "postgres")
+	hba := filepath.Join(c.servers["n1"].Data(), "pg_hba.conf")
+	b, err := os.ReadFile(hba)
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(hba, append([]byte("host all slow 127.0.0.1/32 password\n"), b...), 0o600))
+	_, err = super.Exec(t.Context(), "CREATE ROLE slow LOGIN PASSWORD 'x'")
+	require.NoError(t, err)
+	c.adopt()
+	slow := dialRaw(t, c.servers["n1"].Addr(), "slow")
+	before := c.scalar("n1", life)
+	c.down()
+	require.Error(t, slow.end())
+	_, err = c.nodes["n1"].Read(t.Context(), term(10))
+	require.NoError(t, err)
+	require.NotEqual(t, before, c.scalar("n1", life))
+}
+
+// dying is a Files that writes n files more, and then ends the operation: as if the
+// process of the node had died there.
+type dying struct {
+	pgnode.LocalFiles
+	left int
+	end  context.CancelFunc
+}
+
+func (d *dying) Write(ctx context.Context, path string, content []byte) error {
+	if d.left == 0 {
+		d.end()
+		return context.Canceled
+	}
+	d.left--
+	return d.LocalFiles.Write(ctx, path, content)
+}
+
+// TestAStepDownThatDiesBetweenTwoStepsLeavesNoSecondLeader: whatever was written by
+// then, the old server leads as before or is fenced when it is started again, and the
+// next change goes through.
+func TestAStepDownThatDiesBetweenTwoStepsLeavesNoSecondLeader(t *testing.T) {
+	t.Parallel()
+	for left := range 3 {
+		t.Run(fmt.Sprint(left, " files are written"), func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, leadership.Majority(), nil)
+			c.adopt()
+			_, err := c.connect("n1", "app").Exec(t.Context(), "INSERT INTO t VALUES (1)")
+			require.NoError(t, err)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			cfg := c.configs["n1"]
+			cfg.Files = &dying{left: left, end: cancel}
+			half, err := pgnode.New(cfg)
+			require.NoError(t, err)
+			defer half.Close()
+			_, err = half.StepDown(ctx, term(10))
+			if left < 2 { // the gate and the settings
+				require.Error(t, err)
+				require.False(t, leadership.NotExecuted(err), "its promise was on disk")
+			}
+			// It is started by somebody who knows nothing of all that.
+			require.NoError(t, c.servers["n1"].Kill())
+			require.NoError(t, c.servers["n1"].Start(t.Context()))
+			require.Equal(t, "t", c.scalar("n1", isStandby))
+			lead := c.resume()
+			c.sweepAll()
+			_, err = c.connect(lead, "app").Exec(t.Context(), "INSERT INTO t VALUES (2)")
+			require.NoError(t, err)
+			c.level(lead, others(c, lead)...)
+			for _, id := range c.ids {
+				require.ElementsMatch(t, []int64{1, 2}, c.rows(id), id)
+			}
+		})
+	}
+}
+
+// TestTheOldLeaderLeadsAgainWhenTheCandidateHangs, from the log that it has, after its
+// server was shut and not stopped.
+func TestTheOldLeaderLeadsAgainWhenTheCandidateHangs(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, leadership.Majority(), nil)
+	c.adopt()
+	_, err := c.connect("n1", "app").Exec(t.Context(), "INSERT INTO t VALUES (1)")
+	require.NoError(t, err)
+	var nodes []reparent.Node
+	for _, id := range c.ids {
+		nodes = append(nodes, c.nodes[id].Reparent())
+	}
+	before := c.scalar("n1", life)
+	g, err := reparent.New("orders", c.reg, nodes, reparent.Config{
+		Barrier: c.barrier,
+		Limits:  reparent.Limits{Status: 2 * time.Second, Revoke: 20 * time.Second, Install: 3 * time.Second, Undo: 60 * time.Second},
+		Hooks: reparent.Hooks{Before: func(_ context.Context, e reparent.Event) error {
+			if e.Step != reparent.StepInstall || e.Kind != leadership.KindPlanned {
+				return nil
+			}
+			require.Equal(t, before, c.scalar("n1", life), "it was not stopped for this")
+			return c.servers["n2"].Freeze()
+		}},
+	})
+	require.NoError(t, err)
+	rep, err := g.Run(t.Context(), reparent.Planned("n2"))
+	t.Log(rep)
+	require.Error(t, err)
+	require.Equal(t, reparent.Restored, rep.Outcome)
+	require.Equal(t, leadership.NodeID("n1"), rep.Undo.To)
+	require.NoError(t, c.servers["n2"].Thaw())
+	_, err = c.connect("n1", "app").Exec(t.Context(), "INSERT INTO t VALUES (2)")
+	require.NoError(t, err)
+	c.sweepAll()
+	c.level("n1", "n2", "n3")
+	for _, id := range c.ids {
+		require.ElementsMatch(t, []int64{1, 2}, c.rows(id), id)
+	}
+}
