@@ -38,13 +38,17 @@
 //
 // # What it does not guarantee
 //
+//   - A follower's gate is closed as a leader's is that was not granted: a standby
+//     takes nobody but the roles of Config.Admit, and is none to read from by others.
 //   - A leader that drains refuses nothing: PostgreSQL cannot refuse a transaction
 //     of a session that is there without failing it. A planned change costs no
 //     errors when routers hold for it, with leadership.Barrier.
 //   - A standby shows, to whoever reads it, rows that the leader has not completed,
 //     and a leader does after a restart: reads that must not vanish go to the leader.
 //   - The gate is pg_hba.conf. Roles in Config.Admit pass it, and so does what runs
-//     inside the server: background workers, pg_cron, logical replication.
+//     inside the server: background workers, pg_cron, logical replication. A server
+//     has no view of a client that is connected and has sent nothing yet: it may get a
+//     session by the rules from before the gate was closed.
 //   - A session that sets synchronous_commit to off, local or remote_write
 //     completes what no standby has on disk. Doctor finds roles and databases that
 //     do by default; nothing can find a session that will.
@@ -57,6 +61,59 @@
 // timeline that no leadership made is treated as diverged. pg_rewind needs
 // data checksums or wal_log_hints; without them a repair copies.
 //
+// # A step-down without a stop
+//
+// PostgreSQL has no statement that makes a standby of a primary. To stop the server is
+// proof enough that it completes nothing any more, and takes most of the time in which
+// nobody leads. So StepDown proves it of the server that runs, and the server is
+// stopped when the next leader serves: by the Follow of its node, or by whatever wants
+// its log before. In this order:
+//
+//  1. The promise is on disk: no step of an older term does anything from here on, and
+//     the sessions in which one might are ended.
+//  2. It is the leader that was granted, in the same life of its server, and its
+//     commits wait for the standbys of its term and for no others.
+//  3. On disk: standby.signal, a closed gate, no source, and nobody to wait for: the
+//     name of a standby that cannot be, so that no commit is ever answered for.
+//     Whoever starts the server from here on, after whatever, has a standby that
+//     receives from nobody and takes no client. A server that starts itself anew when
+//     one of its processes dies does so as well.
+//  4. The server reads it, and a session that began after that says so. Commits go on
+//     waiting as before, since what they ask is whether there is anybody to wait for.
+//  5. Every session of a client is ended, replication and prepared statements and all,
+//     and whoever was being let in is waited for. A commit on its way is cut off from
+//     its client, which learns no result.
+//  6. Every process that sends the log has taken in that it answers for nobody: by what
+//     each wrote of itself into shared memory. From here on a session that was missed
+//     may write and is not answered, though standbys are attached and have all of it.
+//  7. No process is there that writes by itself what counts: background workers of
+//     extensions and those that apply another cluster's changes are taken to. What a
+//     checkpoint or a vacuum writes is no data of anybody's. A prepared transaction is
+//     in the log that the next leader has, and its decision takes a session.
+//  8. The log is flushed, and where it ends is the position of the testimony: all that
+//     was ever answered for is before it. Standbys that are attached have it on disk
+//     before the step-down returns, so that one of them can lead at once.
+//
+// Where one of these cannot be shown, within half a second where it is others who take
+// their time, the server is stopped after all: for a superuser's session, which the
+// node's role may not end; a client that stays in the middle of its authentication; a
+// worker; a policy for which the leader alone is enough.
+//
+// What the server then writes of its own is no part of the next leader's log.
+// Stopped at once, and not in order, it writes no more; mostly it has written nothing
+// and follows as it is, else its node repairs it from the leader that it is to follow.
+// A crash in between leaves this:
+//
+//   - the node or the coordinator, before 4: the leader leads on under its term, or, if
+//     it is started again, is a fenced standby. It has not testified.
+//   - the node or the coordinator, later: a fenced primary. The next change promises a
+//     higher term, which stops it. So does an undo, which may establish it again, from
+//     all that is in its log.
+//   - the server: a fenced standby, at any place. What it testified holds.
+//   - the candidate, or whoever promotes it: nothing that it did completes anything
+//     before its grant. It waits for nobody that there is until its commits are seen to
+//     wait, and for the standbys of its term after that.
+//
 // # State model
 //
 //	           Follow(t)                       Install(t)
@@ -65,9 +122,12 @@
 //	    |  Promise(t'>t)   |    |     |   | Repair               | Grant(t)
 //	    +------------------+    |     |   v                      v
 //	                            |   to be rebuilt         primary, gate open
-//	                            |                                |
-//	                            +---- Promise, StepDown (t'>t) --+
-//	                                  or the server restarts
+//	                            |                            |      |
+//	                            +-- Promise, StepDown (t'>t) +      | StepDown(t'>t)
+//	                            |   or the server restarts          v
+//	                            |                            primary that completes
+//	                            +--------------------------- nothing, gate closed
+//	                                Follow, Read, Promise
 //
 // # Failure handling
 //

@@ -30,10 +30,14 @@ func (n *Node) Promise(ctx context.Context, t leadership.Term) (leadership.Testi
 	return n.block(ctx, t, leadership.Promised)
 }
 
-// StepDown implements revoke.StepDowner. The server is stopped in order, which
-// ends every session and sends the log, to its last byte, to the standbys that are
-// attached; only when that takes longer than Limits.Stop is it stopped at once.
-// Then it is started as a detached standby.
+// StepDown implements revoke.StepDowner. A leader that can be proven to complete
+// nothing any more while its server runs is not stopped; see the package's doc. The
+// position is in the testimony then, and the server is stopped by what the node is
+// asked next: Follow, Read, Install, CatchUp, Repair, or a promise of a higher term.
+//
+// Any other server is stopped in order, which ends every session and sends the log, to
+// its last byte, to the standbys that are attached; only when that takes longer than
+// Limits.Stop is it stopped at once. Then it is started as a detached standby.
 //
 // Clients whose commits waited for a standby lose their connections. None is told
 // that it is done.
