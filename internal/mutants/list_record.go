@@ -67,7 +67,7 @@ func recordMutations() []mutation {
 			checks: []check{conform},
 		},
 		{
-			name: "file-swap-without-lock", ids: "G5", file: "leadership/lock_unix.go",
+			name: "file-swap-without-lock", ids: "G5", file: "internal/durable/lock_unix.go",
 			rule:   "Processes that share a registry file write one after the other.",
 			edits:  one("		return false, nil\n", "		return true, nil\n"),
 			checks: []check{in(pkg, "TestAFileRegistryWaitsForTheProcessThatWrites")},
