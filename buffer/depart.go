@@ -33,8 +33,7 @@ func (l *Lane) sweep() {
 		l.unlist(w)
 		l.forget(w)
 		l.tally(failCanceled)
-		w.v = nil
-		w.gen.Add(1)
+		w.used()
 		l.pool.Put(w)
 		w = next
 	}

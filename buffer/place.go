@@ -15,7 +15,7 @@ func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 	}
 	l.sweep()
 	w.verdict = undecided
-	w.state.Store(stateWaiting)
+	w.set(stateWaiting)
 	old, tried := w.role, c.v
 	var pause time.Duration
 	if tried != nil && l.mode != Closed {

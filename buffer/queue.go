@@ -37,19 +37,21 @@ const (
 // to the goroutine that called Do; what is below state is guarded by Lane.mu
 // while it waits. Its size is part of what a held request costs.
 type waiter struct {
-	// state is moved from waiting by whoever decides first: to claimed, under
-	// Lane.mu, by the lane, which stores decided once it has released it; or
-	// to gone by its own goroutine when its context ends, with no lock held.
+	// word is its state, and in the bits above how often it has been used: a
+	// copy of an ended Turn remembers a lower count.
+	//
+	// The state is moved from waiting by whoever decides first: to claimed,
+	// under Lane.mu, by the lane, which stores decided once it has released it;
+	// or to gone by its own goroutine when its context ends, with no lock held.
 	// After either the other side does not touch it: a gone waiter is
 	// recycled by Lane.sweep, any other by its goroutine.
-	state   atomic.Uint32
+	word    atomic.Uint32
 	role    role
 	verdict verdict
 	level   uint8 // of its Priority
 	in      placement
-	back    int32         // index in a heap, when it is in one
-	victim  int32         // index in line.victims
-	gen     atomic.Uint32 // counts its uses; a copy of an ended Turn has an older one
+	back    int32 // index in a heap, when it is in one
+	victim  int32 // index in line.victims
 	// ch holds at most one token: "look again". A stale token costs one look.
 	ch chan struct{}
 
@@ -70,10 +72,33 @@ const (
 	stateClaimed
 	stateDecided
 	stateGone
+
+	stateMask = 3
+	oneUse    = stateMask + 1
 )
 
+func (w *waiter) state() uint32 { return w.word.Load() & stateMask }
+
+// gen tells apart the uses of w.
+func (w *waiter) gen() uint32 { return w.word.Load() &^ stateMask }
+
+// set is for whoever alone may move w.
+func (w *waiter) set(state uint32) { w.word.Store(w.gen() | state) }
+
+// move decides about w unless the other side has.
+func (w *waiter) move(to uint32) bool {
+	waiting := w.gen() | stateWaiting
+	return w.word.CompareAndSwap(waiting, waiting|to)
+}
+
 // claim takes the decision from w's goroutine, unless that has gone.
-func (w *waiter) claim() bool { return w.state.CompareAndSwap(stateWaiting, stateClaimed) }
+func (w *waiter) claim() bool { return w.move(stateClaimed) }
+
+// used ends a use of w, before it goes back to the pool.
+func (w *waiter) used() {
+	w.v = nil
+	w.word.Add(oneUse)
+}
 
 func (w *waiter) wake() {
 	select {
@@ -113,7 +138,7 @@ func (fx *effects) apply(l *Lane) {
 			w = next
 			continue
 		}
-		w.state.Store(stateDecided)
+		w.set(stateDecided)
 		w.wake()
 		w = next
 	}

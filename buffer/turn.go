@@ -118,13 +118,13 @@ func (t *Turn) take(c *call) {
 	t.w = w
 	t.kept = w != nil || t.v.gate != nil || t.v.final
 	if w != nil {
-		t.gen = w.gen.Load()
+		t.gen = w.gen()
 	}
 }
 
 // live reports whether the turn is somebody's and not over.
 func (t *Turn) live() bool {
-	return t.v != nil && !t.over && (t.w == nil || t.w.gen.Load() == t.gen)
+	return t.v != nil && !t.over && (t.w == nil || t.w.gen() == t.gen)
 }
 
 // To returns the leadership to send to. It changes with each Retry and stays

@@ -172,8 +172,7 @@ func (l *Lane) backoff() time.Duration {
 func (l *Lane) recycle(c *call) {
 	w := c.w
 	c.w = nil
-	w.v = nil
-	w.gen.Add(1)
+	w.used()
 	l.pool.Put(w)
 }
 
@@ -257,7 +256,7 @@ func (l *Lane) start(c *call) verdict {
 // context ends. After failGone the waiter is not the caller's any more.
 func (l *Lane) wait(c *call) verdict {
 	w := c.w
-	for w.state.Load() != stateDecided {
+	for w.state() != stateDecided {
 		select {
 		case <-w.ch:
 			if l.driver.Load() == w {
@@ -283,7 +282,7 @@ func (l *Lane) watch(c *call, pause time.Duration) verdict {
 		own = timer.C
 	}
 	w := c.w
-	for w.state.Load() != stateDecided {
+	for w.state() != stateDecided {
 		var tick <-chan time.Time
 		if l.driver.Load() == w {
 			tick = l.timer.C
@@ -311,7 +310,7 @@ func (l *Lane) watch(c *call, pause time.Duration) verdict {
 //
 //go:noinline
 func (l *Lane) abandon(c *call) bool {
-	if !c.w.state.CompareAndSwap(stateWaiting, stateGone) {
+	if !c.w.move(stateGone) {
 		return false
 	}
 	l.depart(c.w)
