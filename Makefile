@@ -4,7 +4,7 @@ GO            ?= go
 DURATION      ?= 10
 FUZZTIME      ?= 15s
 BENCHTIME     ?= 300ms
-STATICCHECK   ?= $(GO) run honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOLANGCI      ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 SEEDS_PER_MIN := 1500
 MUTANTS       ?=
 MUTANT_PARTS  := 4
@@ -17,7 +17,7 @@ ENGINE_MODULES := $(patsubst %/go.mod,%,$(wildcard reparent/*/go.mod leadership/
 PLAIN_MODULES  := $(filter-out $(ENGINE_MODULES),$(MODULES))
 ENGINE_RACE    ?=
 
-.PHONY: test unit engines engines-install race bench bench-peers lint fuzz soak mutants mutants-ci quickstart compare
+.PHONY: test unit engines engines-install race bench bench-peers check lint tidy vet32 licences api vulnerabilities cover fuzz soak mutants mutants-ci quickstart compare
 
 # Everything that must hold before a commit. Tests that need a server which is
 # not installed say so and are skipped.
@@ -26,13 +26,12 @@ test: unit engines
 # The part of it without servers, but for internal/engines: about a minute on two
 # cores.
 unit:
-	@set -e; for dir in $(PLAIN_MODULES); do echo "== $$dir"; (cd $$dir && $(GO) vet ./... && $(GO) test ./...); done
+	@scripts/each.sh '$(GO) vet ./... && $(GO) test ./...' $(PLAIN_MODULES)
 
 # The part of it on real servers, one package at a time. ENGINE_RACE=-race puts
 # our side under the race detector.
 engines:
-	@set -e; for dir in $(ENGINE_MODULES); do echo "== $$dir"; (cd $$dir && \
-		$(GO) vet ./... && $(GO) test -count=1 -p 1 -timeout 12m $(ENGINE_RACE) ./...); done
+	@scripts/each.sh '$(GO) vet ./... && $(GO) test -count=1 -p 1 -timeout 12m $(ENGINE_RACE) ./...' $(ENGINE_MODULES)
 
 # Installs the servers from apt where they are missing.
 engines-install:
@@ -41,8 +40,7 @@ engines-install:
 # The same under the race detector, which needs a C compiler. The simulations and
 # the interleavings of lameduck run fewer schedules under it.
 race:
-	@set -e; for dir in $(PLAIN_MODULES); do echo "== $$dir"; (cd $$dir && \
-		$(GO) test -race -timeout 10m $$($(GO) list ./... | grep -v '/reparenttest$$')); done
+	@scripts/each.sh '$(GO) test -race -timeout 10m $$($(GO) list ./... | grep -v /reparenttest$$)' $(PLAIN_MODULES)
 	TENURE_SEEDS=30 $(GO) test -race -short -skip '^TestScenario$$' -timeout 10m ./reparent/reparenttest
 
 # Time and allocations of the paths that requests take, beside what they would
@@ -57,9 +55,36 @@ bench:
 bench-peers:
 	cd examples/peers && $(GO) run . -o ../../BENCHMARKS.md
 
+# What can be said of the code without running it.
+check: lint tidy vet32 licences api
+
+# gofmt, vet, staticcheck and the others in .golangci.yml.
 lint:
-	@unformatted=$$(gofmt -l .); if [ -n "$$unformatted" ]; then echo "gofmt: $$unformatted"; exit 1; fi
-	@set -e; for dir in $(MODULES); do (cd $$dir && $(GO) vet ./... && $(STATICCHECK) ./...); done
+	@scripts/each.sh '$(GOLANGCI) run --show-stats=false ./...' $(MODULES)
+
+tidy:
+	@scripts/each.sh '$(GO) mod tidy -diff' $(MODULES)
+
+# That it compiles where an int has 32 bits, tests too.
+vet32:
+	@GOARCH=386 scripts/each.sh '$(GO) vet ./...' $(MODULES)
+
+# That what we are built from may be.
+licences:
+	@scripts/each.sh '$(GO) run github.com/tenure-go/tenure/internal/licences .' $(MODULES)
+
+# What changed for users since the last tag.
+api:
+	@scripts/api.sh $(filter-out examples/%,$(MODULES))
+
+# What is known of the modules we are built from. It needs vuln.go.dev, or another
+# database at VULNDB, and says when it cannot be reached.
+vulnerabilities:
+	@scripts/vulnerabilities.sh $(MODULES)
+
+# Statements that the tests run, per package, with a floor for the core.
+cover:
+	@scripts/cover.sh
 
 # Every fuzz target for FUZZTIME.
 fuzz:

@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	".":                           {},
 	"internal/durable":            {},
 	"internal/measure":            {},
+	"internal/licences":           {},
 	"internal/mutants":            {},
 	"internal/race":               {},
 	"internal/engines":            {"internal/engines/netproxy"},
