@@ -71,7 +71,7 @@ func (a *attempt) handOver(ctx context.Context) (*leadership.Installed, error) {
 		}
 	}
 	if silent(acc) {
-		return nil, begunError{err}
+		return nil, begunError{errors.Join(errSilent, err)}
 	}
 	if acc.Drained != nil {
 		a.drained(a.from, *acc.Drained)
@@ -82,6 +82,9 @@ func (a *attempt) handOver(ctx context.Context) (*leadership.Installed, error) {
 	}
 	return in, a.alive()
 }
+
+// errSilent is returned when an outcome cannot be found out.
+var errSilent = errors.New("reparent: neither the leader nor the candidate tells what became of the hand-over")
 
 // pass asks one of the two for the account.
 func (a *attempt) pass(ctx context.Context, id leadership.NodeID, b handover.Baton, d time.Duration) (handover.Account, error) {

@@ -253,9 +253,12 @@ func (a *Acceptor) lead(ctx context.Context, t leadership.Term, installed func()
 	}
 	defer a.give()
 	v = a.view.Load()
-	staged := v.open != nil && v.open.Leadership == v.Source
-	if err := v.grantable(t); err != nil || v.lead == t || staged && !granted {
+	if err := v.grantable(t); err != nil || v.lead == t {
 		return err
+	}
+	staged := v.open != nil && v.open.Leadership == v.Source
+	if staged && !granted {
+		return nil
 	}
 	next := *v
 	if granted {

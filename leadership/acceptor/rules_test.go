@@ -367,3 +367,48 @@ func TestOpenRaisesThePromiseToTheLog(t *testing.T) {
 		t.Error("the promise fell to the log's term")
 	}
 }
+
+func TestG1_WhatIsStagedIsNotCompletedBeforeTheGrant(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	a := newNode(t, &memStore{})
+	own := lead("n1", 3)
+	as[*leadership.NotReadyError](t, a.Stage(ctx, term(3), yes))
+	must(t, a.Install(ctx, own, func(context.Context) error { return nil }))
+	if _, err := a.Admit(own); err == nil {
+		t.Error("an entry of its own was admitted before it was staged or granted")
+	}
+	as[*leadership.NotReadyError](t, a.Stage(ctx, term(3), func() bool { return false }))
+	must(t, a.Stage(ctx, term(3), yes))
+	must(t, a.Stage(ctx, term(3), yes))
+	tok, err := a.Admit(own)
+	must(t, err)
+	must(t, a.Confirm(tok))
+	if _, err := a.Complete(term(3)); err == nil {
+		t.Error("a completion was decided before the grant")
+	}
+	if st := a.Status(); !st.Leads.IsZero() || st.Accepts != own {
+		t.Errorf("%+v", st)
+	}
+	must(t, a.Grant(ctx, term(3), yes))
+	must(t, a.Confirm(tok))
+	c, err := a.Complete(term(3))
+	must(t, err)
+	c.Done()
+	must(t, a.Stage(ctx, term(3), yes))
+
+	// A higher promise takes it away, granted or not, and what was staged alone
+	// was no leadership that could be stepped down from.
+	b := newNode(t, &memStore{})
+	must(t, b.Install(ctx, own, func(context.Context) error { return nil }))
+	must(t, b.Stage(ctx, term(3), yes))
+	if tok, err = b.Admit(own); err != nil {
+		t.Fatal(err)
+	}
+	got, err := b.StepDown(ctx, term(4), nil)
+	must(t, err)
+	if got.Kind != leadership.Promised || b.Confirm(tok) == nil {
+		t.Errorf("%+v", got)
+	}
+	as[*leadership.StaleTermError](t, b.Stage(ctx, term(3), yes))
+}

@@ -3,17 +3,21 @@
 // candidate needs to it directly, so that clients wait for one message instead
 // of for the coordinator's.
 //
-//	func (n *Node) HandOver(ctx context.Context, b handover.Baton) (handover.Account, error) {
-//		// check that n leads and b.Validate; refuse clients; make the promise durable
-//		stepDown, err := n.stepDown(ctx, b.Term)
-//		release, err := b.Release(stepDown)
-//		// at the same time: release and the end of the log to b.To,
-//		// release.Ask() to b.Others(), each of whom promises and tells b.To
-//		return n.tell(ctx, b.To, release, tail)
-//	}
+//	// at the leader, whose promise is on disk:
+//	release, err := baton.Release(stepDown) // to the candidate, with the end of the log
 //
-// and at the candidate, for each message: Incoming.Take or Hear, then Propose,
-// install, Accept, Installed, grant. Package examples/kv has all of it.
+//	// at the candidate, message by message:
+//	err = in.Take(release)
+//	err = in.Hear(promised)                    // its own promise, those of others
+//	p, err := in.Propose(baton.Term)           // install p.Marker(), take requests
+//	err = in.Accept(acceptance)                // of each node that has the marker
+//	installed, err := in.Installed(baton.Term) // grant
+//	account, err := in.Account(baton.Term)
+//
+//	// at the coordinator:
+//	checked, err := account.Replay(baton, add, round.Revocation)
+//
+// A node implements Leader around these; examples/kv has all of it.
 //
 // # Guarantees
 //

@@ -1,7 +1,6 @@
 package handover_test
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -9,129 +8,65 @@ import (
 	"github.com/tenure-go/tenure/reparent/handover"
 )
 
-// Node is a leader whose log is in memory, and which has its successor in the same
-// process. Its promise should be on disk: see package leadership/acceptor.
-type Node struct {
-	id       leadership.NodeID
-	log      []string
-	promised leadership.Term
-	next     *successor
-}
-
-// HandOver steps down, and has the candidate take over.
-func (n *Node) HandOver(ctx context.Context, b handover.Baton) (handover.Account, error) {
-	if err := b.Validate(nil); err != nil {
-		return handover.Account{}, err
-	}
-	stepDown, err := n.stepDown(ctx, b.Term)
-	if err != nil {
-		return handover.Account{}, err
-	}
-	release, err := b.Release(stepDown)
-	if err != nil {
-		return handover.Account{}, err
-	}
-	tail := n.log
-	return n.tell(ctx, b.To, release, tail)
-}
-
-func (n *Node) stepDown(_ context.Context, t leadership.Term) (leadership.Testimony, error) {
-	if t.Less(n.promised) {
-		return leadership.Testimony{}, &leadership.StaleTermError{Node: n.id, Asked: t, Promised: n.promised}
-	}
-	n.promised = t
-	return leadership.Testimony{Node: n.id, Term: t, Kind: leadership.Demoted, Read: at(len(n.log))}, nil
-}
-
-func (n *Node) tell(_ context.Context, _ leadership.NodeID, release handover.Release, tail []string) (handover.Account, error) {
-	return n.next.takeOver(release, tail)
-}
-
-// successor is the candidate.
-type successor struct {
-	id  leadership.NodeID
-	in  *handover.Incoming
-	log []string
-	led leadership.Term
-}
-
-// takeOver does all that a candidate does, in one goroutine and without a network.
-func (s *successor) takeOver(r handover.Release, tail []string) (handover.Account, error) {
-	t := r.Baton.Term
-	s.log = tail
-	if err := s.in.Take(r); err != nil {
-		return handover.Account{}, err
-	}
-	// It promises, durably, and says how far its log goes.
-	if err := s.in.Hear(leadership.Testimony{Node: s.id, Term: t, Kind: leadership.Promised, Read: at(len(s.log))}); err != nil {
-		return handover.Account{}, err
-	}
-	proposal, err := s.in.Propose(t)
-	if err != nil {
-		return handover.Account{}, err // not proven yet: wait for the others
-	}
-	s.log = append(s.log, "marker of "+proposal.Marker().Leadership().String())
-	for _, id := range []leadership.NodeID{s.id, r.Baton.From} { // its own disk, and who follows it
-		if err := s.in.Accept(leadership.Acceptance{Node: id, Term: t, Leader: s.id}); err != nil {
-			return handover.Account{}, err
-		}
-	}
-	if _, err := s.in.Installed(t); err != nil {
-		return handover.Account{}, err
-	}
-	s.led = t // granted, and only now is anything completed
-	return s.in.Account(t)
-}
-
-// at is a place in a log whose entries are all of term 7.
-func at(index int) *leadership.Position {
-	t := leadership.Term{Num: 7, Proposer: "c1"}
-	return &leadership.Position{Term: t, Point: leadership.LogPoint{Index: uint64(index), Eras: []leadership.Era{{Term: t, First: 1}}}}
-}
-
-// The leader hands over. Its coordinator does not believe the account: it runs the
-// same checks on what the candidate was told.
-func ExampleNewIncoming() {
-	in, err := handover.NewIncoming("n2", nil) // one for the life of the node
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	n2 := &successor{id: "n2", in: in}
-	n1 := &Node{id: "n1", log: []string{"a", "b"}, next: n2}
+// The two leaders of a hand-over, with the messages between them as calls.
+func Example() {
+	t1, t2 := leadership.Term{Num: 1, Proposer: "c"}, leadership.Term{Num: 2, Proposer: "c"}
 	rules, err := leadership.NewRuleset(leadership.Majority(), leadership.Node{ID: "n1"}, leadership.Node{ID: "n2"}, leadership.Node{ID: "n3"})
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
-	term := leadership.Term{Num: 8, Proposer: "c1"}
-	baton := handover.Baton{Term: term, From: "n1", To: "n2", Mode: leadership.Full,
-		Rulesets: []leadership.Ruleset{rules}, Within: 2 * time.Second}
+	end := leadership.Position{Term: t1, Point: leadership.LogPoint{Index: 5, Eras: []leadership.Era{{Term: t1, First: 1}}}}
+	baton := handover.Baton{Term: t2, From: "n1", To: "n2", Mode: leadership.Full, Rulesets: []leadership.Ruleset{rules}, Within: time.Second}
 
-	account, err := n1.HandOver(context.Background(), baton)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	fmt.Println("n2 leads", n2.led, "with", n2.log)
+	// At the leader, whose promise of t2 is on disk.
+	stepDown := leadership.Testimony{Node: "n1", Term: t2, Kind: leadership.Demoted, Led: t1, Read: &end}
+	release, err := baton.Release(stepDown)
+	fmt.Println("release:", err, "others:", baton.Others(), "ask them for:", release.Ask().Term)
 
-	round, err := leadership.NewRound(leadership.RoundConfig{Term: term, Rulesets: baton.Rulesets})
+	// At the candidate, which has the end of the log and promises.
+	in, err := handover.NewIncoming("n2", nil)
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
-	proposal, err := account.Replay(baton, func(t leadership.Testimony) { _ = round.Add(t) }, round.Revocation)
+	err = in.Take(release)
+	fmt.Println("take:", err)
+	promised := leadership.Testimony{Node: "n2", Term: t2, Kind: leadership.Promised, Read: &end}
+	err = in.Hear(promised)
+	fmt.Println("hear:", err)
+	p, err := in.Propose(baton.Term)
+	fmt.Println("propose:", p.To(), err) // from here on it takes requests
+
+	// Its marker becomes durable.
+	for _, acceptance := range []leadership.Acceptance{{Node: "n2", Term: t2, Leader: "n2"}, {Node: "n3", Term: t2, Leader: "n2"}} {
+		err = in.Accept(acceptance)
+		fmt.Println("accept:", acceptance.Node, err)
+	}
+	installed, err := in.Installed(baton.Term)
+	fmt.Println("may grant itself:", installed.Leadership(), err)
+
+	// The coordinator believes what follows from what the nodes said.
+	account, err := in.Account(baton.Term)
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
-	installed, err := proposal.Installed()
+	round, err := leadership.NewRound(leadership.RoundConfig{Term: t2, Rulesets: baton.Rulesets})
 	if err != nil {
-		fmt.Println(err)
-		return
+		panic(err)
 	}
-	fmt.Println("found by the coordinator:", installed.Leadership())
+	add := func(w leadership.Testimony) { _ = round.Add(w) }
+	checked, err := account.Replay(baton, add, round.Revocation)
+	if err != nil {
+		panic(err)
+	}
+	_, err = checked.Installed()
+	fmt.Println("checked:", err)
 	// Output:
-	// n2 leads 8.c1 with [a b marker of n2@8.c1]
-	// found by the coordinator: n2@8.c1
+	// release: <nil> others: [n3] ask them for: 2.c
+	// take: <nil>
+	// hear: <nil>
+	// propose: n2 <nil>
+	// accept: n2 <nil>
+	// accept: n3 <nil>
+	// may grant itself: n2@2.c <nil>
+	// checked: <nil>
 }

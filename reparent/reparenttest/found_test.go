@@ -35,6 +35,9 @@ func TestEveryRuleTakenOutIsFound(t *testing.T) {
 		{"part of the common log is dropped first", bugs{cutsBack: true}, []string{"I16"}},
 		{"a request is in the log twice", bugs{twice: true}, []string{"I4", "I23"}},
 		{"what may have happened is reported as refused", bugs{lateRefusal: true}, []string{"I12"}},
+		{"a leader hands over before its promise is on disk", bugs{earlyRelease: true}, []string{"I1", "I2", "I5", "I13"}},
+		{"a candidate takes over without a proof", bugs{unproven: true}, []string{"I2", "I5", "I13", "I14"}},
+		{"a candidate grants itself before its marker is durable", bugs{earlyGrant: true}, []string{"I11"}},
 		{"reads are not confirmed", bugs{staleRead: true}, []string{"I23"}},
 	} {
 		t.Run(bug.name, func(t *testing.T) {
