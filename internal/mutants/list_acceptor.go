@@ -139,7 +139,7 @@ func acceptorMutations() []mutation {
 		{
 			name: "grant-not-checked-again", ids: "G1", file: "leadership/acceptor/ops.go",
 			rule:   "A higher term that came while the marker was looked for ends the grant.",
-			edits:  one("if err := v.grantable(t); err != nil || v.lead == t || staged && !granted {", "if err := error(nil); v.lead == t || staged && !granted {"),
+			edits:  one("if err := v.grantable(t); err != nil || v.lead == t {", "if err := error(nil); v.lead == t {"),
 			checks: []check{in(pkg, "TestAHigherTermDuringTheCheckEndsAGrant")},
 		},
 		{
