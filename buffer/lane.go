@@ -11,7 +11,8 @@ import (
 )
 
 // Lane is the queue of one key: of one cluster, whose leader changes
-// independently of all others. All methods are safe for concurrent use.
+// independently of all others. Buffer.Lane makes one; all methods are safe for
+// concurrent use.
 type Lane struct {
 	view   atomic.Pointer[view]
 	leaked atomic.Uint64

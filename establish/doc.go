@@ -15,7 +15,8 @@
 //
 // The candidate catches up before it installs. Install and Follow run side by
 // side, because an engine's marker may be unable to complete before somebody
-// follows. Choose stops on logs that diverged instead of picking one.
+// follows. Choose stops on logs that diverged instead of picking one. An
+// establisher is never changed once made, so one serves any number of attempts.
 //
 // # What it does not guarantee
 //

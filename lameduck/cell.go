@@ -44,8 +44,8 @@ const (
 // cell could miss it.
 //
 // Gate.Enter uses cells that all callers share. A worker on a hot path holds
-// a Cell of its own (Gate.Cell) and enters through it: workers then share no
-// written memory. A Cell is safe for concurrent use.
+// a Cell of its own and enters through it: workers then share no written memory.
+// Gate.Cell makes one, and it is safe for concurrent use.
 type Cell struct {
 	_    [64]byte
 	word atomic.Uint64

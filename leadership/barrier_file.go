@@ -19,7 +19,7 @@ import (
 // for new, and a router that died before it was opened is waited for like one that
 // dies now.
 //
-// It is safe for concurrent use.
+// It is safe for concurrent use. The zero FileBarrier is closed.
 type FileBarrier struct {
 	sharedFile
 	epoch time.Time

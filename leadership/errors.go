@@ -13,7 +13,7 @@ var (
 	// ErrUnknownOutcome marks an operation that may or may not have taken
 	// effect. It is never returned for one that is known not to have.
 	ErrUnknownOutcome = errors.New("leadership: unknown outcome: it may or may not have happened")
-	// ErrClosed is returned by a registry or a store after Close.
+	// ErrClosed is returned by a registry, a barrier or a store after Close.
 	ErrClosed = errors.New("leadership: closed")
 	// ErrNotMinted is returned when a Revocation, Proposal or Installed was
 	// not made by the step before it (a zero value, or a nil pointer).

@@ -45,7 +45,7 @@ func (f *sharedFile) usable(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if f.closed.Load() {
+	if f.path == "" || f.closed.Load() { // a zero one would be a file of no name here
 		return ErrClosed
 	}
 	return nil

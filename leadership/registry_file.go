@@ -15,7 +15,7 @@ import (
 // over FILE and fsyncs the directory; so a reader without the lock sees the
 // old record or the new one, and a crash leaves one of the two.
 //
-// It is safe for concurrent use.
+// It is safe for concurrent use. The zero FileRegistry is closed.
 type FileRegistry struct{ sharedFile }
 
 // fileMagic begins the file; the checksum of the rest follows it.

@@ -139,8 +139,8 @@ var ErrNilRegistry = errors.New("reparent: the registry is nil")
 
 // Guard changes the leader of one cluster, in the only order that is safe. It
 // keeps no state that safety rests on: any number of guards may act on a
-// cluster, from any machine. It is safe for concurrent use and owns no
-// goroutine between calls.
+// cluster, from any machine. Make one with New; it is safe for concurrent use
+// and owns no goroutine between calls.
 type Guard struct {
 	cluster string
 	reg     leadership.Registry

@@ -9,7 +9,7 @@ import (
 	"github.com/tenure-go/tenure/leadership"
 )
 
-// Concurrent runs mechanisms at the same time.
+// Concurrent runs mechanisms at the same time. Together makes one.
 type Concurrent struct{ all []Revoker }
 
 // Together returns a Revoker that runs all of rs at once and ends when the
@@ -55,7 +55,7 @@ type Stage struct {
 	Must bool
 }
 
-// Sequence runs mechanisms one after the other.
+// Sequence runs mechanisms one after the other. Then makes one.
 type Sequence struct{ stages []Stage }
 
 // Then returns a Revoker that begins each stage when the one before has

@@ -19,6 +19,8 @@
 // A mechanism reports only what a node said, once it said it. It calls report
 // from goroutines that have all ended when Revoke returns. A node that has
 // promised a higher term is reported as Refused, which ends the attempt.
+// Mechanisms and combinations of them are never changed once made, so one serves
+// any number of attempts, at the same time as well.
 //
 // # What it does not guarantee
 //

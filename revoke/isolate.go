@@ -31,7 +31,7 @@ type Isolator interface {
 // Isolate is revocation by cutting nodes off. It needs no cooperation from
 // them, but its block is only held: it lasts as long as it is kept up. So it is
 // recorded in the registry before it is made, and not let go before the node
-// has promised.
+// has promised. Make one with NewIsolate.
 type Isolate struct {
 	iso   Isolator
 	reg   leadership.Registry

@@ -23,7 +23,7 @@ type Lessor interface {
 
 // Lease is revocation by waiting until the leader's lease has run out. It
 // reaches neither the leader nor its followers, and it discovers nothing: the
-// positions must still be read, after the wait.
+// positions must still be read, after the wait. Make one with NewLease.
 type Lease struct {
 	lessor Lessor
 	rho    float64

@@ -8,7 +8,8 @@ import (
 )
 
 // StepDown drains the leader and lets it promise: the one mechanism in which
-// the old leader takes part, and the one that costs clients no error.
+// the old leader takes part, and the one that costs clients no error. Make one
+// with NewStepDown.
 type StepDown struct {
 	nodes map[leadership.NodeID]StepDowner
 }

@@ -84,8 +84,8 @@ type Config struct {
 	_ struct{}
 }
 
-// Connector follows the leader of one lane. Give it to sql.OpenDB, one
-// Connector for each DB. It is safe for concurrent use.
+// Connector follows the leader of one lane. Make one with New and give it to
+// sql.OpenDB, one Connector for each DB. It is safe for concurrent use.
 type Connector struct {
 	lane *buffer.Lane
 	cfg  Config
