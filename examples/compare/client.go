@@ -43,6 +43,8 @@ func openClient(spec load.Spec) (load.Engine, error) {
 			c.User, c.Passwd, c.Net, c.Addr, c.DBName, c.InterpolateParams = "app", password, "tcp", addr, "app", true
 			c.RejectReadOnly = true // a server that became read-only is left
 			c.Timeout = connectTimeout
+			// The driver's Commit heeds no context.
+			c.ReadTimeout, c.WriteTimeout = patience, patience
 			connector, err := mysql.NewConnector(c)
 			if err != nil {
 				return load.Engine{}, err

@@ -69,7 +69,7 @@ func TestPatroniIsPutThroughTheSame(t *testing.T) {
 	if err := patroni.Missing(); err != nil {
 		t.Skip(err)
 	}
-	c := run(t, []account.Event{account.Planned}, func(c *compare) side { return c.patroni("tuned", patroni.Tuned()) }, engines.Postgres)
+	c := run(t, []account.Event{account.Planned}, func(c *compare) side { return c.patroni("tuned", patroni.Tuned(), true) }, engines.Postgres)
 	require.Len(t, c.table.Rows, 2, "directly and through HAProxy")
 }
 
@@ -77,7 +77,7 @@ func TestMHAIsPutThroughTheSame(t *testing.T) {
 	if err := mha.Missing(); err != nil {
 		t.Skip(err)
 	}
-	c := run(t, []account.Event{account.Planned}, func(c *compare) side { return c.mha("tuned", mha.Tuned()) }, engines.MariaDB)
+	c := run(t, []account.Event{account.Planned}, func(c *compare) side { return c.mha("tuned", mha.Tuned(), true) }, engines.MariaDB)
 	require.Len(t, c.table.Rows, 1)
 }
 

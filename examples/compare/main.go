@@ -57,7 +57,7 @@ func process(ctx context.Context) (err error) {
 	only := fs.String("only", "", "postgres or mariadb; both by default")
 	out := fs.String("o", "", "write the result to this file too")
 	who := fs.String("who", "", "only sides whose name has this in it")
-	long := fs.Bool("zombies", true, "freeze leaders too, which takes a minute a round")
+	long := fs.Bool("zombies", true, "freeze leaders too, with the quicker settings of each tool")
 	if err := fs.Parse(os.Args[1:]); err != nil {
 		return err
 	}

@@ -17,8 +17,8 @@ import (
 	"github.com/tenure-go/tenure/internal/engines/load"
 )
 
-// mha is a side of MHA.
-func (c *compare) mha(name string, set mha.Settings) side {
+// mha is a side of MHA, with frozen leaders or without, which take long.
+func (c *compare) mha(name string, set mha.Settings, zombies bool) side {
 	return side{mariadb + ": MHA, " + name, func(ctx context.Context) (err error) {
 		s, err := c.scene(account.Key{Engine: mariadb, Who: "MHA", Settings: name})
 		if err != nil {
@@ -33,12 +33,12 @@ func (c *compare) mha(name string, set mha.Settings) side {
 			return err
 		}
 		defer func() { err = errors.Join(err, k.Close()) }()
-		return s.mha(ctx, k)
+		return s.mha(ctx, k, zombies)
 	}}
 }
 
 // mha puts a cluster through its changes.
-func (s *scene) mha(ctx context.Context, k *mha.Cluster) error {
+func (s *scene) mha(ctx context.Context, k *mha.Cluster, zombies bool) error {
 	s.rows = func(ctx context.Context) ([]load.Rows, error) { return mhaRows(ctx, k) }
 	pw := filepath.Join(s.dir, "app.password")
 	if err := os.WriteFile(pw, []byte(peerPassword+"\n"), 0o600); err != nil {
@@ -60,7 +60,7 @@ func (s *scene) mha(ctx context.Context, k *mha.Cluster) error {
 			return err
 		}
 	}
-	if s.wants(account.Zombie) {
+	if s.wants(account.Zombie) && zombies {
 		return s.mhaReplaces(ctx, k, account.Zombie, clients, k.Freeze, k.Thaw)
 	}
 	return nil

@@ -29,8 +29,8 @@ const (
 // peerPassword is that of the application at servers of the other tools.
 const peerPassword = "app-Secret"
 
-// patroni is a side of Patroni.
-func (c *compare) patroni(name string, set patroni.Settings) side {
+// patroni is a side of Patroni, with frozen leaders or without, which take long.
+func (c *compare) patroni(name string, set patroni.Settings, zombies bool) side {
 	return side{postgres + ": Patroni, " + name, func(ctx context.Context) (err error) {
 		s, err := c.scene(account.Key{Engine: postgres, Who: "Patroni", Settings: name})
 		if err != nil {
@@ -53,12 +53,12 @@ func (c *compare) patroni(name string, set patroni.Settings) side {
 			return err
 		}
 		defer func() { err = errors.Join(err, k.Close()) }()
-		return s.patroni(ctx, k, set)
+		return s.patroni(ctx, k, set, zombies)
 	}}
 }
 
 // patroni puts a cluster through its changes.
-func (s *scene) patroni(ctx context.Context, k *patroni.Cluster, set patroni.Settings) error {
+func (s *scene) patroni(ctx context.Context, k *patroni.Cluster, set patroni.Settings, zombies bool) error {
 	s.rows = func(ctx context.Context) ([]load.Rows, error) { return patroniRows(ctx, k) }
 	clients, err := s.pgClients(k)
 	if err != nil {
@@ -101,7 +101,7 @@ func (s *scene) patroni(ctx context.Context, k *patroni.Cluster, set patroni.Set
 			}
 		}, func(ctx context.Context, _ string) error { return k.Settled(ctx) }},
 	} {
-		if !s.wants(e.event) {
+		if !s.wants(e.event) || e.event == account.Zombie && !zombies {
 			continue
 		}
 		lead, err := k.Leader(ctx)

@@ -31,8 +31,8 @@ func (c *compare) sides(only string) (all []side) {
 		if err := patroni.Missing(); err != nil {
 			c.left = append(c.left, "Patroni: "+oneLine(err))
 		} else {
-			all = slices.Insert(all, len(all)-1, c.patroni("tuned", patroni.Tuned()))
-			all = append(all, c.patroni("default", patroni.Default()))
+			all = slices.Insert(all, len(all)-1, c.patroni("tuned", patroni.Tuned(), true))
+			all = append(all, c.patroni("default", patroni.Default(), false))
 		}
 	}
 	if in(engines.MariaDB) {
@@ -40,8 +40,8 @@ func (c *compare) sides(only string) (all []side) {
 		if err := mha.Missing(); err != nil {
 			c.left = append(c.left, "MHA: "+oneLine(err))
 		} else {
-			all = slices.Insert(all, len(all)-1, c.mha("tuned", mha.Tuned()))
-			all = append(all, c.mha("default", mha.Default()))
+			all = slices.Insert(all, len(all)-1, c.mha("tuned", mha.Tuned(), true))
+			all = append(all, c.mha("default", mha.Default(), false))
 		}
 	}
 	return slices.DeleteFunc(all, func(s side) bool { return !strings.Contains(s.name, c.who) })
@@ -115,7 +115,9 @@ func (c *compare) findings() string {
 		}
 		fmt.Fprintf(&b, "## %s\n\n%s\n", title, bullets(lines))
 	}
-	section("In short", "There was nothing to compare with.", c.table.Verdicts())
+	if v := c.table.Verdicts(); v != "" {
+		fmt.Fprintf(&b, "## In short\n\n%s\n", v)
+	}
 	section("Rows that we lose", "None.", c.table.Lost())
 	section("Broken promises", "None: no run of either side lost a write, and no planned change of ours cost an error.", c.table.Problems(false))
 	if left := append(slices.Clone(c.left), c.wrong...); len(left) > 0 {
@@ -135,7 +137,7 @@ func bullets(lines []string) string {
 // settings are what the words in the tables stand for.
 func (c *compare) settings() string {
 	lines := []string{
-		"Tenure, quick detector: three `failover watch` processes, interval 100 ms, timeout 300 ms, refused_after 200 ms, dead_after 1 s.",
+		"Tenure, quick detector: three `failover watch` processes, interval 100 ms, timeout 300 ms, refused_after 200 ms, dead_after 1 s. All other settings are the tool's defaults.",
 		"Tenure, default detector: the same with the tool's defaults, interval 1 s, refused_after 2 s, dead_after 6 s. Planned changes do not depend on it.",
 		"Patroni, default: " + patroni.Default().String() + ".",
 		"Patroni, tuned, as quick as it lets itself be set: " + patroni.Tuned().String() + ".",

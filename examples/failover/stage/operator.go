@@ -21,10 +21,7 @@ const StepBound = 60 * time.Second
 
 // QuickWatch is for Options.More, and makes the watchers as quick as three processes on a busy machine may
 // be without crying wolf.
-const QuickWatch = `limits:
-  status: 3s
-  linger: 200ms
-watch:
+const QuickWatch = `watch:
   enabled: true
   observers: 3
   interval: 100ms

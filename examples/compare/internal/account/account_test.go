@@ -157,9 +157,9 @@ func TestRowsThatWeLoseAreNamed(t *testing.T) {
 	tb := newTable()
 	require.Equal(t, []string{"E, planned change: longest gap of Tenure, s, c, 4 connections is 20ms, of Peer, quick, c, 4 connections 15ms."}, tb.Lost())
 	v := tb.Verdicts()
-	require.Len(t, v, 1)
-	require.Contains(t, v[0], "against Peer, quick")
-	require.Contains(t, v[0], "longest gap 20ms against 15ms (1.33x)")
+	require.Contains(t, v, "| E, planned change | Tenure, s, c, 4 connections | Peer, quick, c, 4 connections | 20ms : 15ms = 1.33 | 0 : 0 |")
+	require.Equal(t, 3, strings.Count(v, "\n"), "one row, under a head")
+	require.Empty(t, new(account.Table).Verdicts())
 }
 
 func TestABrokenPromiseIsAProblem(t *testing.T) {

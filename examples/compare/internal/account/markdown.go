@@ -171,23 +171,30 @@ func (t *Table) pairs(f func(ours Row, others []Row)) {
 	}
 }
 
-// Verdicts say, for each of our rows, how it stands to the best of the others, which
-// is the one with the shortest gap.
-func (t *Table) Verdicts() (all []string) {
+// Verdicts is a table of how each of our rows stands to the best of the others, which
+// is the one with the shortest gap; "" when there is nothing to compare with.
+func (t *Table) Verdicts() string {
+	var b strings.Builder
 	t.pairs(func(ours Row, others []Row) {
 		best := others[0]
-		var parts []string
+		fmt.Fprintf(&b, "| %s, %s | %s | %s ", ours.Engine, ours.Event, ours.title(), best.title())
 		for i, f := range figures {
-			a, b := f.of(ours), f.of(best)
-			text := fmt.Sprintf("%s %s against %s", f.what, f.show(a), f.show(b))
-			if i == 0 && b > 0 {
-				text += fmt.Sprintf(" (%.2fx)", a/b)
+			x, y := f.of(ours), f.of(best)
+			fmt.Fprintf(&b, "| %s : %s ", f.show(x), f.show(y))
+			if i == 0 && y > 0 {
+				fmt.Fprintf(&b, "= %.2f ", x/y)
 			}
-			parts = append(parts, text)
 		}
-		all = append(all, fmt.Sprintf("%s, %s: %s; against %s: %s.", ours.Engine, ours.Event, ours.title(), best.title(), strings.Join(parts, ", ")))
+		b.WriteString("|\n")
 	})
-	return all
+	if b.Len() == 0 {
+		return ""
+	}
+	head := "| | ours | best of the others |"
+	for _, f := range figures {
+		head += " " + f.what + " |"
+	}
+	return head + "\n" + strings.Repeat("|---", len(figures)+3) + "|\n" + b.String()
 }
 
 // Lost are the rows that we lose: any figure of ours that any row of the others, of

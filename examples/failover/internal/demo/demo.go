@@ -76,6 +76,12 @@ const (
 	patience = 5 * time.Second
 )
 
+// patient lets servers of a busy machine take their time.
+const patient = `limits:
+  status: 3s
+  linger: 200ms
+`
+
 // run is one demo.
 type run struct {
 	opt Options
@@ -106,7 +112,7 @@ func Run(ctx context.Context, o Options) (_ *Result, err error) {
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
 	o.Say("three servers of %s are being started", o.Engine)
-	s, err := stage.New(ctx, host, stage.Options{Engine: o.Engine, Dir: dir, More: stage.QuickWatch})
+	s, err := stage.New(ctx, host, stage.Options{Engine: o.Engine, Dir: dir, More: patient + stage.QuickWatch})
 	if err != nil {
 		return nil, err
 	}
