@@ -49,8 +49,8 @@ func (c *cluster) shut() {
 	}
 }
 
-// TestAStepDownInOrderLeavesAPrimaryThatCompletesNothing: both standbys are attached
-// and have all of it, and a commit of a session that the gate lets in is not answered.
+// TestAStepDownInOrderLeavesAPrimaryThatCompletesNothing: a standby is attached and has
+// all of it, and a commit of a session that the gate lets in is not answered.
 func TestAStepDownInOrderLeavesAPrimaryThatCompletesNothing(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, leadership.Majority(), nil)
@@ -64,9 +64,20 @@ func TestAStepDownInOrderLeavesAPrimaryThatCompletesNothing(t *testing.T) {
 	_, err = open.Exec(ctx, "BEGIN; INSERT INTO t VALUES (2)")
 	require.NoError(t, err)
 	before := c.scalar("n1", life)
+	// What was completed without a wait for the disk is in the log that is handed on.
+	_, err = app.Exec(ctx, "SET synchronous_commit = off; INSERT INTO t VALUES (3)")
+	require.NoError(t, err)
 
 	got := c.down()
 	require.Equal(t, before, c.scalar("n1", life), "it was not stopped")
+	held, err := c.nodes["n2"].Promise(ctx, term(10))
+	require.NoError(t, err)
+	if held.Read == nil {
+		held, err = c.nodes["n2"].Read(ctx, term(10))
+		require.NoError(t, err)
+	}
+	require.True(t, held.Read.Extends(*got.Read))
+	require.ElementsMatch(t, []int64{1, 3}, c.rows("n2"))
 	require.Equal(t, "f", c.scalar("n1", isStandby))
 	require.NotNil(t, got.Read, "a position that is final needs no other look")
 	c.shut()
@@ -75,8 +86,8 @@ func TestAStepDownInOrderLeavesAPrimaryThatCompletesNothing(t *testing.T) {
 		require.Error(t, err)
 		require.True(t, conn.IsClosed())
 	}
-	c.level("n1", "n2", "n3")
-	require.Equal(t, "2", c.scalar("n1", "SELECT count(*)::text FROM pg_stat_replication WHERE state = 'streaming'"))
+	c.level("n1", "n3")
+	require.Equal(t, "1", c.scalar("n1", "SELECT count(*)::text FROM pg_stat_replication WHERE state = 'streaming'"))
 	late := c.connect("n1", role)
 	short, stop := context.WithTimeout(ctx, time.Second)
 	defer stop()
@@ -213,6 +224,30 @@ func TestALeaderIsStoppedWhenAGateDoesNotKeepEverybodyFromWriting(t *testing.T) 
 		require.NoError(t, err)
 		require.NotEqual(t, before, c.scalar("n1", life))
 		require.Equal(t, "t", c.scalar("n1", isStandby))
+	})
+	t.Run("a policy by which the leader alone is enough", func(t *testing.T) {
+		t.Parallel()
+		c := newCluster(t, leadership.AtLeast(1), nil)
+		c.adopt()
+		before := c.scalar("n1", life)
+		c.down()
+		_, err := c.nodes["n1"].Read(t.Context(), term(10))
+		require.NoError(t, err)
+		require.NotEqual(t, before, c.scalar("n1", life))
+	})
+	t.Run("a process that answers for a standby and does not hear that it must not", func(t *testing.T) {
+		t.Parallel()
+		c := newCluster(t, leadership.Majority(), nil)
+		c.adopt()
+		before := c.scalar("n1", life)
+		pid, err := strconv.Atoi(c.scalar("n1", "SELECT min(pid)::text FROM pg_stat_replication WHERE sync_priority > 0"))
+		require.NoError(t, err)
+		require.NoError(t, syscall.Kill(pid, syscall.SIGSTOP))
+		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGCONT) })
+		c.down()
+		_, err = c.nodes["n1"].Read(t.Context(), term(10))
+		require.NoError(t, err)
+		require.NotEqual(t, before, c.scalar("n1", life))
 	})
 	t.Run("a worker that applies another cluster's changes", func(t *testing.T) {
 		t.Parallel()
