@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/leadership/acceptor"
 	"github.com/tenure-go/tenure/reparent"
 	"github.com/tenure-go/tenure/reparent/pgnode"
 )
@@ -172,4 +173,43 @@ func TestATimelineThatSomebodyMadeByHandIsDiverged(t *testing.T) {
 	require.NoError(t, err)
 	c.level("n1", "n3")
 	require.NotContains(t, c.rows("n3"), int64(666))
+}
+
+// TestAFloorThatNobodyClearedDoesNotKeepALogThatIsPastItFromCounting, and one that the
+// log is not back at does.
+func TestAFloorThatNobodyClearedDoesNotKeepALogThatIsPastItFromCounting(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, leadership.Majority(), nil)
+	c.adopt()
+	early, err := c.nodes["n2"].Status(t.Context())
+	require.NoError(t, err)
+	app := c.connect("n1", "app")
+	_, err = app.Exec(t.Context(), "INSERT INTO t VALUES (1)")
+	require.NoError(t, err)
+	c.level("n1", "n2", "n3")
+	floor := func(pos leadership.Position) {
+		t.Helper()
+		store, err := acceptor.OpenFile(c.configs["n2"].Dir)
+		require.NoError(t, err)
+		catalog := &leadership.Catalog{}
+		require.NoError(t, pgnode.RegisterPoint(catalog))
+		a, err := acceptor.Open(t.Context(), store, "n2", early.Incarnation, acceptor.Options{Catalog: catalog})
+		require.NoError(t, err)
+		require.NoError(t, a.SetFloor(t.Context(), pos))
+	}
+	floor(early.Position)
+	st, err := c.nodes["n2"].Status(t.Context())
+	require.NoError(t, err)
+	require.False(t, st.BelowFloor, "it is past it")
+
+	_, err = c.nodes["n2"].Promise(t.Context(), term(20)) // and gets no further
+	require.NoError(t, err)
+	_, err = app.Exec(t.Context(), "INSERT INTO t VALUES (2)")
+	require.NoError(t, err)
+	lead, err := c.nodes["n1"].Status(t.Context())
+	require.NoError(t, err)
+	floor(lead.Position)
+	st, err = c.nodes["n2"].Status(t.Context())
+	require.NoError(t, err)
+	require.True(t, st.BelowFloor)
 }

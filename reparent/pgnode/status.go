@@ -28,6 +28,9 @@ func (n *Node) Status(ctx context.Context) (leadership.Status, error) {
 		Node: n.cfg.ID, Incarnation: own.Incarnation, Reachable: true,
 		Promised: rec.Promised, Source: rec.Source, BelowFloor: !rec.Floor.IsZero() || own.Rebuild != nil,
 	}
+	if rec.Floor, err = n.catalog.ParsePosition(rec.Floor.String()); err != nil {
+		return leadership.Status{}, n.failed("status", err)
+	}
 	if own.Rebuild != nil {
 		out.Degraded = (&RebuildError{Node: n.cfg.ID, From: own.Rebuild.From}).Error()
 		return out, nil
@@ -46,6 +49,7 @@ func (n *Node) Status(ctx context.Context) (leadership.Status, error) {
 		return leadership.Status{}, n.failed("status", err)
 	}
 	out.Position, out.Markers = st.point.position(), st.markers
+	out.BelowFloor = rec.BelowFloor(out.Position)
 	if st.leads(own) {
 		out.Leads = own.Granted
 	}
