@@ -145,7 +145,12 @@ func (g *Guard) sweep(ctx context.Context, id leadership.NodeID, rec leadership.
 	}
 	switch {
 	case id == l.Leader:
-		if s.Leads != l.Term {
+		switch {
+		case !s.Reachable:
+			out.Err = fmt.Errorf("the record says that it leads under %s, and it did not say how it is", l.Term)
+		case s.Leads.IsZero():
+			out.Err = fmt.Errorf("the record says that it leads under %s, it says that it leads nothing", l.Term)
+		case s.Leads != l.Term:
 			out.Err = fmt.Errorf("the record says that it leads under %s, it says %q", l.Term, s.Leads)
 		}
 		out.Did = "leads"

@@ -103,6 +103,26 @@ func TestASweepRepairsNobodyOnAGuess(t *testing.T) {
 	}
 }
 
+// A leader that was too slow to say how it is has not said that it leads nothing.
+func TestASweepDoesNotPutWordsIntoALeadersMouth(t *testing.T) {
+	for name, status := range map[string]reparent.Statuser{
+		"it did not say how it is":      deaf{},
+		"it says that it leads nothing": empty{"n1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inSim(t, reparenttest.PostgreSQLLike(), func(t *testing.T, c *cluster) {
+				p := c.Process("c1")
+				n := p.Nodes["n1"]
+				n.Status = status
+				p.Nodes["n1"] = n
+				rep, err := c.sweep(guard(t, p, nil))
+				require.Error(t, err)
+				require.ErrorContains(t, rep.Nodes[0].Err, name)
+			})
+		})
+	}
+}
+
 func TestASweepDoesNotPointANodeAtALeaderThatItCannotFollow(t *testing.T) {
 	inSim(t, reparenttest.PostgreSQLLike(), func(t *testing.T, c *cluster) {
 		forked(t, c)

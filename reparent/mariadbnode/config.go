@@ -104,7 +104,11 @@ type Config struct {
 	Addr string
 	// Peers are the replication addresses, host:port, of the other nodes as
 	// this server reaches them.
-	Peers       map[leadership.NodeID]string
+	Peers map[leadership.NodeID]string
+	// PeerDSN are the DSNs of the other nodes' servers, as DSN is of this one's. With
+	// that of its source, Repair sees for itself that the source stands by the term
+	// before anything is discarded; without, Rebuild has to. No other call uses them.
+	PeerDSN     map[leadership.NodeID]string
 	Replication Replication
 	// RestartsFenced is the operator's statement that the server's option files
 	// have read_only=1, skip_slave_start=1 and rpl_semi_sync_master_enabled=0,
@@ -131,7 +135,7 @@ type Config struct {
 	// and with gtid_slave_pos set to the position of the copy. The table marker of
 	// the schema Schema must be in the copy; node and turn are written anew. It
 	// returns an error, and discards nothing, unless From has promised Rebuild.Term
-	// and still leads under it.
+	// and still leads under it; with PeerDSN, Repair has seen that it had and did.
 	Rebuild func(ctx context.Context, r Rebuild) error
 	Limits  Limits
 	// Logger gets a line for what was done beyond what was asked; nil: none.
@@ -217,6 +221,15 @@ func (c *Config) check() error {
 		}
 		if _, _, err := splitAddr(addr); err != nil {
 			return &ConfigError{"Peers", fmt.Sprintf("address of %s: %v", id, err)}
+		}
+	}
+	c.PeerDSN = maps.Clone(c.PeerDSN)
+	for id, text := range c.PeerDSN {
+		if err := id.Validate(); err != nil {
+			return err
+		}
+		if _, err := dsn("PeerDSN", text, c.TLS, c.Limits.Dial); err != nil {
+			return err
 		}
 	}
 	if c.Logger == nil {

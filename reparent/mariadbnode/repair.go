@@ -33,13 +33,15 @@ func (n *Node) Errant(ctx context.Context, leader leadership.NodeID, pos leaders
 // anew, with the promise and a new incarnation of the storage. Until the node
 // has followed to where it was, its log is no evidence.
 //
-// That From still stands by t is for Config.Rebuild to see, before it discards
-// anything. When the caller dies after Config.Rebuild and before Repair has
+// That from stands by t it sees before anything is touched where Config.PeerDSN has the
+// way to it, and waits for that; a source that has promised more, or supports another
+// leader in t, is an error. Elsewhere it is for Config.Rebuild to see. When the caller dies after Config.Rebuild and before Repair has
 // returned, the server has the record of From, or none, and takes part in nothing:
 // its promise is lost, and it comes back as a new member, by dropping the table
 // node and Setup.
 //
-// It returns a *RepairError, or what Promise returns.
+// It returns a *RepairError, a *leadership.StaleTermError when the source has promised
+// more, or what Promise returns.
 func (n *Node) Repair(ctx context.Context, t leadership.Term, from leadership.NodeID) error {
 	if n.cfg.Rebuild == nil {
 		return &RepairError{Node: n.cfg.ID, Reason: "Config.Rebuild is nil: copy " + string(from) + " with mariadb-backup, or undo the errant transactions with mariadb-binlog --flashback"}
@@ -47,6 +49,12 @@ func (n *Node) Repair(ctx context.Context, t leadership.Term, from leadership.No
 	addr, ok := n.cfg.Peers[from]
 	if !ok {
 		return &PeerError{Node: n.cfg.ID, Peer: from}
+	}
+	if err := t.Validate(); err != nil {
+		return err
+	}
+	if err := n.stands(ctx, leadership.Leadership{Leader: from, Term: t}); err != nil {
+		return err
 	}
 	before, holds, err := n.lower(ctx, t)
 	if err != nil {
@@ -63,6 +71,33 @@ func (n *Node) Repair(ctx context.Context, t leadership.Term, from leadership.No
 			return err
 		}
 		return s.restore(ctx, before)
+	})
+}
+
+// stands waits until the leader of l has promised its term and is its own source, if
+// there is a way to ask it. Whether it has its marker by then cannot be asked for: its
+// commit may be waiting for the acknowledgement of the very node that is repaired.
+func (n *Node) stands(ctx context.Context, l leadership.Leadership) error {
+	text, ok := n.cfg.PeerDSN[l.Leader]
+	if !ok {
+		return nil
+	}
+	p, err := New(Config{ID: l.Leader, DSN: text, TLS: n.cfg.TLS, Schema: n.cfg.Schema, Limits: n.cfg.Limits})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = p.Close() }()
+	return n.poll(ctx, func() (bool, error) {
+		r, err := p.load(ctx, p.db)
+		switch {
+		case err != nil:
+			return false, err
+		case l.Term.Less(r.Promised):
+			return false, &leadership.StaleTermError{Node: l.Leader, Asked: l.Term, Promised: r.Promised}
+		case r.Promised == l.Term && !r.Source.IsZero() && r.Source != l:
+			return false, &RepairError{Node: n.cfg.ID, Reason: "its source follows " + r.Source.String() + ", and does not lead " + l.String()}
+		}
+		return r.Source == l, nil
 	})
 }
 
