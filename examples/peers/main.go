@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tenure-go/tenure/examples/peers/buffers"
+	"github.com/tenure-go/tenure/examples/peers/change"
 	"github.com/tenure-go/tenure/examples/peers/gates"
 	"github.com/tenure-go/tenure/examples/peers/internal/report"
 	"github.com/tenure-go/tenure/examples/peers/quorums"
@@ -30,6 +31,7 @@ func groups() []group {
 		{"buffer", buffers.Measure},
 		{"gate", gates.Measure},
 		{"quorum", quorums.Measure},
+		{"change", change.Measure},
 	}
 }
 

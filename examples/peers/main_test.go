@@ -1,22 +1,29 @@
 package main
 
 import (
+	"context"
 	"io"
 	"log/slog"
 	"math"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/tenure-go/tenure/examples/peers/internal/report"
 )
 
-// TestEachRowCanBeMeasured runs everything small. It keeps the page from rotting;
-// what it measures, on a machine that does other things too, is not judged but for
-// what cannot be.
+// quick measures everything small, once for all tests. The change of leader is
+// left to the test of its package, which takes as long as all the rest.
+var quick = sync.OnceValues(func() (report.Page, error) {
+	return measure(context.Background(), flags{quick: true, groups: "buffer,gate,quorum"}, slog.New(slog.DiscardHandler))
+})
+
+// It keeps the page from rotting. What it measures, on a machine that does other
+// things too, is not judged but for what cannot be.
 func TestEachRowCanBeMeasured(t *testing.T) {
 	began := time.Now()
-	page, err := measure(t.Context(), flags{quick: true}, slog.New(slog.DiscardHandler))
+	page, err := quick()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +76,7 @@ func plausible(t *testing.T, r report.Row) {
 // What happens, unlike what it costs, does not depend on the machine: a request
 // that is held out of order is no noise.
 func TestBehaviourMeetsItsBarsOnAnyMachine(t *testing.T) {
-	page, err := measure(t.Context(), flags{quick: true, groups: "buffer"}, slog.New(slog.DiscardHandler))
+	page, err := quick()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,7 +112,7 @@ func (p Page) table(b *strings.Builder, group string) {
 			mark = fmt.Sprintf(" [%d]", at+1)
 		}
 		fmt.Fprintf(b, "| %s%s | %s | %s | %s | %s | %s | %s | %s |\n",
-			cellText(r.Name), mark, r.Unit, number(r.Ours), r.peers(), number(r.Ratio), r.objects(), cellText(r.Bar.Text), r.verdict())
+			cellText(r.Name), mark, r.Unit, r.ours(), r.peers(), number(r.Ratio), r.objects(), cellText(r.Bar.Text), r.verdict())
 	}
 	if len(notes) > 0 {
 		b.WriteString("\n")
@@ -132,7 +132,7 @@ func (p Page) lost(b *strings.Builder) {
 	b.WriteString("| group | work | unit | Tenure | peers | ratio | bar |\n|---|---|---|---:|---|---:|---|\n")
 	for _, r := range lost {
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n",
-			r.Group, cellText(r.Name), r.Unit, number(r.Ours), r.peers(), number(r.Ratio), cellText(r.Bar.Text))
+			r.Group, cellText(r.Name), r.Unit, r.ours(), r.peers(), number(r.Ratio), cellText(r.Bar.Text))
 	}
 }
 
@@ -149,14 +149,19 @@ func (r Row) verdict() string {
 	return "**MISSED**"
 }
 
+func figure(v float64, note string) string {
+	if note == "" {
+		return number(v)
+	}
+	return number(v) + " (" + cellText(note) + ")"
+}
+
+func (r Row) ours() string { return figure(r.Ours, r.OursNote) }
+
 func (r Row) peers() string {
 	var all []string
 	for _, t := range r.Theirs {
-		s := cellText(t.Name) + " " + number(t.Value)
-		if t.Note != "" {
-			s += " (" + cellText(t.Note) + ")"
-		}
-		all = append(all, s)
+		all = append(all, cellText(t.Name)+" "+figure(t.Value, t.Note))
 	}
 	return strings.Join(all, "<br>")
 }

@@ -26,7 +26,7 @@ func page() report.Page {
 				Bar:    report.Bar{Text: "at most 0.1x", Want: true}, Met: true,
 			},
 			{
-				Group: "Buffer", Name: "missed", Unit: "us CPU", Ours: 12.34, Allocs: -1, Ratio: 2,
+				Group: "Buffer", Name: "missed", Unit: "us CPU", Ours: 12.34, OursNote: "p99 20", Allocs: -1, Ratio: 2,
 				Theirs: []report.Theirs{{Name: "peer", Value: 6.17, Allocs: -1}},
 				Bar:    report.Bar{Text: "at most 1x", Want: true}, Note: "the reason",
 			},

@@ -35,6 +35,8 @@ type Row struct {
 	Name string
 	// Ours is the median over the rounds, in Unit. NaN: not measured.
 	Ours float64
+	// OursNote is a short remark behind our figure, empty for none.
+	OursNote string
 	// Theirs are the peers, the one that Ratio speaks of first.
 	Theirs []Theirs
 	// Unit of Ours and of every peer: "ns", "us CPU", "RTT", "goroutines".
