@@ -67,6 +67,7 @@ type scene struct {
 	dir     string
 	seen    []load.History
 	workers int
+	agents  *agents // of ours, nil when there are none
 	// rows reads the ids that each server has, the leader's first.
 	rows func(ctx context.Context) ([]load.Rows, error)
 }

@@ -130,5 +130,5 @@ func TestOnlyWhatIsAskedForIsPutUp(t *testing.T) {
 		want := map[string]string{"postgres": postgres, "mariadb": mariadb}[only]
 		require.False(t, slices.ContainsFunc(got, func(n string) bool { return !strings.HasPrefix(n, want) }), "%q", got)
 	}
-	require.Len(t, names(&compare{who: "Tenure"}, ""), 4)
+	require.Len(t, names(&compare{who: "Tenure"}, ""), 5)
 }

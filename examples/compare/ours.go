@@ -37,7 +37,7 @@ func (c *compare) ours(engine engines.Engine, d detector) side {
 		if err != nil {
 			return err
 		}
-		op, end, err := s.stage(ctx, engine, d.yaml)
+		op, end, err := s.stage(ctx, engine, d.yaml, false)
 		if err != nil {
 			return err
 		}
@@ -54,7 +54,7 @@ func (c *compare) ours(engine engines.Engine, d detector) side {
 			}
 		}
 		if c.wants(account.ServerKill) {
-			if err := s.killed(ctx, op); err != nil {
+			if err := s.killed(ctx, op, account.ServerKill); err != nil {
 				return err
 			}
 		}
@@ -66,21 +66,30 @@ func (c *compare) ours(engine engines.Engine, d detector) side {
 }
 
 // stage puts up three servers with an etcd, led by the first. end takes them down.
-func (s *scene) stage(ctx context.Context, engine engines.Engine, more string) (_ *stage.Operator, end func() error, err error) {
+func (s *scene) stage(ctx context.Context, engine engines.Engine, more string, beside bool) (_ *stage.Operator, end func() error, err error) {
 	etcd, err := s.host.Etcd(ctx, engines.EtcdConfig{})
 	if err != nil {
 		return nil, nil, err
 	}
-	st, err := stage.New(ctx, s.host, stage.Options{Engine: string(engine), Dir: s.dir, Etcd: etcd.Endpoints(), More: more})
+	st, err := stage.New(ctx, s.host, stage.Options{Engine: string(engine), Dir: s.dir, Etcd: etcd.Endpoints(), Agents: beside, More: more})
 	if err != nil {
 		return nil, nil, errors.Join(err, etcd.Close())
 	}
+	s.agents = nil
 	end = func() error {
 		var errs []error
+		if s.agents != nil {
+			errs = append(errs, s.agents.close())
+		}
 		for _, srv := range st.Servers {
 			errs = append(errs, srv.Close())
 		}
 		return errors.Join(append(errs, etcd.Close())...)
+	}
+	if beside {
+		if s.agents, err = startAgents(ctx, st, s.tool); err != nil {
+			return nil, nil, errors.Join(err, end())
+		}
 	}
 	op := &stage.Operator{Stage: st, Exe: s.tool, Say: s.say}
 	if err := op.Begin(ctx); err != nil {
@@ -130,8 +139,9 @@ func (s *scene) planned(ctx context.Context, op *stage.Operator, conns int) erro
 	}, func(ctx context.Context) error { return rejoin(ctx, op) })
 }
 
-// killed ends the leader's server, which the watchers replace. It comes back afterwards.
-func (s *scene) killed(ctx context.Context, op *stage.Operator) error {
+// killed ends the leader's server, and the agent beside it if there is one, which the
+// watchers replace. They come back afterwards.
+func (s *scene) killed(ctx context.Context, op *stage.Operator, e account.Event) error {
 	lead, err := op.Leader(ctx)
 	if err != nil {
 		return err
@@ -140,14 +150,26 @@ func (s *scene) killed(ctx context.Context, op *stage.Operator) error {
 	if err != nil {
 		return err
 	}
-	return s.change(ctx, account.ServerKill, clients, func(ctx context.Context, _ flows) error {
+	return s.change(ctx, e, clients, func(ctx context.Context, _ flows) error {
 		gone := time.Now()
+		if s.agents != nil {
+			if err := s.agents.procs[lead].Kill(); err != nil {
+				return err
+			}
+		}
 		if err := op.Servers[lead].Kill(); err != nil {
 			return err
 		}
 		_, err := op.Replaced(ctx, lead, gone)
 		return err
-	}, func(ctx context.Context) error { return errors.Join(op.ComeBack(ctx, lead), rejoin(ctx, op)) })
+	}, func(ctx context.Context) error {
+		if s.agents != nil {
+			if err := s.agents.start(ctx, lead); err != nil {
+				return err
+			}
+		}
+		return errors.Join(op.ComeBack(ctx, lead), rejoin(ctx, op))
+	})
 }
 
 // rejoin brings back whoever a change left out.

@@ -27,7 +27,7 @@ func (c *compare) sides(only string) (all []side) {
 	}
 	d := detectors()
 	if in(engines.Postgres) {
-		all = append(all, c.ours(engines.Postgres, d[0]), c.ours(engines.Postgres, d[1]))
+		all = append(all, c.ours(engines.Postgres, d[0]), c.withAgents(d[0]), c.ours(engines.Postgres, d[1]))
 		if err := patroni.Missing(); err != nil {
 			c.left = append(c.left, "Patroni: "+oneLine(err))
 		} else {
@@ -139,6 +139,7 @@ func (c *compare) settings() string {
 	lines := []string{
 		"Tenure, quick detector: three `failover watch` processes, interval 100 ms, timeout 300 ms, refused_after 200 ms, dead_after 1 s. All other settings are the tool's defaults.",
 		"Tenure, default detector: the same with the tool's defaults, interval 1 s, refused_after 2 s, dead_after 6 s. Planned changes do not depend on it.",
+		"Tenure, agents: `failover agent` beside each server, by HTTPS with certificates on both sides. Otherwise the tool works on the servers of its own machine.",
 		"Patroni, default: " + patroni.Default().String() + ".",
 		"Patroni, tuned, as quick as it lets itself be set: " + patroni.Tuned().String() + ".",
 		"MHA, default: " + mha.Default().String() + ".",
@@ -235,8 +236,9 @@ const comparable = `## What is and is not comparable
   does not give; Patroni's leader key in etcd runs out; MHA asks the leader four times.
   Quicker settings are more easily wrong about a leader that is only slow.
 - Patroni starts a server again that was killed alone, and may keep its leader; ours is
-  replaced, and brought back by hand. Where Patroni dies with the server, its key has to run
-  out first. Ours has no process beside the server here that could die with it.
+  replaced. Where Patroni dies with the server, its key has to run out first.
+- Patroni brings nodes back by itself. With ours a person, or a script, runs failover rejoin;
+  the runs do after each change, before rows are compared.
 - Patroni's two clients write at once, to the same leader: twice the connections of one of
   our runs with 4, the same as of one with 8.
 - Patroni 3.0.2 and MHA 0.58 are what Debian 12 has, without a watchdog or a shutdown script,
