@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
@@ -241,7 +240,7 @@ func ExampleInfeasibleError() {
 		{ID: "n1", Status: unreachable{"n1"}, Promise: unreachable{"n1"}},
 		{ID: "n2", Status: unreachable{"n2"}, Promise: unreachable{"n2"}},
 		c.nodes["n3"].node(),
-	}, reparent.Config{Limits: reparent.Limits{Status: 100 * time.Millisecond}})
+	}, reparent.Config{})
 	if err != nil {
 		fmt.Println(err)
 		return
