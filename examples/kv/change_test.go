@@ -14,6 +14,7 @@ import (
 
 	"github.com/tenure-go/tenure/examples/kv"
 	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent/handover"
 )
 
 func TestANewClusterIsBootstrappedWrittenAndRead(t *testing.T) {
@@ -100,6 +101,73 @@ func TestAPlannedChangeLosesNothingAndRefusesWithProof(t *testing.T) {
 	})
 	require.Greater(t, n, 20)
 	require.Equal(t, leadership.Leadership{Leader: "n2", Term: t2}, c.status("n1").Source)
+}
+
+func TestALeaderThatHandsOverAnswersWhatItTook(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 5, leadership.Majority())
+	c.lead("n1", ids(5)...)
+	ctx, cancel := context.WithCancel(deadline(t))
+	var wg sync.WaitGroup
+	var done, refused atomic.Int64
+	for w := range 8 {
+		wg.Go(func() {
+			at := leadership.NodeID("n1")
+			for i := 0; ctx.Err() == nil; i++ {
+				_, err := c.client(at).Put(deadline(t), "k"+strconv.Itoa(w)+"-"+strconv.Itoa(i), nil)
+				var r *leadership.Refusal
+				switch {
+				case err == nil:
+					done.Add(1)
+				case errors.As(err, &r):
+					refused.Add(1)
+					if at = "n2"; r.Leader != "" {
+						at = r.Leader
+					}
+				default:
+					t.Errorf("a write that %s took: %v", at, err)
+				}
+			}
+		})
+	}
+	enough := func(n int64) {
+		require.Eventually(t, func() bool { return done.Load() > n }, 10*time.Second, time.Millisecond)
+	}
+	for i, from := range ids(5) {
+		enough(done.Load() + 100)
+		c.handOver(from, ids(5)[(i+1)%5])
+	}
+	enough(done.Load() + 100)
+	cancel()
+	wg.Wait()
+	require.Positive(t, refused.Load())
+	require.Equal(t, term(6), c.status("n1").Leads)
+}
+
+func TestAMemberThatCannotHandOverSaysWhy(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 3, leadership.Majority())
+	c.lead("n1", ids(3)...)
+	b := handover.Baton{Term: term(2), From: "n1", To: "n2", Mode: leadership.Full, Rulesets: []leadership.Ruleset{c.rules}, Within: time.Second}
+	for name, tt := range map[string]struct {
+		ask   leadership.NodeID
+		edit  func(b *handover.Baton)
+		proof bool
+	}{
+		"a baton for another":      {"n3", func(*handover.Baton) {}, true},
+		"to a stranger":            {"n1", func(b *handover.Baton) { b.To = "n9" }, true},
+		"an old term":              {"n1", func(b *handover.Baton) { b.Term = term(0) }, true},
+		"shortcut mode":            {"n1", func(b *handover.Baton) { b.Mode = leadership.Shortcut }, true},
+		"one that does not lead":   {"n2", func(b *handover.Baton) { b.From, b.To = "n2", "n3" }, false},
+		"a candidate of no change": {"n2", func(*handover.Baton) {}, false},
+	} {
+		b := b
+		tt.edit(&b)
+		_, err := c.heard[tt.ask].HandOver(deadline(t), b)
+		require.Error(t, err, name)
+		require.Equal(t, tt.proof, leadership.NotExecuted(err), "%s: %v", name, err)
+	}
+	c.put("n1", "k", "v")
 }
 
 func TestADrainWithoutAStepDownEndsByItself(t *testing.T) {

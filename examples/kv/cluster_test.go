@@ -19,6 +19,7 @@ import (
 
 	"github.com/tenure-go/tenure/examples/kv"
 	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent/handover"
 )
 
 // cluster is members of one process over real HTTP and real files.
@@ -171,6 +172,22 @@ func (c *cluster) install(p *leadership.Proposal, followers ...leadership.NodeID
 func (c *cluster) lead(to leadership.NodeID, reach ...leadership.NodeID) {
 	c.t.Helper()
 	c.install(c.propose(c.round(reach...), to), reach...)
+}
+
+// handOver has a leader hand over under a new term, and checks that it did.
+func (c *cluster) handOver(from, to leadership.NodeID) {
+	c.t.Helper()
+	c.term = term(c.term.Num + 1)
+	b := handover.Baton{Term: c.term, From: from, To: to, Mode: leadership.Full, Rulesets: []leadership.Ruleset{c.rules}, Within: 5 * time.Second}
+	account, err := c.heard[from].HandOver(deadline(c.t), b)
+	require.NoError(c.t, err)
+	r, err := leadership.NewRound(leadership.RoundConfig{Term: c.term, Rulesets: b.Rulesets})
+	require.NoError(c.t, err)
+	p, err := account.Replay(b, func(w leadership.Testimony) { require.NoError(c.t, r.Add(w)) }, r.Revocation)
+	require.NoError(c.t, err)
+	_, err = p.Installed()
+	require.NoError(c.t, err)
+	require.Equal(c.t, c.term, c.status(to).Leads)
 }
 
 func (c *cluster) client(id leadership.NodeID) *kv.Client {

@@ -25,6 +25,8 @@
 //     answered before it began.
 //   - A 503 with Tenure-Refusal proves that the request was not executed. A 504
 //     says that it may be, now or under the next leader.
+//   - A leader that hands over answers what it took: its writes in flight
+//     complete under its successor (package reparent/handover).
 //   - A numbered write (Tenure-Client, Tenure-Seq) that is sent again is
 //     applied once.
 //   - A member whose storage is not as it was left does not start.
@@ -62,6 +64,10 @@
 //	   |                                      v
 //	   +--- a promise above T <-------- leads: completes, answers
 //	                          Drain(T', d), StepDown(T') or a crash
+//
+//	leads --HandOver(T', to)--> promised ... and at to:
+//	   Release(T') --> promised --> installed, takes requests behind its marker
+//	                                --marker durable--> leads
 //
 // The log of a leader is written in batches: what arrives while one fsync runs
 // is one write and one fsync after it, and is on its way to the followers while

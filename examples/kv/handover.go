@@ -67,7 +67,7 @@ func (n *Node) HandOver(ctx context.Context, b handover.Baton) (handover.Account
 		return handover.Account{}, &handover.BatonError{Field: "From", Reason: "it is " + string(b.From) + ", not " + string(n.cfg.ID)}
 	}
 	if _, ok := n.cfg.Peers[b.To]; !ok {
-		return handover.Account{}, &leadership.UnknownNodeError{Node: b.To}
+		return handover.Account{}, &handover.BatonError{Field: "To", Reason: "it is " + string(b.To) + ", of whom this member has no address"}
 	}
 	n.mu.Lock()
 	again := n.giving != nil && n.giving.term == b.Term

@@ -19,7 +19,8 @@ import (
 
 // TestG2_ReadsAndWritesAreLinearizableAcrossChangesOfLeader runs clients that
 // choose any member at random, while leaders are changed: with a step-down,
-// without the old leader, and with an old leader that was not told.
+// without the old leader, with an old leader that was not told, and by old leaders
+// that hand over themselves.
 func TestG2_ReadsAndWritesAreLinearizableAcrossChangesOfLeader(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, leadership.Majority())
@@ -68,11 +69,11 @@ func TestG2_ReadsAndWritesAreLinearizableAcrossChangesOfLeader(t *testing.T) {
 			}
 		})
 	}
-	for change := range 9 {
+	for change := range 12 {
 		before := done.Load()
 		require.Eventually(t, func() bool { return done.Load() > before+150 }, 10*time.Second, time.Millisecond)
 		from, to, third := all[change%3], all[(change+1)%3], all[(change+2)%3]
-		switch change % 3 {
+		switch change % 4 {
 		case 0:
 			_, err := c.heard[from].Drain(deadline(t), term(c.term.Num+1), time.Second)
 			require.NoError(t, err)
@@ -83,6 +84,8 @@ func TestG2_ReadsAndWritesAreLinearizableAcrossChangesOfLeader(t *testing.T) {
 			_, err := c.heard[from].StepDown(deadline(t), term(c.term.Num+1))
 			require.NoError(t, err)
 			c.lead(to, from, to)
+		case 3:
+			c.handOver(from, to)
 		}
 	}
 	cancel()
