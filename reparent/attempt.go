@@ -129,6 +129,10 @@ func (a *attempt) skips(s Step) bool {
 		return !a.change.orderly()
 	case StepQuiet:
 		return a.g.cfg.Barrier == nil || !a.stepsDown()
+	case StepHandOver:
+		return !a.change.LeaderLed
+	case StepRevoke, StepPropose, StepInstall:
+		return a.change.LeaderLed
 	}
 	return false
 }

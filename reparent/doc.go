@@ -24,6 +24,13 @@
 //	    or undo (see Guard.Run); nothing keeps running after it
 //	G10 bad input is a typed error before anything is touched
 //
+// A planned change that the leader leads itself (Change.LeaderLed) keeps all of
+// these: the candidate runs the tests that a guard runs, and what it did counts
+// only as far as the guard's own round proves it from what the nodes said. It
+// saves the time in which nobody takes requests: one message from the leader to
+// the candidate where the two are enough for the proof, two where others have to
+// promise, in place of the guard's round trips. Package handover has the protocol.
+//
 // A planned change that fails leaves somebody leading under a new term, or says
 // precisely why not. Of several coordinators the highest term wins; the others
 // end Superseded and touch nothing more.
@@ -53,6 +60,11 @@
 //	                    revoke     drain, step down, promises; until proven
 //	                    propose    one candidate, one log, one marker per term
 //	                    install    catch up, marker, followers; until durable
+//	                 or, where Change.LeaderLed,
+//	                    hand over  leader ---- release ----> candidate
+//	                               steps down, asks the      proves, proposes,
+//	                               others to promise to it   installs, grants itself;
+//	                               its account is replayed here, until durable
 //	                    ------------------------------- point of no return
 //	                    activate   record: active
 //	                    grant      node: leads
@@ -65,6 +77,10 @@
 // one, unless the change says GoOnIfLate. A failure between
 // revoke and grant is undone under a new term, the old leader preferred:
 // Restored, or Incomplete with the reason. After the grant nothing is undone.
+// Of a hand-over the leader may prove that it did not begin it: NotStarted. When
+// it does not answer, the candidate is asked; when that tells nothing either, the
+// change is undone, which supersedes what the two may have finished by themselves.
+//
 // There is no journal: the record and the nodes are the only state.
 //
 // A node can keep everybody from leading by what it says: its log is the most

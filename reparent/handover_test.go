@@ -216,3 +216,22 @@ func TestG5_ALeaderThatDiesInAHandOverIsNotNeededAnyMore(t *testing.T) {
 		require.NoError(t, c.writes("n2"))
 	})
 }
+
+func TestAPlanSaysThatTheLeaderLeads(t *testing.T) {
+	t.Parallel()
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+		g := guard(t, c.Process("c1"), nil)
+		for _, tt := range []struct {
+			change reparent.Change
+			has    reparent.Step
+			not    reparent.Step
+		}{{led("n2"), reparent.StepHandOver, reparent.StepRevoke}, {reparent.Planned("n2"), reparent.StepRevoke, reparent.StepHandOver}} {
+			var plan *reparent.Plan
+			var err error
+			require.NoError(t, c.Do(func() { plan, err = g.Plan(context.Background(), tt.change) }))
+			require.NoError(t, err)
+			require.Contains(t, plan.Steps, tt.has)
+			require.NotContains(t, plan.Steps, tt.not)
+		}
+	})
+}

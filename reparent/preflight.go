@@ -67,7 +67,7 @@ func (a *attempt) leaderHelps() error {
 	}
 	i := slices.IndexFunc(a.statuses, func(s leadership.Status) bool { return s.Node == a.from })
 	switch {
-	case n.StepDown == nil:
+	case n.StepDown == nil && !a.change.LeaderLed:
 		return &leadership.NotReadyError{Node: a.from, Reason: "it leads and its adapter offers no StepDown: run an emergency change"}
 	case i < 0 || !a.statuses[i].Reachable:
 		return &leadership.NotReadyError{Node: a.from, Reason: "it leads and does not answer: run an emergency change"}

@@ -22,7 +22,8 @@ const (
 	// step down, with proof; who led before leads.
 	NotStarted Outcome = "not started"
 	// Restored: the change failed and was undone; somebody leads under a new
-	// term, the old leader if possible.
+	// term, the old leader if possible. Of a change that the leader led, the
+	// candidate may have led in between.
 	Restored Outcome = "restored"
 	// Superseded: a newer attempt exists. This one touched nothing more; what
 	// becomes of the cluster is the other's report.

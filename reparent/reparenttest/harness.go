@@ -44,6 +44,11 @@ type Harness struct {
 	// Establish makes the establisher of a coordinator's process, in place of
 	// the guard's own.
 	Establish func(p *Process) (establish.Establisher, error)
+	// HandsOver says that every node offers reparent.Node.HandOver: some changes
+	// of a run are then led by the leader. How the nodes tell each other of it is
+	// for Send; a node that hands over, and one that takes over, do what they do
+	// in handlers of theirs. It is of no use beside Revoke or Establish.
+	HandsOver bool
 
 	traits       Traits                      // of a store of this package
 	alone        bool                        // a node can be a cluster of one

@@ -41,7 +41,7 @@ func (h Harness) mixed(f Features) []mechanism {
 	if h.leased {
 		all = append(all, byLease)
 	}
-	if h.ours && h.Establish == nil && h.traits.handsOver() {
+	if h.HandsOver && h.Establish == nil {
 		all = append(all, byHandOver)
 	}
 	return all

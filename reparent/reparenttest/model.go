@@ -74,7 +74,7 @@ func postgresTraits() Traits { return Traits{Repairs: true, Opens: true, Restart
 // Store is a harness of simulated stores, to test revokers, establishers,
 // policies and registries with: Traits say how its nodes behave.
 func Store(t Traits) Harness {
-	return Harness{Name: "store", ours: true, traits: t, alone: true, leased: t.Leased, localReads: t.LocalReads, Boot: func(h *Host) (Node, error) { return bootStore(h, t) }}
+	return Harness{Name: "store", ours: true, HandsOver: t.handsOver(), traits: t, alone: true, leased: t.Leased, localReads: t.LocalReads, Boot: func(h *Host) (Node, error) { return bootStore(h, t) }}
 }
 
 // store is the node: the real acceptor over a simulated disk, and a log.
