@@ -109,6 +109,7 @@ func TestAReportSaysWhatWasNotRunAndWhatWeLose(t *testing.T) {
 		"In short", "Rows that we lose", "Broken promises", "Not run", "How to read it", postgres, "Settings", "Versions", "What is and is not comparable",
 	}, headings)
 	require.Contains(t, text, "- Patroni: it is not installed\n")
+	require.NotContains(t, (&compare{}).findings(), "lose", "where there was nothing to compare with, nothing is won")
 	require.Contains(t, text, "longest gap of Tenure, quick detector, sqlbuffer, 4 connections is 1.00s, of Patroni")
 	require.NoError(t, c.judge())
 	require.ErrorContains(t, (&compare{}).judge(), "nothing was run")

@@ -79,8 +79,12 @@ func process(ctx context.Context) (err error) {
 		c.events = slices.DeleteFunc(c.events, func(e account.Event) bool { return e == account.Zombie })
 	}
 	begin := time.Now()
+	sides := c.sides(*only)
+	for _, l := range c.left {
+		c.say("left out: %s", l)
+	}
 	for n := range *rounds {
-		for _, s := range order(c.sides(*only), n) {
+		for _, s := range order(sides, n) {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}

@@ -82,7 +82,7 @@ func (c *compare) report(ctx context.Context, rounds int, took time.Duration) st
 
 Made by `+"`make compare`"+` (examples/compare), which is not part of the library. Both sides run on
 the same machine, with the same servers, settings and writers, in turn; nothing else was
-changed between runs. %d rounds, %s, %s.
+changed between runs. Rounds: %d, in %s, on %s.
 
 %s
 ## How to read it
@@ -116,9 +116,9 @@ func (c *compare) findings() string {
 		fmt.Fprintf(&b, "## %s\n\n%s\n", title, bullets(lines))
 	}
 	if v := c.table.Verdicts(); v != "" {
-		fmt.Fprintf(&b, "## In short\n\n%s\n", v)
+		fmt.Fprintf(&b, "## In short\n\nOurs : the best of the others, which is the one with the shortest gap.\n\n%s\n", v)
+		section("Rows that we lose", "None.", c.table.Lost())
 	}
-	section("Rows that we lose", "None.", c.table.Lost())
 	section("Broken promises", "None: no run of either side lost a write, and no planned change of ours cost an error.", c.table.Problems(false))
 	if left := append(slices.Clone(c.left), c.wrong...); len(left) > 0 {
 		section("Not run", "", left)
@@ -231,6 +231,7 @@ const comparable = `## What is and is not comparable
   has to know which errors prove that nothing was written.
 - A planned change is timed by its writers, so that it includes the start of the tool's
   process (ours, MHA) or a REST call (Patroni), and everything that the tool checks before.
+- The watchers of ours run during its planned changes, as Patroni does; MHA's manager must not.
 - A crash includes the tool's own detector. The detectors differ in what they are sure of:
   ours asks the replicas, and takes a refused connection for a sign that a frozen leader
   does not give; Patroni's leader key in etcd runs out; MHA asks the leader four times.

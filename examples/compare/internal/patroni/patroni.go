@@ -96,12 +96,10 @@ func Missing() error {
 	return errors.Join(errs...)
 }
 
+// program finds one, also where administrators' programs are.
 func program(name string) (string, error) {
-	if p, err := exec.LookPath(name); err == nil {
-		return p, nil
-	}
-	for _, dir := range []string{"/usr/sbin", "/usr/local/sbin"} {
-		if p := filepath.Join(dir, name); exec.Command(p, "-v").Run() == nil {
+	for _, at := range []string{name, "/usr/sbin/" + name, "/usr/local/sbin/" + name} {
+		if p, err := exec.LookPath(at); err == nil {
 			return p, nil
 		}
 	}
@@ -207,7 +205,6 @@ func (k *Cluster) start(ctx context.Context, n *node) error {
 	if err != nil {
 		return err
 	}
-	cmd.Cancel = nil
 	cmd.Dir = n.srv.Dir()
 	cmd.Env = append(cmd.Environ(), "HOME="+n.srv.Dir())
 	n.patroni, err = child.Start(cmd, filepath.Join(k.logs(), n.name+".log"))
@@ -356,7 +353,6 @@ func (k *Cluster) startProxy(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cmd.Cancel = nil
 	if k.proxy, err = child.Start(cmd, filepath.Join(k.logs(), "haproxy.log")); err != nil {
 		return err
 	}
