@@ -75,7 +75,7 @@ func idle(o report.Options, ks *keyspaces) ([]report.Row, error) {
 	took := measure.PerOp(3*o.Rounds, 1, o.Chunk(), sides...)
 	row := func(name string, ours, theirs int, most float64) report.Row {
 		r := report.Row{
-			Group: group, Name: name, Unit: "ns", Ours: took[ours].Median(), Allocs: measure.Allocs(sides[ours]),
+			Group: group, Name: name, Unit: "ns CPU", Ours: took[ours].Median(), Allocs: measure.Allocs(sides[ours]),
 			Theirs: []report.Theirs{{Name: vtgate, Value: took[theirs].Median(), Allocs: measure.Allocs(sides[theirs])}},
 			Ratio:  took[ours].Over(took[theirs]),
 			Bar:    report.Bar{Text: fmt.Sprintf("at most %g ns, 0 allocations", most), Want: true},

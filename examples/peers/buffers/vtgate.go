@@ -23,12 +23,10 @@ import (
 
 const cell = "zone1"
 
-// quiet turns the log of Vitess off and returns what turns it on again: its buffer
-// logs each change of state, and a terminal is not what is measured.
-func quiet() func() {
-	old := log.SwapLogger(slog.New(slog.DiscardHandler))
-	return func() { log.SwapLogger(old) }
-}
+// quiet turns the log of Vitess off, for good: its buffer logs each change of state,
+// a terminal is not what is measured, and what it has suppressed it counts up
+// seconds later.
+func quiet() { log.SwapLogger(slog.New(slog.DiscardHandler)) }
 
 // errReparent is the error by which vtgate learns of a change of primary.
 func errReparent() error {

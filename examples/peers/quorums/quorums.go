@@ -53,7 +53,7 @@ func Measure(ctx context.Context, o report.Options) ([]report.Row, error) {
 		ours, theirs := side(q.ours), side(q.theirs)
 		took := measure.PerOp(3*o.Rounds, 1, o.Chunk(), ours, theirs)
 		r := report.Row{
-			Group: group, Name: q.name, Unit: "ns", Note: q.note,
+			Group: group, Name: q.name, Unit: "ns CPU", Note: q.note,
 			Ours: took[0].Median(), Allocs: measure.Allocs(ours),
 			Theirs: []report.Theirs{{Name: q.peer, Value: took[1].Median(), Allocs: measure.Allocs(theirs)}},
 			Ratio:  took[0].Over(took[1]),

@@ -9,7 +9,7 @@ How to read it:
 
 - Figures are medians of rounds in which the sides take turns, so that whatever else the machine does meets all of them. The ratio is ours over the first peer's, the median of the ratios of the rounds; below 1 we need less.
 - Figures of two machines do not compare. Ratios do, roughly.
-- "us CPU" is what the whole process used (getrusage) per request, goroutines, scheduler and garbage collection included. Other processes disturb it less than the time on the wall.
+- "CPU" is what the whole process used (getrusage) per operation or request, goroutines, scheduler and garbage collection included. Other processes disturb it less than the time on the wall, which all other units of time are.
 - Objects per operation are heap allocations: ours / the first peer's.
 - The bar was set before the run. A row that misses it says so here and once more in "What we lose".
 `
