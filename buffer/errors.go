@@ -109,7 +109,8 @@ func (e *OutageError) Error() string {
 // Unwrap returns leadership.ErrUnknownOutcome when Unknown is set.
 func (e *OutageError) Unwrap() []error { return e.unwrap() }
 
-// AgeError is returned for a request that has been held for MaxAge.
+// AgeError is returned for a request that has been held for Max, which is
+// Config.MaxAge.
 type AgeError struct {
 	Wait
 	Max time.Duration

@@ -74,7 +74,7 @@ type Cell struct {
 	watched *waited // contexts to cancel, a doubly linked list
 }
 
-// Enter is Gate.Enter, counted in this cell.
+// Enter is Gate.Enter, counted in this cell. It returns ErrCellClosed after Close.
 func (c *Cell) Enter(k Kind) (Token, error) {
 	if k == Single && c.single() {
 		return Token{fast: c}, nil
@@ -113,7 +113,7 @@ func (c *Cell) admit(k Kind) error {
 	}
 }
 
-// EnterInfo is Gate.EnterInfo, counted in this cell.
+// EnterInfo is Gate.EnterInfo, counted in this cell. Errors as Enter.
 func (c *Cell) EnterInfo(k Kind, info Info) (Token, error) {
 	return c.enterSlot(k, &info)
 }

@@ -75,8 +75,8 @@ func (e *PlanError) Error() string { return "lameduck: bad plan: " + e.Field + "
 // NotExecuted reports true.
 func (e *PlanError) NotExecuted() bool { return true }
 
-// DeadlineError is returned by Drain when the caps of the plan add up to more
-// than the context allows. Nothing was touched.
+// DeadlineError is returned by Drain when the caps of the plan add up to more,
+// Need, than the context allows, Have. Nothing was touched.
 type DeadlineError struct{ Need, Have time.Duration }
 
 func (e *DeadlineError) Error() string {

@@ -112,7 +112,7 @@ func (g *Gate) Enter(k Kind) (Token, error) {
 }
 
 // EnterInfo is Enter for an entry that reports and hooks can name. It costs an
-// allocation and reads the clock.
+// allocation and reads the clock. Errors as Enter.
 func (g *Gate) EnterInfo(k Kind, info Info) (Token, error) { return g.cell().EnterInfo(k, info) }
 
 // Cell returns a new cell for a worker on a hot path to keep. Give it back

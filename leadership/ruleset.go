@@ -15,7 +15,9 @@ type Ruleset struct {
 	Policy string `json:"policy"`
 }
 
-// NewRuleset returns version 1 of a ruleset of the given nodes.
+// NewRuleset returns version 1 of a ruleset of the given nodes. A policy of the
+// user's own must be known to the Catalog of whoever compiles it again. Errors as
+// Compile.
 func NewRuleset(p Policy, members ...Node) (Ruleset, error) {
 	if p == nil {
 		return Ruleset{}, ErrNoPolicy
@@ -81,8 +83,8 @@ func (rs Ruleset) Compile(cat *Catalog) (*Rules, error) {
 	return rs.CompileIn(c, cat)
 }
 
-// CompileIn is Compile in the bit space of c, which must hold every member.
-// The attributes are those of rs.
+// CompileIn is Compile in the bit space of c. The attributes are those of rs. It
+// returns an *UnknownNodeError for a member that c does not hold.
 func (rs Ruleset) CompileIn(c *Cohort, cat *Catalog) (*Rules, error) {
 	if err := checkNodes(rs.Members); err != nil {
 		return nil, err

@@ -341,7 +341,9 @@ func (g *Guard) heed(t leadership.Term) {
 
 // View asks every node for its status, at most Limits.Status long, and returns
 // it with the record's ruleset and routing, for conditions, dashboards and
-// people. A node that did not answer is there, not reachable.
+// people. A node that did not answer, also because ctx ended, is there, not
+// reachable. It returns ErrNoRecord, the registry's error, or that of a ruleset
+// which Config.Catalog cannot read.
 func (g *Guard) View(ctx context.Context) (leadership.View, error) {
 	rec, err := g.reg.Load(ctx)
 	if err != nil {

@@ -117,7 +117,8 @@ func (e *UnconvertedError) Unwrap() error { return e.Err }
 // returns an *UnconvertedError otherwise, before anything is touched. The hold
 // leaves the record last: a crash in between leaves a hold on a node that is
 // free and promised, which is harmless and found by the next sweep. An error of
-// the registry after the node was let go is no proof that it was not.
+// the registry, or the end of ctx, after the node was let go is no proof that it
+// was not.
 func (i *Isolate) Release(ctx context.Context, t leadership.Testimony) error {
 	rec, err := i.reg.Load(ctx)
 	if err != nil {

@@ -15,6 +15,11 @@ var errShut = errors.New("acceptor: a higher term was promised")
 // Acceptor is the durable conscience of one node. It is safe for concurrent
 // use; the zero Acceptor refuses everything with ErrNotOpen. It owns no
 // goroutine and needs no Close.
+//
+// A call whose context ends before it has touched anything returns a
+// *CancelledError; one whose context ends while it waits with the gate shut, an
+// *UnsettledError, and the next call settles what it began. A Save that is under
+// way is waited for.
 type Acceptor struct {
 	store Store
 	// turn is held by whoever changes the record: it serialises Save and
