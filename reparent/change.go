@@ -43,6 +43,16 @@ type Change struct {
 	// Force begins although another change is under way, or although the
 	// pre-flight check says that it cannot succeed.
 	Force bool
+	// Known is what the nodes said of themselves not long ago, to whoever
+	// decided on this change: a failure detector that polls them (Guard.View).
+	// When it says that the change can succeed, nobody is asked again before it
+	// begins, which saves an emergency one of its three round trips. Like what a
+	// survey hears, it is only hints: a node that has promised more since ends
+	// the attempt as superseded, nothing else rests on it. The leader that an
+	// emergency is to replace is not counted, nor is who is not Reachable there.
+	// When the rest does not suffice, and in every undo, the nodes are asked. Nil
+	// asks.
+	Known []leadership.Status
 
 	prefer []leadership.NodeID // for an undo: whom to re-establish
 	failed leadership.NodeID   // and who could not be

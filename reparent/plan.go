@@ -153,6 +153,9 @@ func (a *attempt) look(ctx context.Context) error {
 	if id := a.change.failed; id != "" {
 		a.doubt(notEstablished, id) // the others are waited for
 	}
+	if a.knows() {
+		return nil
+	}
 	if a.change.unplanned() {
 		enough = func(ss []leadership.Status) bool {
 			_, _, err := a.preview(ss)
@@ -164,6 +167,35 @@ func (a *attempt) look(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	return nil
+}
+
+// knows takes what the caller heard of the nodes in place of a survey, and
+// reports whether that does.
+func (a *attempt) knows() bool {
+	if len(a.change.Known) == 0 {
+		return false
+	}
+	known := make([]leadership.Status, len(a.g.ids))
+	for i, id := range a.g.ids {
+		known[i].Node = id
+		if id == a.from && a.change.Kind == leadership.KindEmergency {
+			continue // it answered then, and is gone now
+		}
+		if j := slices.IndexFunc(a.change.Known, func(s leadership.Status) bool { return s.Node == id }); j >= 0 {
+			known[i] = a.change.Known[j]
+		}
+	}
+	a.statuses = known
+	_, _, err := a.preview(known)
+	if err == nil {
+		err = a.leaderHelps()
+	}
+	if err == nil {
+		return true
+	}
+	a.hints = nil // of these
+	a.rep.note("what was known of the nodes does not do (%v): they were asked", err)
+	return false
 }
 
 // probe is the term of a preview: above every real one, so that no hint of a
