@@ -144,11 +144,7 @@ func (a *attempt) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lead, err := a.node(a.from)
-	if err != nil {
-		return err
-	}
-	s, err := lead.Status.Status(ctx)
+	s, err := a.leaderStatus(ctx)
 	if err != nil {
 		return fmt.Errorf("reparent: status of the leader %s: %w", a.from, err)
 	}
@@ -159,6 +155,22 @@ func (a *attempt) prepare(ctx context.Context) error {
 		return &establish.NodeError{Node: a.change.To, Op: "catch up", Err: err}
 	}
 	return nil
+}
+
+// leaderStatus is what the leader said when it was asked a moment ago: what it
+// has written since, the candidate is still being sent. One that did not answer
+// then, but is to step down all the same, is asked again.
+func (a *attempt) leaderStatus(ctx context.Context) (leadership.Status, error) {
+	for _, s := range a.statuses {
+		if s.Node == a.from && s.Reachable {
+			return s, nil
+		}
+	}
+	lead, err := a.node(a.from)
+	if err != nil {
+		return leadership.Status{}, err
+	}
+	return lead.Status.Status(ctx)
 }
 
 // hold tells routers to hold, just before the leader drains.
