@@ -85,7 +85,38 @@ func (n *node) install(ctx context.Context, m leadership.Marker) (leadership.Acc
 		return leadership.Acceptance{}, err
 	}
 	n.begin(ls)
+	if err := n.stage(ctx, m.Term); err != nil {
+		return leadership.Acceptance{}, err
+	}
 	return n.acceptance(m.Leadership())
+}
+
+// stage takes requests ahead of the grant: they go behind the marker, and are
+// complete when it is and the node was granted. The cluster is in mode Full.
+func (n *node) stage(ctx context.Context, t leadership.Term) error {
+	n.mu.Lock()
+	ls := n.leads
+	n.mu.Unlock()
+	err := n.acc.Stage(ctx, t, func() bool { return ls != nil && ls.own.Term == t })
+	if err != nil {
+		return err
+	}
+	if err := n.serve(t); err != nil {
+		return err
+	}
+	n.mu.Lock()
+	ls.open = true
+	n.mu.Unlock()
+	n.c.crown(leadership.Leadership{Leader: n.id, Term: t})
+	return nil
+}
+
+func (n *node) serve(t leadership.Term) error {
+	var served *lameduck.TermOrderError
+	if err := n.gate.Serve(t); err != nil && !errors.As(err, &served) {
+		return err
+	}
+	return nil
 }
 
 func newLeading(n *node, m leadership.Marker) (*leading, error) {
@@ -127,7 +158,8 @@ func (n *node) begin(ls *leading) {
 		ls.levels[ls.self] = len(n.log.entries)
 		for i := range n.c.nodes {
 			if i != n.i {
-				ls.next[i] = ls.marker
+				// What is not known to be complete some may lack.
+				ls.next[i] = min(ls.marker, n.commit+1)
 			}
 		}
 		n.replicate(ls)
@@ -144,15 +176,13 @@ func (n *node) grant(ctx context.Context, t leadership.Term) error {
 	if err != nil {
 		return err
 	}
-	var served *lameduck.TermOrderError
-	if err := n.gate.Serve(t); err != nil && !errors.As(err, &served) {
+	if err := n.serve(t); err != nil {
 		return err
 	}
 	n.mu.Lock()
-	ls.granted = true
+	ls.open, ls.granted = true, true
 	n.complete(ls)
 	n.mu.Unlock()
-	n.c.beacon.set(n.i)
 	return nil
 }
 

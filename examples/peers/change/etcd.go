@@ -13,11 +13,9 @@ import (
 	pb "go.etcd.io/raft/v3/raftpb"
 )
 
-// etcdTicks is the election timeout of etcd-io/raft in ticks, ten heartbeats, as
-// etcd's own default. A tick is half a round trip, so the timeout is the five
-// round trips that everybody has, to which the library adds up to as much again
-// at random.
-const etcdTicks = 2 * timeoutRTT
+// ticksPerRTT makes the election timeout of five round trips ten heartbeats, as
+// etcd's own default is. The library adds up to as much again at random.
+const ticksPerRTT = 2
 
 // etcdRaft is a cluster on etcd-io/raft, driven by hand. It implements cluster.
 type etcdRaft struct {
@@ -54,7 +52,7 @@ type etcdWait struct {
 	done  chan error
 }
 
-func newEtcd(ctx context.Context, delay time.Duration, n int, campaign bool) (*etcdRaft, error) {
+func newEtcd(ctx context.Context, delay time.Duration, n int, campaign bool, timeout int) (*etcdRaft, error) {
 	c := &etcdRaft{wire: newWire(delay, n), began: time.Now(), beacon: newBeacon(), campaign: campaign}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	var voters []uint64
@@ -69,7 +67,7 @@ func newEtcd(ctx context.Context, delay time.Duration, n int, campaign bool) (*e
 			return nil, err
 		}
 		raw, err := etcd.NewRawNode(&etcd.Config{
-			ID: uint64(i + 1), ElectionTick: etcdTicks, HeartbeatTick: 1, Storage: store, Applied: 1,
+			ID: uint64(i + 1), ElectionTick: timeout * ticksPerRTT, HeartbeatTick: 1, Storage: store, Applied: 1,
 			MaxSizePerMsg: 1 << 20, MaxInflightMsgs: 512, MaxUncommittedEntriesSize: math.MaxUint64,
 			// As etcd runs it; a host that campaigns by itself must do without
 			// the check, which makes the others ignore it for a timeout.
@@ -103,7 +101,7 @@ func (c *etcdRaft) close() error {
 }
 
 func (n *etcdNode) tick() {
-	for sleep(n.c.ctx, n.c.wire.rtt()/2) {
+	for sleep(n.c.ctx, n.c.wire.rtt()/ticksPerRTT) {
 		n.do(func(r *etcd.RawNode) error { r.Tick(); return nil })
 	}
 }
@@ -216,7 +214,7 @@ func (c *etcdRaft) hand(ctx context.Context, from, to int) error {
 		c.nodes[from].do(func(r *etcd.RawNode) error { r.TransferLeader(uint64(to + 1)); return nil })
 		// A transfer that fails is given up silently after an election
 		// timeout, and has to be asked for again.
-		short, cancel := context.WithTimeout(ctx, timeoutRTT*c.wire.rtt()*2)
+		short, cancel := context.WithTimeout(ctx, 2*plannedTimeout*c.wire.rtt())
 		_, err := c.beacon.await(short, func(l int) bool { return l == to })
 		cancel()
 		if err == nil || ctx.Err() != nil {

@@ -38,7 +38,7 @@ type hashiNode struct {
 
 func hashiAddr(i int) hraft.ServerAddress { return hraft.ServerAddress(nodeID(i)) }
 
-func newHashi(ctx context.Context, delay time.Duration, n int) (_ *hashiRaft, err error) {
+func newHashi(ctx context.Context, delay time.Duration, n, timeout int) (_ *hashiRaft, err error) {
 	c := &hashiRaft{wire: newWire(delay, n), began: time.Now(), beacon: newBeacon()}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	defer func() {
@@ -54,7 +54,7 @@ func newHashi(ctx context.Context, delay time.Duration, n int) (_ *hashiRaft, er
 		c.nodes = append(c.nodes, node)
 	}
 	for _, node := range c.nodes {
-		if err := node.open(servers); err != nil {
+		if err := node.open(servers, time.Duration(timeout)*c.wire.rtt()); err != nil {
 			return nil, err
 		}
 	}
@@ -63,8 +63,7 @@ func newHashi(ctx context.Context, delay time.Duration, n int) (_ *hashiRaft, er
 
 // open starts a node. Every timeout is the failure timeout of all libraries; the
 // library itself adds up to as much again at random.
-func (n *hashiNode) open(servers []hraft.Server) error {
-	timeout := timeoutRTT * n.c.wire.rtt()
+func (n *hashiNode) open(servers []hraft.Server, timeout time.Duration) error {
 	notify := make(chan bool, 64)
 	cfg := hraft.DefaultConfig()
 	cfg.LocalID = servers[n.i].ID

@@ -90,17 +90,20 @@ type load struct {
 	wg     sync.WaitGroup
 	mu     sync.Mutex // guards ops
 	ops    []*op
-	open   map[*op]bool
 }
 
-// writers is how many closed loops there are. Together they complete an
-// operation every ninth of a round trip or so: that is how fine a gap is seen.
-const writers = 8
+// writersFor says how many closed loops there are: so many that a gap is seen to a
+// thirtieth of a round trip where the machine can carry them.
+func writersFor(delay time.Duration) int {
+	if delay < 5*time.Millisecond {
+		return 8
+	}
+	return 32
+}
 
 func (l *load) start(ctx context.Context) {
 	ctx, l.cancel = context.WithCancel(ctx)
-	l.open = map[*op]bool{}
-	for i := range writers {
+	for i := range writersFor(l.rtt / 2) {
 		r := rand.New(rand.NewPCG(uint64(i), 7))
 		l.wg.Go(func() { l.write(ctx, r) })
 	}

@@ -2,6 +2,7 @@ package change
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -24,6 +25,8 @@ type side struct {
 
 // The sides, by the names that rows ask for them.
 const (
+	oursLed       = "planned, led by the leader"
+	oursLedHeld   = "planned, led by the leader and held by the buffer"
 	oursOutside   = "planned, coordinator on a host of its own"
 	oursSuccessor = "planned, coordinator beside the successor"
 	oursHeld      = "planned, held by the buffer"
@@ -37,28 +40,35 @@ const (
 )
 
 func sides() []side {
-	ours := func(hold bool, at coordinator) func(context.Context, time.Duration, int) (cluster, error) {
+	type opener = func(context.Context, time.Duration, int) (cluster, error)
+	ours := func(hold bool, at coordinator, timeout int) opener {
 		return func(ctx context.Context, d time.Duration, n int) (cluster, error) {
-			return newTenure(ctx, d, n, hold, at)
+			return newTenure(ctx, d, n, hold, at, timeout)
 		}
 	}
-	etcd := func(campaign bool) func(context.Context, time.Duration, int) (cluster, error) {
+	etcd := func(campaign bool, timeout int) opener {
 		return func(ctx context.Context, d time.Duration, n int) (cluster, error) {
-			return newEtcd(ctx, d, n, campaign)
+			return newEtcd(ctx, d, n, campaign, timeout)
 		}
 	}
-	hashi := func(ctx context.Context, d time.Duration, n int) (cluster, error) { return newHashi(ctx, d, n) }
+	hashi := func(timeout int) opener {
+		return func(ctx context.Context, d time.Duration, n int) (cluster, error) {
+			return newHashi(ctx, d, n, timeout)
+		}
+	}
 	return []side{
-		{name: oursOutside, open: ours(false, outside)},
-		{name: etcdPlanned, open: etcd(false)},
-		{name: oursSuccessor, open: ours(false, atSuccessor)},
-		{name: hashiPlanned, open: hashi},
-		{name: oursHeld, open: ours(true, outside)},
-		{name: oursSilent, open: ours(false, outside), crash: true},
-		{name: etcdSilent, open: etcd(false), crash: true},
-		{name: hashiSilent, open: hashi, crash: true},
-		{name: oursReset, open: ours(false, outside), crash: true, announce: true},
-		{name: etcdReset, open: etcd(true), crash: true, announce: true},
+		{name: oursLed, open: ours(false, atLeader, plannedTimeout)},
+		{name: etcdPlanned, open: etcd(false, plannedTimeout)},
+		{name: oursSuccessor, open: ours(false, atSuccessor, plannedTimeout)},
+		{name: hashiPlanned, open: hashi(plannedTimeout)},
+		{name: oursOutside, open: ours(false, outside, plannedTimeout)},
+		{name: oursLedHeld, open: ours(true, atLeader, plannedTimeout)},
+		{name: oursHeld, open: ours(true, outside, plannedTimeout)},
+		{name: oursSilent, open: ours(false, outside, crashTimeout), crash: true},
+		{name: etcdSilent, open: etcd(false, crashTimeout), crash: true},
+		{name: hashiSilent, open: hashi(crashTimeout), crash: true},
+		{name: oursReset, open: ours(false, outside, crashTimeout), crash: true, announce: true},
+		{name: etcdReset, open: etcd(true, crashTimeout), crash: true, announce: true},
 	}
 }
 
@@ -77,7 +87,7 @@ func settings() []setting {
 // Measure changes the leader of clusters of 3 and 5 in this process, with one-way
 // delays of 1 and 10 ms on every message, planned and after a crash, on Tenure,
 // etcd-io/raft and hashicorp/raft, and returns the rows. Quick runs every trial
-// once, many at the same time.
+// once, the slow ones at the same time.
 func Measure(ctx context.Context, o report.Options) ([]report.Row, error) {
 	o = o.Filled()
 	var rows []report.Row
@@ -117,7 +127,7 @@ func measure(ctx context.Context, o report.Options, s setting) (results, error) 
 	for range o.Rounds {
 		var wg sync.WaitGroup
 		for _, sd := range sides() {
-			if o.Quick {
+			if o.Quick && s.delay >= 10*time.Millisecond {
 				wg.Go(func() { one(sd) })
 				continue
 			}
@@ -137,7 +147,7 @@ const tries = 5
 func insist(ctx context.Context, log *slog.Logger, sd side, s setting, changes int) ([]sample, error) {
 	for try := 1; ; try++ {
 		ss, err := trial(ctx, sd, s, changes)
-		if err == nil || try == tries || ctx.Err() != nil {
+		if err == nil || try == tries || ctx.Err() != nil || errors.As(err, new(*lostError)) {
 			if err != nil {
 				err = fmt.Errorf("%s: %w", sd.name, err)
 			}

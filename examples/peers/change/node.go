@@ -8,6 +8,7 @@ import (
 	"github.com/tenure-go/tenure/lameduck"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/leadership/acceptor"
+	"github.com/tenure-go/tenure/reparent/handover"
 )
 
 // node is a member of a replicated log in memory, on the library's acceptor and
@@ -19,11 +20,14 @@ type node struct {
 	c    *tenure
 	acc  *acceptor.Acceptor
 	gate *lameduck.Gate
+	// incoming is the candidate's side of hand-overs.
+	incoming incoming
 
 	mu      sync.Mutex // guards what follows; taken by clients, the wire and control calls, never over a wait
 	log     memLog
 	commit  int
 	leads   *leading
+	handed  *leading      // the last leadership, while something of it is in flight after a hand-over
 	heard   time.Time     // the last append of the leader that it follows
 	changed chan struct{} // closed and made anew when the log or the source changes
 }
@@ -37,7 +41,9 @@ type leading struct {
 	// forced are the rulesets that the marker itself must satisfy, final those
 	// in force after it.
 	forced, final []*leadership.Rules
-	granted       bool
+	open          bool // takes requests, which go behind the marker
+	granted       bool // and completes them
+	carried       bool // what is waiting is handed over
 	levels        [leadership.MaxMembers]int
 	next          map[int]int // per host, the first index that was not sent
 	refused       leadership.Set
@@ -70,7 +76,11 @@ func newNode(ctx context.Context, c *tenure, i int) (*node, error) {
 	if n.acc, err = acceptor.Create(ctx, &memStore{}, n.id, "memory-1"); err != nil {
 		return nil, err
 	}
-	n.gate, err = lameduck.New(lameduck.Options{Name: string(n.id)})
+	if n.gate, err = lameduck.New(lameduck.Options{Name: string(n.id)}); err != nil {
+		return nil, err
+	}
+	n.incoming.news = make(chan struct{}, 1)
+	n.incoming.in, err = handover.NewIncoming(n.id, nil)
 	return n, err
 }
 
@@ -118,7 +128,7 @@ func (n *node) take(o *op) (<-chan error, func(), error) {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.leads != ls || !ls.granted {
+	if n.leads != ls || !ls.open {
 		pass.Exit()
 		return nil, nil, n.refusal("not the leader")
 	}
@@ -215,7 +225,10 @@ func (n *node) accept(m message) answer {
 		return answer{stale: n.acc.Status().Promised}
 	}
 	matched := m.prev.index + len(m.entries)
-	n.commit = max(n.commit, min(m.commit, matched))
+	if c := min(m.commit, matched); c > n.commit {
+		n.commit = c
+		n.carry()
+	}
 	if len(m.entries) > 0 {
 		n.notify()
 	}
@@ -226,11 +239,12 @@ func (n *node) accept(m message) answer {
 func (n *node) hear(ls *leading, host int, a answer) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.leads != ls {
-		return
-	}
 	m, counts := ls.cohort.Member(nodeID(host))
 	switch {
+	case n.handed == ls && counts && !a.mismatch && a.stale.IsZero():
+		ls.levels[m] = max(ls.levels[m], a.matched)
+		n.carry()
+	case n.leads != ls:
 	case !a.stale.IsZero():
 		delete(ls.next, host) // it will never accept from this leadership again
 		if counts {
@@ -274,10 +288,28 @@ func (n *node) complete(ls *leading) {
 		return
 	}
 	defer c.Done()
-	best := n.commit
+	best := n.reached(ls)
+	if n.commit < ls.marker && best >= ls.marker {
+		// Whoever waits for what it handed over is told now.
+		defer n.replicate(ls)
+	}
+	for i := n.commit + 1; i <= best; i++ {
+		if done, ok := ls.waiting[i]; ok {
+			delete(ls.waiting, i)
+			done <- nil
+		}
+	}
+	n.commit = max(n.commit, best)
+}
+
+// reached returns up to which index a durable set under every ruleset in force
+// holds the log of a leadership, 0 when that is not its marker yet: entries of
+// earlier terms are complete when the marker is. mu is held.
+func (n *node) reached(ls *leading) int {
+	best := 0
 	for m := range ls.cohort.All().All() {
 		v := ls.levels[m]
-		if v <= best || v < ls.marker { // entries of earlier terms are complete when the marker is
+		if v <= best || v < ls.marker {
 			continue
 		}
 		var have leadership.Set
@@ -294,13 +326,7 @@ func (n *node) complete(ls *leading) {
 			best = v
 		}
 	}
-	for i := n.commit + 1; i <= best; i++ {
-		if done, ok := ls.waiting[i]; ok {
-			delete(ls.waiting, i)
-			done <- nil
-		}
-	}
-	n.commit = best
+	return best
 }
 
 // end ends a leadership: what is not complete is unknown. mu is held.
@@ -309,6 +335,12 @@ func (n *node) end(ls *leading, _ leadership.Term) {
 		return
 	}
 	n.leads = nil
+	if ls.carried {
+		n.handed = ls
+		n.carry()
+		n.notify()
+		return
+	}
 	for _, done := range ls.waiting {
 		done <- leadership.ErrUnknownOutcome
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/tenure-go/tenure/buffer"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/handover"
 	"github.com/tenure-go/tenure/revoke"
 )
 
@@ -42,10 +43,13 @@ type tenure struct {
 	buf    *buffer.Buffer
 	lane   *buffer.Lane // nil: clients go straight to the nodes
 	place  coordinator
+	// timeout is how many round trips a silent leader is waited for.
+	timeout int
 
 	mu       sync.Mutex // guards what follows
 	err      error
-	detected time.Time // when an emergency began
+	detected time.Time                   // when an emergency began
+	known    map[int][]leadership.Status // what each host heard last of the nodes
 	report   *reparent.Report
 }
 
@@ -55,16 +59,22 @@ type coordinator int
 const (
 	outside     coordinator = iota // on a host of its own: every node is one delay away
 	atSuccessor                    // beside the node that is to lead
+	atLeader                       // beside the leader, which leads the change itself
 )
 
-// timeoutRTT is the failure timeout, for every library.
-const timeoutRTT = 5
+// The failure timeout in round trips, for every library: short where the leader
+// crashes, and long where it hands over, so that a busy machine is not taken for a
+// failure.
+const (
+	crashTimeout   = 5
+	plannedTimeout = 20
+)
 
 // nextRTT is how much later than the one before it each further successor acts.
 const nextRTT = 3
 
-func newTenure(ctx context.Context, delay time.Duration, n int, hold bool, at coordinator) (_ *tenure, err error) {
-	c := &tenure{wire: newWire(delay, n+1), began: time.Now(), beacon: newBeacon(), place: at}
+func newTenure(ctx context.Context, delay time.Duration, n int, hold bool, at coordinator, timeout int) (_ *tenure, err error) {
+	c := &tenure{wire: newWire(delay, n+1), began: time.Now(), beacon: newBeacon(), place: at, timeout: timeout, known: map[int][]leadership.Status{}}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	defer func() {
 		if err != nil {
@@ -105,6 +115,7 @@ func newTenure(ctx context.Context, delay time.Duration, n int, hold bool, at co
 	}
 	for _, node := range c.nodes {
 		c.wg.Go(node.beat)
+		c.wg.Go(func() { c.poll(node) })
 		c.wg.Go(func() { c.succeed(node) })
 	}
 	return c, nil
@@ -117,14 +128,16 @@ func (c *tenure) guard(host int) (*reparent.Guard, error) {
 		r := &remote{c: c, from: host, to: n}
 		nodes = append(nodes, reparent.Node{
 			ID: n.id, Addr: string(n.id), Truncates: true,
-			Status: r, Promise: r, StepDown: r, Candidate: r, Follow: r,
+			Status: r, Promise: r, StepDown: r, HandOver: r, Candidate: r, Follow: r,
 		})
 	}
 	return reparent.New(clusterName, &c.reg, nodes, reparent.Config{
 		By: fmt.Sprintf("at-%d", host),
 		// Whoever has not answered by then is left to a sweep: a dead member
 		// must not make a trial long.
-		Limits: reparent.Limits{Linger: 2 * c.wire.rtt()},
+		Limits: reparent.Limits{
+			Linger: 2 * c.wire.rtt(), Drain: time.Second, Revoke: 2 * time.Second, Install: 2 * time.Second, Undo: 2 * time.Second,
+		},
 	})
 }
 
@@ -142,6 +155,15 @@ func (c *tenure) close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.err
+}
+
+// crown tells clients who takes requests. Those behind the buffer learn it in the
+// same moment as the others do.
+func (c *tenure) crown(l leadership.Leadership) {
+	c.beacon.set(hostOf(l.Leader))
+	if c.lane != nil {
+		c.lane.Learn(l, string(l.Leader))
+	}
 }
 
 // fail notes what must not happen.
@@ -183,11 +205,21 @@ func told(err error) error {
 
 // hand is a planned change.
 func (c *tenure) hand(ctx context.Context, from, to int) error {
-	g := c.guards[len(c.nodes)]
-	if c.place == atSuccessor {
+	g, change := c.guards[len(c.nodes)], reparent.Planned(nodeID(to))
+	switch c.place {
+	case atSuccessor:
+		var err error
+		if change, err = c.retiring(to, to); err != nil {
+			return err
+		}
 		g = c.guards[to]
+		c.mu.Lock()
+		change.Known = c.known[to]
+		c.mu.Unlock()
+	case atLeader:
+		g, change.LeaderLed = c.guards[from], true
 	}
-	rep, err := g.Run(ctx, reparent.Planned(nodeID(to)))
+	rep, err := g.Run(ctx, change)
 	c.mu.Lock()
 	c.report = rep
 	c.mu.Unlock()
@@ -205,6 +237,39 @@ func (c *tenure) crash(i int, announce bool) {
 	n.mu.Unlock()
 }
 
+// check returns an error when something that a client was told is done is not in
+// the best log of those that are up, or is there twice: whoever is to lead next
+// gets that one.
+func (c *tenure) check(ops []*op) error {
+	var best leadership.Position
+	var entries []entry
+	for _, n := range c.nodes {
+		if c.wire.isDead(n.i) {
+			continue
+		}
+		n.mu.Lock()
+		if at := n.log.position(); at.Rank(best) == leadership.Ahead {
+			best, entries = at, n.log.entries[:len(n.log.entries):len(n.log.entries)]
+		}
+		n.mu.Unlock()
+	}
+	times := map[*op]int{}
+	for _, e := range entries {
+		if e.op != nil {
+			times[e.op]++
+		}
+	}
+	for _, o := range ops {
+		if times[o] > 1 || times[o] == 0 && !o.unknown {
+			return &lostError{fmt.Errorf("change: operation %d was told to be done and is %d times in the log at %v", o.id, times[o], best)}
+		}
+	}
+	return nil
+}
+
+// lostError says that a guarantee was broken. No trial is tried again after it.
+type lostError struct{ error }
+
 // detectedAt returns when the first coordinator began, for a crash.
 func (c *tenure) detectedAt() time.Time {
 	c.mu.Lock()
@@ -218,6 +283,7 @@ func (c *tenure) detectedAt() time.Time {
 // before it are gone, too.
 func (c *tenure) succeed(n *node) {
 	rtt := c.wire.rtt()
+	timeout := time.Duration(c.timeout) * rtt
 	for c.ctx.Err() == nil {
 		src := n.acc.Status().Source
 		if src.IsZero() || src.Leader == n.id || c.wire.isDead(n.i) {
@@ -232,7 +298,7 @@ func (c *tenure) succeed(n *node) {
 			rank--
 		}
 		n.mu.Lock()
-		due := n.heard.Add(timeoutRTT * rtt)
+		due := n.heard.Add(timeout)
 		n.mu.Unlock()
 		reset := false
 		t := time.NewTimer(time.Until(due.Add(time.Duration(rank*nextRTT) * rtt)))
@@ -250,7 +316,7 @@ func (c *tenure) succeed(n *node) {
 			return
 		}
 		n.mu.Lock()
-		late := reset || time.Since(n.heard) >= timeoutRTT*rtt+time.Duration(rank*nextRTT)*rtt
+		late := reset || time.Since(n.heard) >= timeout+time.Duration(rank*nextRTT)*rtt
 		n.mu.Unlock()
 		switch {
 		case !late || n.acc.Status().Source != src || c.wire.isDead(n.i):
@@ -269,19 +335,40 @@ func (c *tenure) announced() bool {
 	return err == nil && rec.Intent.Kind == leadership.KindPlanned && rec.Active.Term.Less(rec.Intent.Term)
 }
 
+// pollRTT is how often a successor asks the nodes how they are, so that it need
+// not when their leader is gone.
+const pollRTT = 2
+
+func (c *tenure) poll(n *node) {
+	for sleep(c.ctx, pollRTT*c.wire.rtt()) {
+		ctx, cancel := context.WithTimeout(c.ctx, pollRTT*c.wire.rtt())
+		v, err := c.guards[n.i].View(ctx)
+		cancel()
+		if err != nil || c.wire.isDead(n.i) {
+			continue
+		}
+		c.mu.Lock()
+		c.known[n.i] = v.Statuses
+		c.mu.Unlock()
+	}
+}
+
 func (c *tenure) emergency(n *node) {
+	change := reparent.Emergency()
 	c.mu.Lock()
+	change.Known = c.known[n.i]
 	if c.detected.IsZero() {
 		c.detected = time.Now()
 	}
 	c.mu.Unlock()
-	rep, err := c.guards[n.i].Run(c.ctx, reparent.Emergency())
+	rep, err := c.guards[n.i].Run(c.ctx, change)
 	c.mu.Lock()
 	c.report = rep
 	c.mu.Unlock()
 	// Another one may have been first; then there is a leader.
 	var later *leadership.SupersededError
-	if err != nil && c.ctx.Err() == nil && !errors.As(err, &later) {
+	var other *reparent.ChangeError
+	if err != nil && c.ctx.Err() == nil && !errors.As(err, &later) && !errors.As(err, &other) {
 		c.fail(fmt.Errorf("emergency at %s: %w", n.id, err))
 	}
 }
@@ -293,7 +380,7 @@ type remote struct {
 	to   *node
 }
 
-func ask[T any](ctx context.Context, r *remote, f func(context.Context) (T, error)) (T, error) {
+func askNode[T any](ctx context.Context, r *remote, f func(context.Context) (T, error)) (T, error) {
 	v, err := call(ctx, r.c.wire, &r.c.wg, r.from, r.to.i, f)
 	if errors.Is(err, errReset) {
 		err = errors.Join(leadership.ErrUnknownOutcome, err)
@@ -302,36 +389,40 @@ func ask[T any](ctx context.Context, r *remote, f func(context.Context) (T, erro
 }
 
 func (r *remote) Status(ctx context.Context) (leadership.Status, error) {
-	return ask(ctx, r, r.to.status)
+	return askNode(ctx, r, r.to.status)
 }
 
 func (r *remote) Promise(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
-	return ask(ctx, r, func(ctx context.Context) (leadership.Testimony, error) { return r.to.promise(ctx, t) })
+	return askNode(ctx, r, func(ctx context.Context) (leadership.Testimony, error) { return r.to.promise(ctx, t) })
 }
 
 func (r *remote) Drain(ctx context.Context, t leadership.Term, d time.Duration) (revoke.Drained, error) {
-	return ask(ctx, r, func(ctx context.Context) (revoke.Drained, error) { return r.to.drain(ctx, t, d) })
+	return askNode(ctx, r, func(ctx context.Context) (revoke.Drained, error) { return r.to.drain(ctx, t, d) })
 }
 
 func (r *remote) StepDown(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
-	return ask(ctx, r, func(ctx context.Context) (leadership.Testimony, error) { return r.to.stepDown(ctx, t) })
+	return askNode(ctx, r, func(ctx context.Context) (leadership.Testimony, error) { return r.to.stepDown(ctx, t) })
+}
+
+func (r *remote) HandOver(ctx context.Context, b handover.Baton) (handover.Account, error) {
+	return askNode(ctx, r, func(ctx context.Context) (handover.Account, error) { return r.to.handOver(ctx, b) })
 }
 
 func (r *remote) Install(ctx context.Context, m leadership.Marker) (leadership.Acceptance, error) {
-	return ask(ctx, r, func(ctx context.Context) (leadership.Acceptance, error) { return r.to.install(ctx, m) })
+	return askNode(ctx, r, func(ctx context.Context) (leadership.Acceptance, error) { return r.to.install(ctx, m) })
 }
 
 func (r *remote) Follow(ctx context.Context, t leadership.Term, l leadership.NodeID) (leadership.Acceptance, error) {
-	return ask(ctx, r, func(ctx context.Context) (leadership.Acceptance, error) { return r.to.follow(ctx, t, l) })
+	return askNode(ctx, r, func(ctx context.Context) (leadership.Acceptance, error) { return r.to.follow(ctx, t, l) })
 }
 
 func (r *remote) Grant(ctx context.Context, t leadership.Term) error {
-	_, err := ask(ctx, r, func(ctx context.Context) (struct{}, error) { return struct{}{}, r.to.grant(ctx, t) })
+	_, err := askNode(ctx, r, func(ctx context.Context) (struct{}, error) { return struct{}{}, r.to.grant(ctx, t) })
 	return err
 }
 
 func (r *remote) CatchUp(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position) error {
-	_, err := ask(ctx, r, func(ctx context.Context) (struct{}, error) {
+	_, err := askNode(ctx, r, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, r.to.catchUp(ctx, t, hostOf(donor), pos)
 	})
 	return err

@@ -37,8 +37,8 @@ type sample struct {
 	unknown int     // and those whose client never heard what became of them
 }
 
-// bound ends a trial that does not come to an end.
-const bound = 20 * time.Second
+// boundOf ends a trial that does not come to an end.
+func boundOf(c cluster) time.Duration { return 5*time.Second + 200*c.wireOf().rtt() }
 
 // settle is how long a cluster runs before and after a change, in round trips:
 // long enough that writers are out of step again.
@@ -46,7 +46,7 @@ const settle = 10
 
 // planned hands the leadership of a cluster over a few times.
 func planned(ctx context.Context, c cluster, n, changes int) ([]sample, error) {
-	ctx, cancel := context.WithTimeout(ctx, bound)
+	ctx, cancel := context.WithTimeout(ctx, boundOf(c))
 	defer cancel()
 	l := newLoad(c)
 	from, err := c.beaconOf().await(ctx, func(int) bool { return true })
@@ -81,8 +81,7 @@ func planned(ctx context.Context, c cluster, n, changes int) ([]sample, error) {
 		}
 		return nil
 	}
-	err = run()
-	ops := l.stop()
+	ops, err := l.around(c, run)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +98,7 @@ func planned(ctx context.Context, c cluster, n, changes int) ([]sample, error) {
 
 // crashed ends the leader of a cluster, once.
 func crashed(ctx context.Context, c cluster, announce bool) (sample, error) {
-	ctx, cancel := context.WithTimeout(ctx, bound)
+	ctx, cancel := context.WithTimeout(ctx, boundOf(c))
 	defer cancel()
 	l := newLoad(c)
 	from, err := c.beaconOf().await(ctx, func(int) bool { return true })
@@ -124,12 +123,21 @@ func crashed(ctx context.Context, c cluster, announce bool) (sample, error) {
 		}
 		return nil
 	}
-	err = run()
-	ops := l.stop()
+	ops, err := l.around(c, run)
 	if err != nil {
 		return sample{}, err
 	}
 	return judge(c, ops, at, from, to, c.detectedAt().Sub(c.start()))
+}
+
+// around ends the load when run has, and returns what it did once that was checked.
+func (l *load) around(c cluster, run func() error) ([]*op, error) {
+	err := run()
+	ops := l.stop()
+	if t, ok := c.(*tenure); ok && err == nil {
+		err = t.check(ops)
+	}
+	return ops, err
 }
 
 func newLoad(c cluster) *load {

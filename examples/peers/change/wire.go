@@ -3,6 +3,7 @@ package change
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 )
@@ -14,6 +15,8 @@ var errReset = errors.New("change: the connection was reset")
 // order, except from a host to itself. It is the same for every library.
 type wire struct {
 	delay time.Duration
+	// far hosts are so much further away from all others; set before use.
+	far map[int]time.Duration
 
 	mu    sync.Mutex // guards what follows; taken by senders and the carrier
 	queue []parcel
@@ -37,7 +40,7 @@ type parcel struct {
 // newWire starts the one goroutine that carries; close ends it.
 func newWire(delay time.Duration, hosts int) *wire {
 	w := &wire{
-		delay: delay, dead: map[int]bool{}, gone: map[int]chan struct{}{},
+		delay: delay, far: map[int]time.Duration{}, dead: map[int]bool{}, gone: map[int]chan struct{}{},
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	for h := range hosts {
@@ -60,7 +63,8 @@ func (w *wire) rtt() time.Duration { return 2 * w.delay }
 func (w *wire) send(from, to int, deliver func()) {
 	w.mu.Lock()
 	if !w.dead[from] {
-		w.queue = append(w.queue, parcel{at: time.Now().Add(w.delay), from: from, to: to, deliver: deliver})
+		d := w.delay + w.far[from] + w.far[to]
+		w.push(parcel{at: time.Now().Add(d), from: from, to: to, deliver: deliver})
 	}
 	w.mu.Unlock()
 	select {
@@ -69,7 +73,16 @@ func (w *wire) send(from, to int, deliver func()) {
 	}
 }
 
-// carry delivers. All parcels take equally long, so the first is the next.
+// push keeps the queue in the order of arrival. mu is held.
+func (w *wire) push(p parcel) {
+	i := len(w.queue)
+	for i > 0 && w.queue[i-1].at.After(p.at) {
+		i--
+	}
+	w.queue = slices.Insert(w.queue, i, p)
+}
+
+// carry delivers.
 func (w *wire) carry() {
 	t := time.NewTimer(time.Hour)
 	defer t.Stop()
@@ -111,7 +124,7 @@ func (w *wire) kill(host int, announce bool) {
 	w.dead[host] = true
 	if announce {
 		// From nowhere to nowhere: neither is dead.
-		w.queue = append(w.queue, parcel{at: time.Now().Add(w.delay), from: -1, to: -1, deliver: func() { close(w.gone[host]) }})
+		w.push(parcel{at: time.Now().Add(w.delay), from: -1, to: -1, deliver: func() { close(w.gone[host]) }})
 	}
 	w.mu.Unlock()
 	select {
