@@ -182,6 +182,20 @@ func (s *scene) make(ctx context.Context, clients []client, do func(context.Cont
 	return results, err
 }
 
+// frozenFor is how long a frozen leader stays so at most, once another one leads.
+const frozenFor = 30 * time.Second
+
+// orWait waits until writes flow, for as long as a frozen leader stays so: it wakes up
+// also where they do not, which their gap then shows.
+func orWait(ctx context.Context, flow flows) error {
+	short, cancel := context.WithTimeout(ctx, frozenFor)
+	defer cancel()
+	if err := flow(short); err != nil && ctx.Err() != nil {
+		return err
+	}
+	return nil
+}
+
 // check looks for every id that any load on this cluster was acknowledged, on every
 // server, once they have had the time to become equal.
 func (s *scene) check(ctx context.Context) (load.Verdict, error) {

@@ -198,7 +198,7 @@ func (s *scene) frozen(ctx context.Context, op *stage.Operator) error {
 			return err
 		}
 		_, err := op.Replaced(ctx, lead, gone)
-		return errors.Join(err, flow(ctx), op.Servers[lead].Thaw(), wait(ctx, awake))
+		return errors.Join(err, orWait(ctx, flow), op.Servers[lead].Thaw(), wait(ctx, awake))
 	}, func(ctx context.Context) error { return rejoin(ctx, op) })
 }
 

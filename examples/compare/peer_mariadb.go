@@ -85,7 +85,7 @@ func (s *scene) mhaReplaces(ctx context.Context, k *mha.Cluster, e account.Event
 		if err != nil || undo == nil {
 			return err
 		}
-		return errors.Join(flow(ctx), undo(lead), wait(ctx, awake))
+		return errors.Join(orWait(ctx, flow), undo(lead), wait(ctx, awake))
 	}, func(ctx context.Context) error { return k.Rejoin(ctx, lead) })
 }
 

@@ -97,7 +97,7 @@ func (s *scene) patroni(ctx context.Context, k *patroni.Cluster, set patroni.Set
 					return err
 				}
 				_, err := k.Leader(ctx, lead)
-				return errors.Join(err, flow(ctx), k.Thaw(lead), wait(ctx, awake+time.Duration(set.LoopWait)*time.Second))
+				return errors.Join(err, orWait(ctx, flow), k.Thaw(lead), wait(ctx, awake+time.Duration(set.LoopWait)*time.Second))
 			}
 		}, func(ctx context.Context, _ string) error { return k.Settled(ctx) }},
 	} {
