@@ -74,7 +74,7 @@ func (a *agents) close() error {
 // as where servers are on machines of their own.
 func (c *compare) withAgents(d detector) side {
 	name := d.name + ", agents"
-	return side{postgres + ": Tenure, " + name, func(ctx context.Context) (err error) {
+	return side{postgres + ": Tenure, " + name, true, func(ctx context.Context) (err error) {
 		if !c.wants(account.NodeKill) {
 			return nil
 		}

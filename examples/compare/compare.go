@@ -39,6 +39,7 @@ type compare struct {
 	who       string          // what the name of a side must have in it
 	table     account.Table
 	wrong     []string // runs that could not be made
+	failed    []string // those of them that are ours
 	left      []string // what is not installed
 	number    int      // of scenes
 }
@@ -50,6 +51,7 @@ func (c *compare) wants(e account.Event) bool { return slices.Contains(c.events,
 // taken down.
 type side struct {
 	name string
+	ours bool
 	run  func(ctx context.Context) error
 }
 

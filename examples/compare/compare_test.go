@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"runtime"
 	"slices"
@@ -113,7 +114,11 @@ func TestAReportSaysWhatWasNotRunAndWhatWeLose(t *testing.T) {
 	require.Contains(t, text, "longest gap of Tenure, quick detector, sqlbuffer, 4 connections is 1.00s, of Patroni")
 	require.NoError(t, c.judge())
 	require.ErrorContains(t, (&compare{}).judge(), "nothing was run")
-	require.ErrorContains(t, (&compare{wrong: []string{"it broke"}}).judge(), "it broke")
+	c.fail(side{name: "theirs"}, 1, errors.New("it broke"))
+	require.NoError(t, c.judge())
+	require.Contains(t, c.findings(), "theirs, round 1: it broke")
+	c.fail(side{name: "ours", ours: true}, 1, errors.New("it broke"))
+	require.ErrorContains(t, c.judge(), "ours, round 1: it broke")
 }
 
 func TestOnlyWhatIsAskedForIsPutUp(t *testing.T) {

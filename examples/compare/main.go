@@ -2,7 +2,7 @@
 // with this library and with the tools that others use, on the same machine, under the
 // same load, in alternating runs.
 //
-//	go run . [-rounds 3] [-only postgres|mariadb] [-o ../../COMPARISON.md]
+//	go run . [-rounds 3] [-zombies 1] [-only postgres|mariadb] [-o ../../COMPARISON.md]
 //
 // PostgreSQL: the tool of examples/failover against Patroni, whose clients reach the
 // leader directly and through HAProxy. MariaDB: against MHA. The registry of both sides
@@ -13,8 +13,8 @@
 // Writers are processes of their own. Each notes every attempt before it begins and when
 // it ends; afterwards every id that was acknowledged is looked for on every server.
 //
-// It exits with 1 when it could not be run to its end or a run of ours broke a promise:
-// an acknowledged write lost, or an error at a planned change.
+// It exits with 1 when it could not be run, or a run of ours could not be made or broke a
+// promise: an acknowledged write lost, or an error at a planned change.
 package main
 
 import (
@@ -57,7 +57,7 @@ func process(ctx context.Context) (err error) {
 	only := fs.String("only", "", "postgres or mariadb; both by default")
 	out := fs.String("o", "", "write the result to this file too")
 	who := fs.String("who", "", "only sides whose name has this in it")
-	long := fs.Bool("zombies", true, "freeze leaders too, with the quicker settings of each tool")
+	zombies := fs.Int("zombies", 1, "in how many of the rounds leaders are frozen too, with the quicker settings of each tool")
 	if err := fs.Parse(os.Args[1:]); err != nil {
 		return err
 	}
@@ -75,15 +75,15 @@ func process(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
 	c.who = *who
-	if !*long {
-		c.events = slices.DeleteFunc(c.events, func(e account.Event) bool { return e == account.Zombie })
-	}
 	begin := time.Now()
 	sides := c.sides(*only)
 	for _, l := range c.left {
 		c.say("left out: %s", l)
 	}
 	for n := range *rounds {
+		if n >= *zombies {
+			c.events = slices.DeleteFunc(c.events, func(e account.Event) bool { return e == account.Zombie })
+		}
 		for _, s := range order(sides, n) {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -91,7 +91,7 @@ func process(ctx context.Context) (err error) {
 			c.say("round %d of %d, %s: %s", n+1, *rounds, time.Since(begin).Round(time.Second), s.name)
 			if err := s.run(ctx); err != nil {
 				c.say("  %s: %v", s.name, err)
-				c.wrong = append(c.wrong, fmt.Sprintf("%s, round %d: %v", s.name, n+1, err))
+				c.fail(s, n+1, err)
 			}
 		}
 	}

@@ -32,7 +32,7 @@ func detectors() []detector {
 // ours is a side of this library.
 func (c *compare) ours(engine engines.Engine, d detector) side {
 	name := map[engines.Engine]string{engines.Postgres: postgres, engines.MariaDB: mariadb}[engine]
-	return side{name + ": Tenure, " + d.name, func(ctx context.Context) (err error) {
+	return side{name + ": Tenure, " + d.name, true, func(ctx context.Context) (err error) {
 		s, err := c.scene(account.Key{Engine: name, Who: "Tenure", Settings: d.name, Ours: true})
 		if err != nil {
 			return err

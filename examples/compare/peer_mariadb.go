@@ -19,7 +19,7 @@ import (
 
 // mha is a side of MHA, with frozen leaders or without, which take long.
 func (c *compare) mha(name string, set mha.Settings, zombies bool) side {
-	return side{mariadb + ": MHA, " + name, func(ctx context.Context) (err error) {
+	return side{mariadb + ": MHA, " + name, false, func(ctx context.Context) (err error) {
 		s, err := c.scene(account.Key{Engine: mariadb, Who: "MHA", Settings: name})
 		if err != nil {
 			return err

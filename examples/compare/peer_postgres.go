@@ -31,7 +31,7 @@ const peerPassword = "app-Secret"
 
 // patroni is a side of Patroni, with frozen leaders or without, which take long.
 func (c *compare) patroni(name string, set patroni.Settings, zombies bool) side {
-	return side{postgres + ": Patroni, " + name, func(ctx context.Context) (err error) {
+	return side{postgres + ": Patroni, " + name, false, func(ctx context.Context) (err error) {
 		s, err := c.scene(account.Key{Engine: postgres, Who: "Patroni", Settings: name})
 		if err != nil {
 			return err

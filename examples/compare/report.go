@@ -60,10 +60,19 @@ func (c *compare) have(all ...engines.Engine) bool {
 	return true
 }
 
-// judge is an error for what must not be.
+// fail notes that a side could not be put through everything.
+func (c *compare) fail(s side, round int, err error) {
+	text := fmt.Sprintf("%s, round %d: %v", s.name, round, err)
+	c.wrong = append(c.wrong, text)
+	if s.ours {
+		c.failed = append(c.failed, text)
+	}
+}
+
+// judge is an error for what must not be: what others cannot do is in the report only.
 func (c *compare) judge() error {
 	var errs []error
-	for _, w := range c.wrong {
+	for _, w := range c.failed {
 		errs = append(errs, errors.New(w))
 	}
 	for _, p := range c.table.Problems(true) {

@@ -166,9 +166,9 @@ func TestABrokenPromiseIsAProblem(t *testing.T) {
 	t.Parallel()
 	tb := newTable()
 	all := strings.Join(tb.Problems(false), "\n")
-	require.Len(t, tb.Problems(false), 3)
+	require.Len(t, tb.Problems(false), 2)
 	require.Contains(t, all, "run 1: 2 acknowledged writes lost")
-	require.Contains(t, all, "run 3 was not made: it did not start")
+	require.NotContains(t, all, "run 3", "it was not made")
 	require.Empty(t, tb.Problems(true), "theirs are not ours")
 
 	k := account.Key{Engine: "E", Event: account.Planned, Who: "Tenure", Ours: true}
@@ -180,7 +180,6 @@ func TestABrokenPromiseIsAProblem(t *testing.T) {
 		{Loss: account.Loss{Acked: 1, Lied: 1}},
 		{Loss: account.Loss{Acked: 1, Twice: 1}},
 		{Loss: account.Loss{Acked: 1, Apart: 1}},
-		{Wrong: "x"},
 		{}, // nothing was acknowledged, so nothing was checked
 	} {
 		var tb account.Table
