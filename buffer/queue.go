@@ -87,7 +87,7 @@ func (w *waiter) set(state uint32) { w.word.Store(w.gen() | state) }
 
 // move decides about w unless the other side has.
 func (w *waiter) move(to uint32) bool {
-	waiting := w.gen() | stateWaiting
+	waiting := w.gen() // stateWaiting is 0
 	return w.word.CompareAndSwap(waiting, waiting|to)
 }
 
