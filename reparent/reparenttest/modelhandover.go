@@ -146,6 +146,9 @@ func (n *store) tell(ctx context.Context, r handover.Release) (handover.Account,
 	n.mu.Lock()
 	log, commit := n.disk.log[:len(n.disk.log):len(n.disk.log)], n.commit
 	n.mu.Unlock()
+	if len(log)%4 == 3 {
+		log = nil // as if it were too long for a message: it has to be fetched
+	}
 	what := "release " + b.Term.String()
 	if n.h.proc.Sim().Explored() {
 		h := newHasher()
@@ -253,7 +256,9 @@ func (n *store) tookOver(ctx context.Context, t leadership.Term) (handover.Accou
 func (n *store) takeOver(ctx context.Context, r handover.Release, log []Entry, commit int) error {
 	t := r.Baton.Term
 	// Entries like any other of that leader; what it cannot take now it fetches.
-	_, _ = n.accept(ctx, leadership.Leadership{Leader: r.Baton.From, Term: r.StepDown.Led}, log, commit)
+	if len(log) > 0 {
+		_, _ = n.accept(ctx, leadership.Leadership{Leader: r.Baton.From, Term: r.StepDown.Led}, log, commit)
+	}
 	m, err := n.proposed(ctx, r)
 	if err != nil {
 		return err

@@ -37,6 +37,9 @@ func TestG7_PlannedChangesCostClientsOfRoutersNoError(t *testing.T) {
 			if n := tl.n["a leader that took over by itself"]; (n > 0) != (name == "led by the leader") {
 				t.Errorf("%d leaders took over by themselves", n)
 			}
+			if name == "led by the leader" && tl.n["catch-up of a candidate that was handed over to"] == 0 {
+				t.Error("no candidate had to fetch what it was not given")
+			}
 		})
 	}
 }

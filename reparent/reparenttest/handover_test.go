@@ -1,0 +1,55 @@
+package reparenttest
+
+import (
+	"testing"
+
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
+)
+
+// handingOver is a store whose changes are all led by leaders, as far as there is
+// one, or are emergencies.
+func handingOver(traits Traits) Harness {
+	h := Store(traits)
+	h.reshape = func(seed uint64, s *shape) {
+		s.mode, s.routers = leadership.Full, 0
+		for k, plan := range s.plans {
+			for i := range plan {
+				switch {
+				case plan[i].change.Kind == leadership.KindRuleset || plan[i].change.Kind == leadership.KindResume:
+				case (int(seed)+i+k)%3 == 0:
+					plan[i].change, plan[i].by = reparent.Emergency(), ownMechanism
+				default:
+					plan[i].by = byHandOver
+				}
+			}
+		}
+	}
+	return h
+}
+
+// Rivals of which most have the leader lead, under all faults at once. That this
+// shows something is seen from the states that are reached.
+func TestG1_G2_G3_HandOversUnderFaults(t *testing.T) {
+	for name, traits := range map[string]Traits{"log": {}, "leased": {Leased: true}, "local reads": {LocalReads: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := handingOver(traits)
+			fail, tl := h.find(t, Everything(), Options{First: 5_000_001})
+			if fail != nil {
+				t.Fatal(fail)
+			}
+			t.Log(tl)
+			for _, state := range []string{
+				"a leader that took over by itself", "coordinator killed", "outcome superseded", "outcome done", "undo", "unknown", "acknowledged",
+			} {
+				if traits.LocalReads && state == "a leader that took over by itself" {
+					continue // the coordinator waits for leases and grants
+				}
+				if tl.n[state] == 0 {
+					t.Errorf("never reached: %s", state)
+				}
+			}
+		})
+	}
+}
