@@ -139,3 +139,18 @@ func TestG10_ANodeThatTakesClientsWhenInstalledNeedsAGateInShortcutMode(t *testi
 		require.Contains(t, err.Error(), "n2")
 	})
 }
+
+// A guard that New did not make knows no cluster and asks nobody.
+func TestG10_AGuardThatNobodyMadeIsRefused(t *testing.T) {
+	t.Parallel()
+	var g reparent.Guard
+	rep, err := g.Run(t.Context(), reparent.Emergency())
+	require.ErrorIs(t, err, reparent.ErrNilRegistry)
+	require.Equal(t, reparent.NotStarted, rep.Outcome)
+	_, err = g.Plan(t.Context(), reparent.Emergency())
+	require.ErrorIs(t, err, reparent.ErrNilRegistry)
+	_, err = g.Sweep(t.Context())
+	require.ErrorIs(t, err, reparent.ErrNilRegistry)
+	_, err = g.View(t.Context())
+	require.ErrorIs(t, err, reparent.ErrNilRegistry)
+}

@@ -134,7 +134,8 @@ type ConfigError struct{ Field, Reason string }
 
 func (e *ConfigError) Error() string { return "reparent: " + e.Field + ": " + e.Reason }
 
-// ErrNilRegistry is returned by New.
+// ErrNilRegistry is returned by New, and by the methods of a Guard that New did
+// not make.
 var ErrNilRegistry = errors.New("reparent: the registry is nil")
 
 // Guard changes the leader of one cluster, in the only order that is safe. It
@@ -310,6 +311,14 @@ func (g *Guard) canGate(mode leadership.Mode) error {
 	return nil
 }
 
+// made returns ErrNilRegistry unless New made the guard.
+func (g *Guard) made() error {
+	if g.reg == nil {
+		return ErrNilRegistry
+	}
+	return nil
+}
+
 // remember keeps the newest record seen, for an emergency without a registry.
 func (g *Guard) remember(r leadership.Record) {
 	g.mu.Lock()
@@ -345,6 +354,9 @@ func (g *Guard) heed(t leadership.Term) {
 // reachable. It returns ErrNoRecord, the registry's error, or that of a ruleset
 // which Config.Catalog cannot read.
 func (g *Guard) View(ctx context.Context) (leadership.View, error) {
+	if err := g.made(); err != nil {
+		return leadership.View{}, err
+	}
 	rec, err := g.reg.Load(ctx)
 	if err != nil {
 		return leadership.View{}, err

@@ -37,6 +37,9 @@ type NodeFindings struct {
 func (g *Guard) Plan(ctx context.Context, c Change) (*Plan, error) {
 	a := g.attempt(c)
 	p := &Plan{Cluster: g.cluster, Kind: c.Kind, Waiver: c.Waiver}
+	if err := g.made(); err != nil {
+		return p, err
+	}
 	for _, f := range []func(context.Context) error{a.change.validate, a.load} {
 		if err := f(ctx); err != nil {
 			return p, err

@@ -44,7 +44,10 @@ func (g *Guard) attempt(c Change) *attempt {
 //	*UnsavedError                              it leads, the record does not show it
 func (g *Guard) Run(ctx context.Context, c Change) (*Report, error) {
 	a := g.attempt(c)
-	err := a.run(ctx)
+	err := g.made()
+	if err == nil {
+		err = a.run(ctx)
+	}
 	a.conclude(ctx, err)
 	return a.rep, a.rep.Err
 }

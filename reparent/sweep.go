@@ -66,6 +66,9 @@ var ErrNoLeader = errors.New("reparent: the record names no leadership to sweep 
 // is never nil. Every call ends with ctx, or with Limits.Install.
 func (g *Guard) Sweep(ctx context.Context) (*SweepReport, error) {
 	rep := &SweepReport{}
+	if err := g.made(); err != nil {
+		return rep, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.Limits.Install)
 	defer cancel()
 	rec, err := g.current(ctx, rep)

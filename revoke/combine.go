@@ -9,7 +9,8 @@ import (
 	"github.com/tenure-go/tenure/leadership"
 )
 
-// Concurrent runs mechanisms at the same time. Together makes one.
+// Concurrent runs mechanisms at the same time. Together makes one; the zero
+// Concurrent has none, and Revoke returns ErrNilMechanism.
 type Concurrent struct{ all []Revoker }
 
 // Together returns a Revoker that runs all of rs at once and ends when the
@@ -31,6 +32,9 @@ func Together(rs ...Revoker) (*Concurrent, error) {
 func (c *Concurrent) Revoke(ctx context.Context, ask Ask, report func(leadership.Testimony)) error {
 	if err := begin(ctx, ask, report); err != nil {
 		return err
+	}
+	if len(c.all) == 0 {
+		return ErrNilMechanism
 	}
 	errs := make([]error, len(c.all))
 	var wg sync.WaitGroup
@@ -55,7 +59,8 @@ type Stage struct {
 	Must bool
 }
 
-// Sequence runs mechanisms one after the other. Then makes one.
+// Sequence runs mechanisms one after the other. Then makes one; the zero Sequence
+// has none, and Revoke returns ErrNilMechanism.
 type Sequence struct{ stages []Stage }
 
 // Then returns a Revoker that begins each stage when the one before has
@@ -98,6 +103,9 @@ func (e *StageError) Unwrap() error { return e.Err }
 func (s *Sequence) Revoke(ctx context.Context, ask Ask, report func(leadership.Testimony)) error {
 	if err := begin(ctx, ask, report); err != nil {
 		return err
+	}
+	if len(s.stages) == 0 {
+		return ErrNilMechanism
 	}
 	errs := make([]error, len(s.stages))
 	begun := 0 // what was not begun is no part that was carried out

@@ -142,3 +142,26 @@ func TestG10_NilMechanismsAreRefusedWhenMadeNotWhenNeeded(t *testing.T) {
 		t.Errorf("the error does not name the node: %v", e)
 	}
 }
+
+// What no constructor made has nobody to ask: it must not look as if it had asked
+// them all.
+func TestG10_AMechanismThatNobodyMadeIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, r := range map[string]revoke.Revoker{
+		"isolate":  &revoke.Isolate{},
+		"lease":    &revoke.Lease{},
+		"together": &revoke.Concurrent{},
+		"then":     &revoke.Sequence{},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := listen()
+			wantIs(t, r.Revoke(t.Context(), ask(), h.report), revoke.ErrNilMechanism)
+			if h.len() != 0 {
+				t.Errorf("reported %+v", h.list())
+			}
+		})
+	}
+	var i revoke.Isolate
+	wantIs(t, i.Release(t.Context(), leadership.Testimony{}), revoke.ErrNilMechanism)
+}

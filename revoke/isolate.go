@@ -31,7 +31,7 @@ type Isolator interface {
 // Isolate is revocation by cutting nodes off. It needs no cooperation from
 // them, but its block is only held: it lasts as long as it is kept up. So it is
 // recorded in the registry before it is made, and not let go before the node
-// has promised. Make one with NewIsolate.
+// has promised. NewIsolate makes one; the zero Isolate returns ErrNilMechanism.
 type Isolate struct {
 	iso   Isolator
 	reg   leadership.Registry
@@ -63,6 +63,9 @@ func NewIsolate(iso Isolator, reg leadership.Registry, by string, nodes func(Ask
 func (i *Isolate) Revoke(ctx context.Context, ask Ask, report func(leadership.Testimony)) error {
 	if err := begin(ctx, ask, report); err != nil {
 		return err
+	}
+	if i.nodes == nil {
+		return ErrNilMechanism
 	}
 	ids := i.nodes(ask)
 	if len(ids) == 0 {
@@ -120,6 +123,9 @@ func (e *UnconvertedError) Unwrap() error { return e.Err }
 // the registry, or the end of ctx, after the node was let go is no proof that it
 // was not.
 func (i *Isolate) Release(ctx context.Context, t leadership.Testimony) error {
+	if i.reg == nil {
+		return ErrNilMechanism
+	}
 	rec, err := i.reg.Load(ctx)
 	if err != nil {
 		return err

@@ -23,7 +23,8 @@ type Lessor interface {
 
 // Lease is revocation by waiting until the leader's lease has run out. It
 // reaches neither the leader nor its followers, and it discovers nothing: the
-// positions must still be read, after the wait. Make one with NewLease.
+// positions must still be read, after the wait. NewLease makes one; the zero Lease
+// returns ErrNilMechanism.
 type Lease struct {
 	lessor Lessor
 	rho    float64
@@ -84,6 +85,9 @@ func LeaseWait(left time.Duration, rho float64) (time.Duration, error) {
 func (l *Lease) Revoke(ctx context.Context, ask Ask, report func(leadership.Testimony)) error {
 	if err := begin(ctx, ask, report); err != nil {
 		return err
+	}
+	if l.lessor == nil {
+		return ErrNilMechanism
 	}
 	if ask.Leader == "" {
 		return &TargetError{Reason: "no leader is known whose lease could expire"}
