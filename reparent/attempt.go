@@ -154,6 +154,7 @@ func (a *attempt) replace(ctx context.Context) error {
 // proven.
 func (a *attempt) established(ctx, mctx context.Context) (in *leadership.Installed, proven time.Time, err error) {
 	if a.change.LeaderLed {
+		a.rep.To = a.change.To
 		err = a.do(ctx, StepHandOver, func(ctx context.Context) (err error) {
 			in, err = a.handOver(ctx)
 			return err

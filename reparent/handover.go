@@ -66,7 +66,9 @@ func (a *attempt) handOver(ctx context.Context) (*leadership.Installed, error) {
 	}
 	if err != nil && silent(acc) && promised(err).IsZero() {
 		var also error
-		if acc, also = a.pass(ctx, b.To, b, limits.Status); also != nil {
+		// The end of ctx may be why the leader's answer is missing, and the marker
+		// may be durable: that is to be known before anything is undone.
+		if acc, also = a.pass(context.WithoutCancel(ctx), b.To, b, limits.Status); also != nil {
 			err = errors.Join(err, also)
 		}
 	}
@@ -78,7 +80,9 @@ func (a *attempt) handOver(ctx context.Context) (*leadership.Installed, error) {
 	}
 	in, why := a.replay(b, acc)
 	if why != nil {
-		return nil, begunError{errors.Join(err, why)}
+		// What came late may tell of a newer attempt, whose leader an undo would
+		// take down.
+		return nil, begunError{errors.Join(a.alive(), err, why)}
 	}
 	return in, a.alive()
 }

@@ -96,6 +96,18 @@ func handoverMutations() []mutation {
 			checks: []check{in("reparent", "TestG5_WhenTheLeadersAnswerIsLostTheCandidateIsAsked")},
 		},
 		{
+			name: "outrun-handover-undone", ids: "G5", file: guard,
+			rule:   "A hand-over that heard of a newer attempt, however late, undoes nothing.",
+			edits:  one("begunError{errors.Join(a.alive(), err, why)}", "begunError{errors.Join(err, why)}"),
+			checks: []check{in("reparent", "TestG5_AHandOverThatWasOutrunLeavesTheNewerLeaderAlone")},
+		},
+		{
+			name: "candidate-not-asked-for-who-gave-up", ids: "G5 G7", file: guard,
+			rule:   "Whether the marker is durable is found out although the caller gave up.",
+			edits:  one("a.pass(context.WithoutCancel(ctx), b.To,", "a.pass(ctx, b.To,"),
+			checks: []check{in("reparent", "TestG5_AHandOverWhoseMarkerIsDurableIsFinishedForACallerThatGaveUp")},
+		},
+		{
 			name: "stage-completes", ids: "G1 G2", file: "leadership/acceptor/ops.go",
 			rule:   "What is taken ahead of the grant is not completed before it.",
 			edits:  one("	if granted {\n		next.lead = t\n	}\n", "	next.lead = t\n"),
