@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -208,4 +210,54 @@ func TestTheNodesRoleHasWhatGrantsSaysAndNoMore(t *testing.T) {
 		_, err := conn.Exec(t.Context(), q)
 		require.ErrorContains(t, err, "permission denied", q)
 	}
+}
+
+// TestACallBehindOneThatHangsEndsByItsContext, whether the one that hangs is in this
+// process, at a server that is frozen, or in another process that is.
+func TestACallBehindOneThatHangsEndsByItsContext(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, leadership.Majority(), nil)
+	c.adopt()
+	lower := func(n *pgnode.Node) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		_, err := n.Promise(ctx, term(10))
+		require.ErrorIs(t, err, context.DeadlineExceeded)
+		require.True(t, leadership.NotExecuted(err), "it had not begun")
+		require.Less(t, time.Since(began), 5*time.Second)
+	}
+	require.NoError(t, c.servers["n2"].Freeze())
+	held := make(chan error, 1)
+	go func() {
+		_, err := c.nodes["n2"].Promise(t.Context(), term(20))
+		held <- err
+	}()
+	lock, err := os.Open(filepath.Join(c.configs["n2"].Dir, "lock"))
+	require.NoError(t, err)
+	defer lock.Close()
+	enginetest.Eventually(t, 10*time.Second, "the higher one has the node", func(context.Context) error {
+		if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+			return nil
+		}
+		return errors.Join(errors.New("not yet"), syscall.Flock(int(lock.Fd()), syscall.LOCK_UN))
+	})
+	lower(c.nodes["n2"])
+	other, err := pgnode.New(c.configs["n2"])
+	require.NoError(t, err)
+	defer other.Close()
+	lower(other)
+	require.NoError(t, <-held, "the frozen server was ended by force")
+
+	// Now somebody else's process has it, and hangs.
+	require.NoError(t, syscall.Flock(int(lock.Fd()), syscall.LOCK_EX))
+	var behind sync.WaitGroup
+	for range 3 {
+		behind.Go(func() { lower(c.nodes["n2"]) })
+	}
+	behind.Wait()
+	require.NoError(t, syscall.Flock(int(lock.Fd()), syscall.LOCK_UN))
+	_, err = c.nodes["n2"].Promise(t.Context(), term(21))
+	require.NoError(t, err)
 }

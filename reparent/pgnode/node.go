@@ -104,6 +104,8 @@ func (n *Node) begin(ctx context.Context, t leadership.Term) (*op, error) {
 		if err = o.load(); err == nil {
 			return o, nil
 		}
+	} else if o.ctx.Err() != nil {
+		err = &acceptor.CancelledError{Err: err} // behind another process
 	}
 	o.end()
 	return nil, fmt.Errorf("pgnode: %s: %w", n.cfg.ID, err)

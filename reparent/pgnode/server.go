@@ -125,8 +125,16 @@ func (o *op) demoted(modes ...StopMode) error {
 	if err := o.demote(modes...); err != nil {
 		return err
 	}
-	_ = o.cfg.Controller.Start(o.ctx)
+	_ = o.start()
 	return nil
+}
+
+// start starts the server, also when the operation is over by now: of one that it left
+// stopped nobody could read where its log ends.
+func (o *op) start() error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.ctx), o.cfg.Limits.Start)
+	defer cancel()
+	return o.cfg.Controller.Start(ctx)
 }
 
 // fence carries the promise of t out at the server: it accepts from nobody, takes
@@ -221,7 +229,7 @@ func (o *op) restarted(s *session) (*session, error) {
 		return s, err
 	}
 	s.close()
-	if err := o.cfg.Controller.Start(o.ctx); err != nil {
+	if err := o.start(); err != nil {
 		return nil, err
 	}
 	return o.await(o.ctx)

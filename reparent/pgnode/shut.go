@@ -227,7 +227,7 @@ func (o *op) ended(modes ...StopMode) (*session, error) {
 	if err := o.note(func(l *lineage) { l.Shut = nil }); err != nil {
 		return nil, err
 	}
-	if err := o.cfg.Controller.Start(o.ctx); err != nil {
+	if err := o.start(); err != nil {
 		return nil, err
 	}
 	return o.await(o.ctx)

@@ -182,6 +182,58 @@ func TestAServerThatWasShutComesBackAsAStandbyBehindAClosedGate(t *testing.T) {
 	}
 }
 
+// TestAServerThatWasShutIsStoppedByAHigherPromiseOnce, and is a follower like any other
+// from there on.
+func TestAServerThatWasShutIsStoppedByAHigherPromiseOnce(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, leadership.Majority(), nil)
+	c.adopt()
+	before := c.scalar("n1", life)
+	c.down()
+	_, err := c.nodes["n1"].Promise(t.Context(), term(11))
+	require.NoError(t, err)
+	c.stopped(before)
+	before = c.scalar("n1", life)
+	st, err := c.nodes["n1"].Status(t.Context())
+	require.NoError(t, err)
+	require.NotContains(t, st.Degraded, "stepped down")
+	got, err := c.nodes["n1"].Read(t.Context(), term(11))
+	require.NoError(t, err)
+	require.NotNil(t, got.Read)
+	require.Equal(t, before, c.scalar("n1", life))
+}
+
+// TestACallThatEndsWhileAServerIsRestartedLeavesItUp, or nobody could read its log when
+// the next leader fails.
+func TestACallThatEndsWhileAServerIsRestartedLeavesItUp(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, leadership.Majority(), nil)
+	c.adopt()
+	before := c.scalar("n1", life)
+	c.down()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	cfg := c.configs["n1"]
+	cfg.Controller = ending{cfg.Controller, cancel}
+	n, err := pgnode.New(cfg)
+	require.NoError(t, err)
+	defer n.Close()
+	_, err = n.Read(ctx, term(10))
+	require.ErrorIs(t, err, context.Canceled)
+	c.stopped(before)
+}
+
+// ending is a Controller whose caller is gone once the server is stopped.
+type ending struct {
+	pgnode.Controller
+	end context.CancelFunc
+}
+
+func (e ending) Stop(ctx context.Context, mode pgnode.StopMode) error {
+	defer e.end()
+	return e.Controller.Stop(ctx, mode)
+}
+
 // TestWhatAShutServerWroteOfItsOwnIsDiscardedWhenItFollows: a checkpoint after its
 // last position is in no other log.
 func TestWhatAShutServerWroteOfItsOwnIsDiscardedWhenItFollows(t *testing.T) {
