@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tenure-go/tenure/examples/failover/internal/config"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
 )
@@ -22,6 +23,9 @@ func change(ctx context.Context, c *call) int {
 	cl, err := c.open()
 	if err != nil {
 		return c.out.fail(exitNotStarted, err)
+	}
+	if l := &cl.cfg.Limits.Linger; *l == 0 && (ch.Kind == leadership.KindPlanned || ch.Kind == leadership.KindRefresh) {
+		*l = config.Duration(orderlyLinger)
 	}
 	g, err := cl.guard(c.out.hooks(), nil)
 	if err != nil {

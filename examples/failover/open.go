@@ -106,6 +106,11 @@ func (cl *cluster) close() error {
 	return errors.Join(errs...)
 }
 
+// orderlyLinger is how long a change in which the leader takes part waits, unless it was
+// configured, for nodes to follow the new leader once that serves: all of them have
+// answered, as a rule, and the old leader's server may have to be restarted.
+const orderlyLinger = 5 * time.Second
+
 // guard returns a guard of the cluster. Nodes that repair does not want repaired are
 // only asked to follow; nil wants all.
 func (cl *cluster) guard(hooks reparent.Hooks, repair func(leadership.NodeID) bool) (*reparent.Guard, error) {

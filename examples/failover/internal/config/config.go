@@ -206,10 +206,11 @@ type Limits struct {
 	Grant    Duration `yaml:"grant"`
 	Registry Duration `yaml:"registry"`
 	Undo     Duration `yaml:"undo"`
-	Linger   Duration `yaml:"linger"`
-	HoldFor  Duration `yaml:"hold_for"`
-	Quiet    Duration `yaml:"quiet"`
-	Retry    Duration `yaml:"retry"`
+	// Linger is 5s by default in a planned change and a refresh.
+	Linger  Duration `yaml:"linger"`
+	HoldFor Duration `yaml:"hold_for"`
+	Quiet   Duration `yaml:"quiet"`
+	Retry   Duration `yaml:"retry"`
 }
 
 // Reparent returns the limits of a guard.

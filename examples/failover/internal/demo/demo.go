@@ -17,6 +17,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/tenure-go/tenure/examples/failover/internal/config"
 	"github.com/tenure-go/tenure/examples/failover/stage"
 	"github.com/tenure-go/tenure/internal/engines"
 	"github.com/tenure-go/tenure/internal/engines/load"
@@ -76,11 +77,15 @@ const (
 	patience = 5 * time.Second
 )
 
-// patient lets servers of a busy machine take their time.
-const patient = `limits:
-  status: 3s
-  linger: 200ms
-`
+// patient lets servers of a busy machine take their time. A leader of PostgreSQL that
+// stepped down is restarted once the next one serves.
+func patient(engine string) string {
+	linger := "200ms"
+	if engine == config.PostgresEngine {
+		linger = "3s"
+	}
+	return "limits:\n  status: 3s\n  linger: " + linger + "\n"
+}
 
 // run is one demo.
 type run struct {
@@ -112,7 +117,7 @@ func Run(ctx context.Context, o Options) (_ *Result, err error) {
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
 	o.Say("three servers of %s are being started", o.Engine)
-	s, err := stage.New(ctx, host, stage.Options{Engine: o.Engine, Dir: dir, More: patient + stage.QuickWatch})
+	s, err := stage.New(ctx, host, stage.Options{Engine: o.Engine, Dir: dir, More: patient(o.Engine) + stage.QuickWatch})
 	if err != nil {
 		return nil, err
 	}
