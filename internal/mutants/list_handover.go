@@ -66,6 +66,12 @@ func handoverMutations() []mutation {
 			checks: []check{in(pkg, "TestG5_TheHighestTermIsTheOneThatCounts")},
 		},
 		{
+			name: "early-refusal-forgotten", ids: "G5", file: in1,
+			rule:   "A refusal that comes before the release counts when that has come.",
+			edits:  one("if t.Less(by) && c.turn(t) == nil {", "if t.Less(by) && c.at(t) == nil {"),
+			checks: []check{in(pkg, "TestG5_ARefusalThatOvertakesTheReleaseCounts")},
+		},
+		{
 			name: "older-handover-goes-on", ids: "G5", file: in1,
 			rule:   "Messages of an older hand-over than the newest that is known count for nothing.",
 			edits:  one("	switch t.Compare(c.term) {\n	case -1:\n", "	switch t.Compare(c.term) {\n	case -2:\n"),

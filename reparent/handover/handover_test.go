@@ -190,6 +190,28 @@ func TestG5_TheHighestTermIsTheOneThatCounts(t *testing.T) {
 	require.Equal(t, t3, wantAs[*leadership.SupersededError](t, err).By)
 }
 
+// Its release carries the end of the log: the answers to what was sent beside it
+// are quicker.
+func TestG5_ARefusalThatOvertakesTheReleaseCounts(t *testing.T) {
+	t.Parallel()
+	in := incoming(t)
+	in.Refuse(t2, "n3", t3)
+	require.NoError(t, in.Take(release(t, baton(t, 3), at(5))))
+	require.NoError(t, in.Hear(promised("n2", t2, at(5))))
+	_, err := in.Propose(t2)
+	require.Equal(t, t3, wantAs[*leadership.SupersededError](t, err).By)
+	a, err := in.Account(t2)
+	require.NoError(t, err)
+	require.Contains(t, a.Basis, leadership.Testimony{Node: "n3", Term: t3, Kind: leadership.Refused}, "the coordinator is told")
+
+	// One of an older hand-over, or of no newer attempt, does not.
+	in.Refuse(t1, "n3", t3)
+	in.Refuse(t2, "n3", t2)
+	again, err := in.Account(t2)
+	require.NoError(t, err)
+	require.Equal(t, a, again)
+}
+
 func TestMessagesAreReadBackFromTheirJSON(t *testing.T) {
 	t.Parallel()
 	r := release(t, baton(t, 3), at(5))

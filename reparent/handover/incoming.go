@@ -112,13 +112,18 @@ func (c *Incoming) Hear(t leadership.Testimony) error {
 	if err := c.turn(t.Term); err != nil {
 		return err
 	}
+	c.keep(t)
+	return nil
+}
+
+// keep counts a testimony, or has it wait for the release.
+func (c *Incoming) keep(t leadership.Testimony) {
 	switch {
 	case c.release != nil:
 		c.count(t)
 	case len(c.early) < maxEarly:
 		c.early = append(c.early, t)
 	}
-	return nil
 }
 
 // count puts a testimony into the round. What is wrong with it the round knows,
@@ -137,10 +142,10 @@ func (c *Incoming) count(t leadership.Testimony) {
 }
 
 // Refuse notes that a node has promised by, which is above t: the hand-over of
-// t is over.
+// t is over. Like a promise it may come before the release.
 func (c *Incoming) Refuse(t leadership.Term, node leadership.NodeID, by leadership.Term) {
-	if c.at(t) == nil && t.Less(by) {
-		c.count(leadership.Testimony{Node: node, Term: by, Kind: leadership.Refused})
+	if t.Less(by) && c.turn(t) == nil {
+		c.keep(leadership.Testimony{Node: node, Term: by, Kind: leadership.Refused})
 	}
 }
 
