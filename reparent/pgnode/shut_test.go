@@ -414,11 +414,11 @@ func TestAClientThatAuthenticatesWhileTheGateClosesDoesNotSlipIn(t *testing.T) {
 		tick := time.NewTicker(time.Millisecond)
 		defer tick.Stop()
 		for range 20_000 {
-			if conn, err := pgconn.Connect(t.Context(), dsn(c.servers["n1"].Addr(), "app")); err != nil {
+			conn, err := pgconn.Connect(t.Context(), dsn(c.servers["n1"].Addr(), "app"))
+			if err != nil {
 				return
-			} else {
-				conn.Close(t.Context())
 			}
+			conn.Close(t.Context())
 			<-tick.C
 		}
 	}()

@@ -85,7 +85,7 @@ func newEtcd(ctx context.Context, delay time.Duration, n int, campaign bool, tim
 			c.wg.Go(node.watch)
 		}
 	}
-	c.nodes[0].do(func(r *etcd.RawNode) error { return r.Campaign() })
+	_ = c.nodes[0].do(func(r *etcd.RawNode) error { return r.Campaign() })
 	return c, nil
 }
 
@@ -102,7 +102,7 @@ func (c *etcdRaft) close() error {
 
 func (n *etcdNode) tick() {
 	for sleep(n.c.ctx, n.c.wire.rtt()/ticksPerRTT) {
-		n.do(func(r *etcd.RawNode) error { r.Tick(); return nil })
+		_ = n.do(func(r *etcd.RawNode) error { r.Tick(); return nil })
 	}
 }
 
@@ -114,13 +114,14 @@ func (n *etcdNode) watch() {
 		}
 		select {
 		case <-n.c.wire.gone[leader]:
-			n.do(func(r *etcd.RawNode) error { return r.Campaign() })
+			_ = n.do(func(r *etcd.RawNode) error { return r.Campaign() })
 		case <-n.c.ctx.Done():
 		}
 	}
 }
 
-// do runs one step of the library and does what it asks for.
+// do runs one step of the library and does what it asks for. What a node that is
+// dead or no leader refuses is as if it was lost on the way.
 func (n *etcdNode) do(f func(*etcd.RawNode) error) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -139,7 +140,7 @@ func (n *etcdNode) do(f func(*etcd.RawNode) error) error {
 		}
 		for _, m := range rd.Messages {
 			to := n.c.nodes[m.To-1]
-			n.c.wire.send(n.i, to.i, func() { to.do(func(r *etcd.RawNode) error { return r.Step(m) }) })
+			n.c.wire.send(n.i, to.i, func() { _ = to.do(func(r *etcd.RawNode) error { return r.Step(m) }) })
 		}
 		for _, e := range rd.CommittedEntries {
 			n.apply(e)
@@ -211,7 +212,7 @@ func (c *etcdRaft) direct(ctx context.Context, i int, o *op) error {
 // hand asks the leader to transfer, and returns when the other leads.
 func (c *etcdRaft) hand(ctx context.Context, from, to int) error {
 	for {
-		c.nodes[from].do(func(r *etcd.RawNode) error { r.TransferLeader(uint64(to + 1)); return nil })
+		_ = c.nodes[from].do(func(r *etcd.RawNode) error { r.TransferLeader(uint64(to + 1)); return nil })
 		// A transfer that fails is given up silently after an election
 		// timeout, and has to be asked for again.
 		short, cancel := context.WithTimeout(ctx, 2*plannedTimeout*c.wire.rtt())

@@ -78,7 +78,7 @@ func newTenure(ctx context.Context, delay time.Duration, n int, hold bool, at co
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	defer func() {
 		if err != nil {
-			c.close()
+			_ = c.close()
 		}
 	}()
 	for i := range n {
