@@ -11,13 +11,14 @@ import (
 	"github.com/tenure-go/tenure/reparent/handover"
 )
 
-// A change that the leader leads, as in examples/kv, with one difference: what is
-// in flight at the old leader is answered as soon as a durable set has
-// acknowledged it, also when that is after the step-down. Such an entry is in the
-// release, which is made after it was written and read by the candidate's round,
-// and its acknowledgements were given before any of those nodes promised: whoever
-// leads next has it. It is the late completion that Paxos and Raft allow, not a
-// new one: the gate is shut.
+// A change that the leader leads, as in examples/kv, with two differences. Members
+// that the leader can do without promise before it steps down, see spare. And what
+// is in flight at the old leader is answered as soon as a durable set has
+// acknowledged it, also when that is after the step-down. Such an entry was
+// written before the position in the release was read, and its acknowledgements
+// were given before any of those nodes promised: whoever leads next has it. It is
+// the late completion that Paxos and Raft allow, of what was taken before: the gate
+// is shut.
 
 var (
 	errNotLeading = errors.New("change: the node does not lead")
@@ -44,6 +45,7 @@ func (n *node) handOver(ctx context.Context, b handover.Baton) (handover.Account
 	case st.Leads.IsZero() || st.Leads == b.Term:
 		return handover.Account{}, errNotLeading
 	}
+	n.spare(ctx, b)
 	_, err := n.gate.Drain(ctx, lameduck.Plan{Until: b.Term, Leader: b.To, Reason: "handing over", Expire: drainGrace})
 	var forced *lameduck.ForcedError // what runs is carried on
 	if err != nil && !errors.As(err, &forced) {
@@ -85,6 +87,28 @@ func (n *node) handOver(ctx context.Context, b handover.Baton) (handover.Account
 		err = notProof{err}
 	}
 	return account, err
+}
+
+// spare lets as many others promise as the leader can do without, while it goes on
+// serving: with the two leaders they are enough, and nobody waits for a third while
+// there is no leader. It costs a round trip in advance, and members that follow
+// nobody when the hand-over fails, until a sweep. Who does not answer is asked
+// again with the rest.
+func (n *node) spare(ctx context.Context, b handover.Baton) {
+	ctx, cancel := context.WithTimeout(ctx, b.Drain)
+	defer cancel()
+	others := b.Others()
+	var wg sync.WaitGroup
+	for _, id := range others[:max(0, min(len(others), len(n.c.nodes)/2-1))] {
+		other := n.c.nodes[hostOf(id)]
+		wg.Go(func() {
+			_, _ = call(ctx, n.c.wire, &n.c.wg, n.i, other.i, func(context.Context) (struct{}, error) {
+				other.asked(handover.Ask{Term: b.Term, From: b.From, To: b.To})
+				return struct{}{}, nil
+			})
+		})
+	}
+	wg.Wait()
 }
 
 // asked promises for a hand-over and tells its candidate.

@@ -15,10 +15,9 @@ var errReset = errors.New("change: the connection was reset")
 // order, except from a host to itself. It is the same for every library.
 type wire struct {
 	delay time.Duration
-	// far hosts are so much further away from all others; set before use.
-	far map[int]time.Duration
 
-	mu    sync.Mutex // guards what follows; taken by senders and the carrier
+	mu    sync.Mutex            // guards what follows; taken by senders and the carrier
+	far   map[int]time.Duration // these hosts are so much further away from all others
 	queue []parcel
 	dead  map[int]bool
 	// gone is closed for a host one delay after it died and its connections
@@ -71,6 +70,13 @@ func (w *wire) send(from, to int, deliver func()) {
 	case w.wake <- struct{}{}:
 	default:
 	}
+}
+
+// move puts a host further away from all others.
+func (w *wire) move(host int, by time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.far[host] = by
 }
 
 // push keeps the queue in the order of arrival. mu is held.
