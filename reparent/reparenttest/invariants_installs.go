@@ -242,7 +242,9 @@ func (k *look) copiedBesides(t leadership.Term) bool {
 }
 
 // checkRulesets: I14. The last marker of the selected log says what is in
-// force, and when nobody completed it, what was in force before it as well.
+// force, and when nobody completed it, what was in force before it as well, unless
+// its ruleset was completed with an earlier marker: it may be that only who wrote
+// it did not know.
 func (w *World) checkRulesets(in *install) {
 	at := len(in.base) - 1
 	for at >= 0 && in.base[at].Marker == nil {
@@ -253,7 +255,10 @@ func (w *World) checkRulesets(in *install) {
 	}
 	last := in.base[at].Marker
 	need := []leadership.Ruleset{last.Ruleset}
-	if at >= len(w.completed) && w.tells {
+	decided := slices.ContainsFunc(in.base[:min(at, len(w.completed))], func(e Entry) bool {
+		return e.Marker != nil && e.Marker.Ruleset.Equal(last.Ruleset)
+	})
+	if at >= len(w.completed) && w.tells && !decided {
 		need = append(need, last.Over...)
 	}
 	for _, rs := range need {

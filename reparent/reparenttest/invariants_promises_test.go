@@ -95,6 +95,15 @@ func promiseFirings() []firing {
 			s.tell("n2", Event{Kind: Installing, Leadership: led("n2", 2), Marker: &leadership.Marker{Term: term(2), Leader: "n2", Ruleset: other, Over: []leadership.Ruleset{s.w.ruleset}}})
 			s.step()
 		}},
+		{"what was in force before the last marker is left out", "I14", func(s *stage) {
+			other := s.w.ruleset
+			other.Version, other.Policy = 2, "all"
+			s.over(other, s.w.ruleset)
+		}, func(s *stage) { // its ruleset was completed before it
+			other := s.w.ruleset
+			other.Version, other.Policy = 2, "all"
+			s.over(s.w.ruleset, other)
+		}},
 		{"a counted promise is gone", "I15", func(s *stage) {
 			s.promise(2, "n2")
 			s.testifies("n2", 2, Promised, s.of["n2"].f.Log)

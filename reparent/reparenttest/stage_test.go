@@ -122,6 +122,22 @@ func (s *stage) installing(id leadership.NodeID, n uint64) {
 	s.step()
 }
 
+// over has n2 put down a marker of term 2 that keeps two rulesets, and then one of
+// term 3 that keeps the first alone.
+func (s *stage) over(rs, before leadership.Ruleset) {
+	s.w.reforms = true
+	for n := uint64(2); n <= 3; n++ {
+		m := leadership.Marker{Term: term(n), Leader: "n2", Ruleset: rs}
+		if n == 2 {
+			m.Over = []leadership.Ruleset{before}
+		}
+		s.promise(n, "n2", "n3")
+		s.tell("n2", Event{Kind: Installing, Leadership: led("n2", n), Marker: &m})
+		s.step()
+		s.puts(Entry{Term: term(n), Marker: &m}, "n2", "n3")
+	}
+}
+
 func (s *stage) completes(id leadership.NodeID, n uint64, index int) {
 	s.tell(id, Event{Kind: Completed, Leadership: led(id, n), Index: index, Entry: s.of[id].f.Log[index-1]})
 	s.step()
