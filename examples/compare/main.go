@@ -85,11 +85,12 @@ func process(ctx context.Context) (err error) {
 			c.events = slices.DeleteFunc(c.events, func(e account.Event) bool { return e == account.Zombie })
 		}
 		for _, s := range order(sides, n) {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
 			c.say("round %d of %d, %s: %s", n+1, *rounds, time.Since(begin).Round(time.Second), s.name)
-			if err := s.run(ctx); err != nil {
+			err := s.run(ctx)
+			if ctx.Err() != nil {
+				return errors.Join(context.Cause(ctx), err)
+			}
+			if err != nil {
 				c.say("  %s: %v", s.name, err)
 				c.fail(s, n+1, err)
 			}

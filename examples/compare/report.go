@@ -47,7 +47,14 @@ func (c *compare) sides(only string) (all []side) {
 	return slices.DeleteFunc(all, func(s side) bool { return !strings.Contains(s.name, c.who) })
 }
 
-func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+// oneLine is the beginning of an error: what a program said last can be long.
+func oneLine(err error) string {
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if len(text) > 300 {
+		text = strings.ToValidUTF8(text[:300], "") + "…"
+	}
+	return text
+}
 
 // have says whether all of these are installed.
 func (c *compare) have(all ...engines.Engine) bool {
@@ -62,10 +69,9 @@ func (c *compare) have(all ...engines.Engine) bool {
 
 // fail notes that a side could not be put through everything.
 func (c *compare) fail(s side, round int, err error) {
-	text := fmt.Sprintf("%s, round %d: %v", s.name, round, err)
-	c.wrong = append(c.wrong, text)
+	c.wrong = append(c.wrong, fmt.Sprintf("%s, round %d: %s", s.name, round, oneLine(err)))
 	if s.ours {
-		c.failed = append(c.failed, text)
+		c.failed = append(c.failed, fmt.Sprintf("%s, round %d: %v", s.name, round, err))
 	}
 }
 
@@ -128,7 +134,9 @@ func (c *compare) findings() string {
 		fmt.Fprintf(&b, "## In short\n\nOurs : the best of the others, which is the one with the shortest gap.\n\n%s\n", v)
 		section("Rows that we lose", "None.", c.table.Lost())
 	}
-	section("Broken promises", "None: no run of either side lost a write, and no planned change of ours cost an error.", c.table.Problems(false))
+	if len(c.table.Rows) > 0 {
+		section("Broken promises", "None: no run of either side lost a write, and no planned change of ours cost an error.", c.table.Problems(false))
+	}
 	if left := append(slices.Clone(c.left), c.wrong...); len(left) > 0 {
 		section("Not run", "", left)
 	}
