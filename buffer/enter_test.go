@@ -335,3 +335,41 @@ func TestChangedTellsOfEveryChangeOfStateLeadershipAndAnnouncement(t *testing.T)
 		require.Equal(t, step.leader, to, step.name)
 	}
 }
+
+// What a held turn was waiting in is used again, by another request. A copy of the
+// turn that ended must not end that one.
+func TestACopyOfAnEndedTurnEndsNoOther(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, buffer.Config{})
+		version := uint64(1)
+		held := func() buffer.Turn {
+			version += 2
+			w.lane.Observe(intent(version-1, lead("n1", version-2), version, leadership.Holding, time.Minute))
+			turns := make(chan buffer.Turn, 1)
+			go func() {
+				turn, err := w.lane.Enter(bg, buffer.Request{Bytes: 1, Unit: true})
+				if err != nil {
+					t.Error(err)
+				}
+				turns <- turn
+			}()
+			synctest.Wait()
+			w.lane.Observe(routed(version, lead("n1", version)))
+			return <-turns
+		}
+		for range 50 { // the pool gives the same one again most of the time
+			first := held()
+			again := first
+			first.Done(nil)
+			second := held()
+			require.Equal(t, int64(1), w.lane.Snapshot().Bytes)
+			again.Done(nil)
+			var misuse *buffer.TurnError
+			require.ErrorAs(t, again.Retry(bg, errors.New("x")), &misuse)
+			require.Equal(t, int64(1), w.lane.Snapshot().Bytes, "the second has not ended")
+			second.Done(nil)
+			require.Zero(t, w.lane.Snapshot().Bytes)
+		}
+		w.done()
+	})
+}
