@@ -175,8 +175,7 @@ func (n *Node) Grant(ctx context.Context, t leadership.Term) error {
 	if err := n.gate.Serve(t); err != nil && !errors.As(err, &served) {
 		return err
 	}
-	ls.open.Store(true)
-	if !ls.granted.Swap(true) {
+	if !ls.serve() {
 		n.cfg.Logger.Info("leads", "leadership", ls.own.String())
 	}
 	poke(ls.done)

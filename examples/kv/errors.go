@@ -38,6 +38,7 @@ type RemoteError struct {
 	// proof that it was never sent.
 	NotDone bool
 	err     error
+	told    bool // by the member: nothing was lost on the way
 }
 
 func (e *RemoteError) Error() string { return fmt.Sprintf("kv: member %s: %s", e.Node, e.Text) }
@@ -71,6 +72,9 @@ func toWire(err error) *wireError {
 	case errors.Is(err, leadership.ErrUnknownOutcome):
 		w.Kind = "unknown"
 	case errors.As(err, &stale):
+		// On the other side this proves again that nothing was executed, also
+		// where a notProof is around it: of a hand-over a guard asks first what
+		// was promised, and takes it for one that was outrun.
 		w.Kind, w.Node, w.Asked, w.Promised = "stale", stale.Node, stale.Asked, stale.Promised
 	case errors.As(err, &notReady):
 		w.Kind, w.Node, w.Text = "notReady", notReady.Node, notReady.Reason
@@ -98,9 +102,9 @@ func (w *wireError) toError(from leadership.NodeID) error {
 	case "read":
 		return &acceptor.ReadError{Node: w.Node, Term: w.Asked, Err: errors.New(w.Text)}
 	case "refused":
-		return &RemoteError{Node: from, Text: w.Text, NotDone: true}
+		return &RemoteError{Node: from, Text: w.Text, NotDone: true, told: true}
 	case "unknown":
-		return &RemoteError{Node: from, Text: w.Text, err: leadership.ErrUnknownOutcome}
+		return &RemoteError{Node: from, Text: w.Text, err: leadership.ErrUnknownOutcome, told: true}
 	}
-	return &RemoteError{Node: from, Text: w.Text}
+	return &RemoteError{Node: from, Text: w.Text, told: true}
 }

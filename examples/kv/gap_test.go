@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -25,14 +26,28 @@ import (
 const rtt = 20 * time.Millisecond
 
 // wire carries requests to the members in simulated time.
-type wire struct{ members map[string]http.Handler }
+type wire struct {
+	mu      sync.Mutex // guards members
+	members map[string]http.Handler
+}
+
+func (w *wire) member(host string) (http.Handler, bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	h, ok := w.members[host]
+	return h, ok
+}
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := travel(r.Context()); err != nil {
 		return nil, err
 	}
+	member, ok := w.member(r.URL.Host)
+	if !ok {
+		return nil, &net.OpError{Op: "dial", Err: errors.New("no route")}
+	}
 	rec := httptest.NewRecorder()
-	w.members[r.URL.Host].ServeHTTP(rec, r)
+	member.ServeHTTP(rec, r)
 	if err := travel(r.Context()); err != nil {
 		return nil, err
 	}
@@ -68,25 +83,39 @@ func inBubble(t *testing.T, n int) *bubble {
 	}
 	dir := t.TempDir()
 	var nodes []leadership.Node
-	var offered []reparent.Node
 	for _, id := range ids(n) {
 		m, err := kv.Open(t.Context(), kv.Config{ID: id, Dir: filepath.Join(dir, string(id)), Create: true, Peers: peers, HTTP: client})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, m.Close()) })
 		b.nodes[id], b.wire.members[peers[id]] = m, m.Handler()
 		nodes = append(nodes, leadership.Node{ID: id})
-		r := kv.NewRemote(id, peers[id], client)
-		offered = append(offered, reparent.Node{
-			ID: id, Addr: peers[id], Status: r, Promise: r, StepDown: r, HandOver: r, Candidate: r, Follow: r, Truncates: true,
-		})
 	}
 	rules, err := leadership.NewRuleset(leadership.Majority(), nodes...)
 	require.NoError(t, err)
-	b.guard, err = reparent.New("kv", b.reg, offered, reparent.Config{})
-	require.NoError(t, err)
+	b.guard = b.guardOf(t, ids(n)...)
 	_, err = b.guard.Run(t.Context(), reparent.Bootstrap(rules, "n1"))
 	require.NoError(t, err)
 	return b
+}
+
+// guardOf is a guard that reaches these members; to it the others are gone.
+func (b *bubble) guardOf(t *testing.T, reach ...leadership.NodeID) *reparent.Guard {
+	t.Helper()
+	client := &http.Client{Transport: b.wire}
+	var offered []reparent.Node
+	for id := range b.nodes {
+		addr := "gone:80"
+		if slices.Contains(reach, id) {
+			addr = string(id) + ":80"
+		}
+		r := kv.NewRemote(id, addr, client)
+		offered = append(offered, reparent.Node{
+			ID: id, Addr: addr, Status: r, Promise: r, StepDown: r, HandOver: r, Candidate: r, Follow: r, Truncates: true,
+		})
+	}
+	g, err := reparent.New("kv", b.reg, offered, reparent.Config{})
+	require.NoError(t, err)
+	return g
 }
 
 // try makes one write at a member, from beside it, and returns what the client

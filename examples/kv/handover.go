@@ -89,8 +89,16 @@ func (n *Node) giveUp(ctx context.Context, b handover.Baton) (handover.Account, 
 	defer cancel()
 	_, err := n.gate.Drain(ctx, lameduck.Plan{Until: b.Term, Leader: b.To, Reason: "handing over to " + string(b.To), RetryAfter: retryAfter, Expire: n.cfg.DrainGrace})
 	var forced *lameduck.ForcedError // what runs is carried on
-	if err != nil && !errors.As(err, &forced) {
-		return handover.Account{}, err
+	var phase *lameduck.PhaseError
+	switch {
+	case err == nil, errors.As(err, &forced):
+	case errors.As(err, &phase) && phase.Phase.Ended():
+		// Drained already, for an earlier baton or by a coordinator that has gone
+		// since: whose step-down comes first, the term decides.
+	default:
+		// Of this member alone it may prove something; of another baton, which
+		// may be about to step it down, nothing.
+		return handover.Account{}, notProof{err}
 	}
 	ls := n.leading()
 	if ls == nil {
@@ -139,6 +147,18 @@ func (n *Node) giveUp(ctx context.Context, b handover.Baton) (handover.Account, 
 	return account, nil
 }
 
+// forget answers what waits and will not be answered here any more. The
+// leadership has ended: nothing joins it.
+func (ls *leader) forget() {
+	ls.mu.Lock()
+	waiting := ls.waiting
+	ls.waiting = nil
+	ls.mu.Unlock()
+	for i, p := range waiting {
+		p.result <- proposed{index: i, err: errNotCompleted}
+	}
+}
+
 // notProof is the failure of a hand-over that was begun.
 type notProof struct{ error }
 
@@ -154,7 +174,7 @@ func (n *Node) insist(ctx context.Context, to leadership.NodeID, send func(*Remo
 	for {
 		err := send(r)
 		var lost *RemoteError
-		if err == nil || !errors.As(err, &lost) || lost.err == nil || ctx.Err() != nil {
+		if err == nil || !errors.As(err, &lost) || lost.err == nil || lost.told || ctx.Err() != nil {
 			return err
 		}
 		t := time.NewTimer(backOff)

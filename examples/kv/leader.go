@@ -119,8 +119,7 @@ func decodeMarker(e replog.Entry) (leadership.Marker, error) {
 func (ls *leader) start(marker uint64) {
 	ls.marker = marker
 	ls.levels[ls.self] = ls.n.store.log.Durable()
-	// What is not known to be complete some peers may lack: to begin with it
-	// costs less than to be told.
+	// What is not known to be complete some peers may lack.
 	next := marker
 	if c := ls.n.commit.Load() + 1; c < marker && marker-c < maxBatch {
 		next = c
@@ -140,10 +139,9 @@ func (ls *leader) start(marker uint64) {
 	}
 }
 
-// end ends the leadership: nothing is taken any more, what was not written is
-// refused, what was written and is not complete is unknown, or waits on to be
-// completed by the successor that it was handed to. until is the term
-// that ended it, zero when the member stops.
+// end ends the leadership: what was not written is refused, what was written and
+// is not complete is unknown, or waits for the successor that it was handed to.
+// until is the term that ended it, zero when the member stops.
 func (ls *leader) end(until leadership.Term) {
 	r := &leadership.Refusal{Term: ls.own.Term, Until: leadership.MaxTerm(until, ls.own.Term), Reason: "the leadership has ended", RetryAfter: retryAfter}
 	ls.mu.Lock()
@@ -152,20 +150,15 @@ func (ls *leader) end(until leadership.Term) {
 		return
 	}
 	ls.over = r
-	queue, waiting := ls.queue, ls.waiting
+	queue, carried := ls.queue, ls.carried
 	ls.queue = nil
-	if ls.carried {
-		waiting = nil
-	} else {
-		ls.waiting = nil
-	}
 	ls.mu.Unlock()
 	ls.cancel()
 	for _, p := range queue {
 		p.result <- proposed{err: r}
 	}
-	for i, p := range waiting {
-		p.result <- proposed{index: i, err: errNotCompleted}
+	if !carried {
+		ls.forget()
 	}
 }
 

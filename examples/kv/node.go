@@ -193,6 +193,9 @@ func (n *Node) Close() error {
 		ls.stop(leadership.Term{})
 	}
 	n.wg.Wait()
+	if ls := n.carried.Load(); ls != nil {
+		ls.forget()
+	}
 	n.http.CloseIdleConnections()
 	n.closing.Do(func() { n.closed = n.store.close() })
 	return n.closed

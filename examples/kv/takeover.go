@@ -77,6 +77,9 @@ func (n *Node) release(ctx context.Context, r handover.Release, tail pullReply) 
 		ctx, cancel := context.WithTimeout(ctx, r.Baton.Within)
 		defer cancel()
 		err := n.takeOver(ctx, r, tail)
+		if ls := n.leading(); err != nil && ls != nil && ls.own.Term == t {
+			ls.unstage()
+		}
 		n.incoming.mu.Lock()
 		defer n.incoming.mu.Unlock()
 		a, told := n.incoming.Account(t)
@@ -241,4 +244,22 @@ func (n *Node) stage(ctx context.Context, t leadership.Term) error {
 	}
 	ls.open.Store(true)
 	return nil
+}
+
+// unstage closes a leadership whose grant is not to be expected: what it took
+// would wait in vain, and is refused from now on. A coordinator may grant it yet.
+func (ls *leader) unstage() {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	if !ls.granted.Load() {
+		ls.open.Store(false)
+	}
+}
+
+// serve opens a leadership that is granted, and reports whether it was already.
+func (ls *leader) serve() (already bool) {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.open.Store(true)
+	return ls.granted.Swap(true)
 }

@@ -114,6 +114,27 @@ func handoverMutations() []mutation {
 			checks: []check{in("reparent", "TestG5_AHandOverWhoseMarkerIsDurableIsFinishedForACallerThatGaveUp")},
 		},
 		{
+			name: "candidate-open-after-it-gave-up", ids: "G7", file: "examples/kv/takeover.go",
+			rule:   "A candidate that gave up refuses what it cannot complete.",
+			edits:  one("err != nil && ls != nil && ls.own.Term == t {", "err == nil && ls != nil && ls.own.Term == t {"),
+			checks: []check{in("examples/kv", "TestG7_ACandidateThatGaveUpRefusesItsClients")},
+		},
+		{
+			name: "drained-leader-declines", ids: "G9", file: "examples/kv/handover.go",
+			rule: "That a leader is drained for somebody else is no proof that it leads on.",
+			edits: []edit{
+				{"phase.Phase.Ended():\n", "phase == nil:\n"},
+				{"		return handover.Account{}, notProof{err}\n	}\n	ls := n.leading()\n", "		return handover.Account{}, err\n	}\n	ls := n.leading()\n"},
+			},
+			checks: []check{in("examples/kv", "TestG9_ALeaderThatIsDrainedAlreadyHandsOver")},
+		},
+		{
+			name: "answer-taken-for-a-loss", ids: "G5", file: "examples/kv/handover.go",
+			rule:   "A member's own word that the outcome is unknown is an answer.",
+			edits:  one("lost.err == nil || lost.told || ctx", "lost.err == nil || ctx"),
+			checks: []check{in("examples/kv", "TestG5_AnAnswerThatProvesNothingIsAnAnswer")},
+		},
+		{
 			name: "stage-completes", ids: "G1 G2", file: "leadership/acceptor/ops.go",
 			rule:   "What is taken ahead of the grant is not completed before it.",
 			edits:  one("	if granted {\n		next.lead = t\n	}\n", "	next.lead = t\n"),
