@@ -22,7 +22,7 @@ const (
 	connectTimeout = 2 * time.Second
 	connections    = 4
 	// steady is how long the load flows before a change, and linger after it.
-	steady = time.Second
+	steady = 500 * time.Millisecond
 	linger = 500 * time.Millisecond
 	// stepBound bounds each wait.
 	stepBound = 120 * time.Second
