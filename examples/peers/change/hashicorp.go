@@ -120,9 +120,19 @@ func (c *hashiRaft) close() error {
 		}
 	}
 	c.cancel() // ends the calls that the shutdown waits for
+	down := make(chan error, 1)
+	go func() {
+		var err error
+		for _, f := range futures {
+			err = errors.Join(err, f.Error())
+		}
+		down <- err
+	}()
 	var err error
-	for _, f := range futures {
-		err = errors.Join(err, f.Error())
+	select {
+	case err = <-down:
+	case <-time.After(5 * time.Second):
+		err = errors.New("hashicorp/raft: no end of the shutdown")
 	}
 	c.wire.close()
 	c.wg.Wait()
@@ -138,7 +148,9 @@ func (c *hashiRaft) direct(ctx context.Context, i int, o *op) error {
 	defer c.ops.Delete(o.id)
 	f := n.raft.Apply(binary.BigEndian.AppendUint64(nil, o.id), 0)
 	done := make(chan error, 1)
-	c.wg.Go(func() { done <- f.Error() })
+	// Not joined: a request that was queued and not taken when the library is
+	// shut down is never answered.
+	go func() { done <- f.Error() }()
 	select {
 	case err := <-done:
 		switch {

@@ -169,6 +169,9 @@ func trial(ctx context.Context, sd side, s setting, changes int) (ss []sample, e
 	} else {
 		ss, err = planned(ctx, c, s.nodes, changes)
 	}
+	for i := range ss {
+		ss[i].late = c.wireOf().lateness()
+	}
 	if closing := c.close(); err == nil {
 		err = closing
 	}
@@ -179,6 +182,7 @@ func gap(s sample) float64    { return s.gap }
 func taking(s sample) float64 { return s.taking }
 func event(s sample) float64  { return s.event }
 func found(s sample) float64  { return s.found }
+func late(s sample) float64   { return s.late }
 func failed(s sample) float64 { return float64(s.refused + s.unknown) }
 
 // all returns one figure of every sample of a side, sorted.

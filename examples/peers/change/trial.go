@@ -35,6 +35,7 @@ type sample struct {
 	ops     int     // operations that were under way in that time
 	refused int     // of these, told at least once that they were not executed
 	unknown int     // and those whose client never heard what became of them
+	late    float64 // by how much of the delay messages were late in that trial
 }
 
 // boundOf ends a trial that does not come to an end.

@@ -20,6 +20,9 @@ type wire struct {
 	far   map[int]time.Duration // these hosts are so much further away from all others
 	queue []parcel
 	dead  map[int]bool
+	// carried counts what was delivered, late how much later than it should
+	// have been: timers are not exact, and a busy machine less so.
+	carried, late time.Duration
 	// gone is closed for a host one delay after it died and its connections
 	// were reset.
 	gone map[int]chan struct{}
@@ -102,6 +105,8 @@ func (w *wire) carry() {
 			if due = left <= 0; due {
 				w.queue = w.queue[1:]
 				due = !w.dead[next.to]
+				w.carried++
+				w.late -= left
 				left = 0
 			}
 		}
@@ -137,6 +142,13 @@ func (w *wire) kill(host int, announce bool) {
 	case w.wake <- struct{}{}:
 	default:
 	}
+}
+
+// lateness is by how much of the delay messages were late, on average.
+func (w *wire) lateness() float64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return float64(w.late) / float64(max(1, w.carried)) / float64(w.delay)
 }
 
 func (w *wire) isDead(host int) bool {
