@@ -31,7 +31,8 @@ type Change struct {
 	// checks by its own round what they did before it records it. See package
 	// handover. It needs mode Full and a Node.HandOver at both, or the change
 	// ends with a *ChangeError before anything is touched; Revoke and Establish
-	// must be nil.
+	// must be nil. The leader has Limits.Revoke and Limits.Install together; when
+	// its answer is lost the candidate is asked, for Limits.Status at most.
 	LeaderLed bool
 	// Waiver is a person's statement that nodes are gone for good.
 	Waiver *leadership.Waiver

@@ -235,3 +235,38 @@ func TestAPlanSaysThatTheLeaderLeads(t *testing.T) {
 		}
 	})
 }
+
+// strange is a node whose log ends with a ruleset that nobody else ever saw.
+type strange struct{ reparent.Statuser }
+
+func (s strange) Status(ctx context.Context) (leadership.Status, error) {
+	st, err := s.Statuser.Status(ctx)
+	late := leadership.Term{Num: st.Promised.Num, Proposer: "z"}
+	rs := leadership.Ruleset{Version: 9, Policy: "all", Members: []leadership.Node{{ID: "n3"}}}
+	st.Position.Term = late
+	st.Markers = append(st.Markers, leadership.Sighting{Marker: leadership.Marker{Term: late, Leader: "n3", Ruleset: rs}})
+	return st, err
+}
+
+// Whose word the guard does not take the candidate does not take either.
+func TestG5_WhoIsDisregardedIsBarredFromAHandOver(t *testing.T) {
+	t.Parallel()
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+		p := c.Process("c1")
+		nodes := bundle(p)
+		nodes[2].Status = strange{nodes[2].Status}
+		var got handover.Baton
+		theirs := nodes[0].HandOver
+		nodes[0].HandOver = passing(func(ctx context.Context, b handover.Baton) (handover.Account, error) {
+			got = b
+			return theirs.HandOver(ctx, b)
+		})
+		g, err := reparent.New("sim", p.Registry, nodes, reparent.Config{By: "c1", Limits: reparenttest.Limits()})
+		require.NoError(t, err)
+		rep, err := c.run(p, g, led("n2"))
+		require.NoError(t, err, "%s", rep)
+		require.Len(t, got.Barred, 1, "%s", rep)
+		require.EqualValues(t, "n3", got.Barred[0].Node)
+		require.EqualValues(t, "n2", rep.Leader())
+	})
+}

@@ -135,6 +135,18 @@ func handoverMutations() []mutation {
 			checks: []check{in("examples/kv", "TestG5_AnAnswerThatProvesNothingIsAnAnswer")},
 		},
 		{
+			name: "disregarded-node-heard-in-a-handover", ids: "G5", file: guard,
+			rule:   "Whose word of its log is disregarded is barred from a hand-over as well.",
+			edits:  one("range slices.Sorted(maps.Keys(a.without)) {", "range slices.Sorted(maps.Keys(a.without))[:0] {"),
+			checks: []check{in("reparent", "TestG5_WhoIsDisregardedIsBarredFromAHandOver")},
+		},
+		{
+			name: "writes-in-flight-not-carried", ids: "G7 G9", file: "examples/kv/leader.go",
+			rule:   "A leader that hands over answers what it took.",
+			edits:  one("	if ls.carried {\n		waiting = nil", "	if ls.carried && len(waiting) == 0 {\n		waiting = nil"),
+			checks: []check{in("examples/kv", "TestALeaderThatHandsOverAnswersWhatItTook")},
+		},
+		{
 			name: "stage-completes", ids: "G1 G2", file: "leadership/acceptor/ops.go",
 			rule:   "What is taken ahead of the grant is not completed before it.",
 			edits:  one("	if granted {\n		next.lead = t\n	}\n", "	next.lead = t\n"),

@@ -244,3 +244,28 @@ func TestLateTestimonyIsNoBasis(t *testing.T) {
 	require.Len(t, a.Basis, 2)
 	require.Len(t, a.Late, 1)
 }
+
+func TestErrorsNameTheNodesAndWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{&handover.BatonError{Field: "To", Reason: "n1 leads already"}, "handover: To: n1 leads already"},
+		{&handover.BehindError{Node: "n2", At: *at(4), Selection: *at(5), Donors: []leadership.NodeID{"n1"}}, "handover: n2 is at 1.c@log:4/1.c:1 and the selected log at 1.c@log:5/1.c:1: it catches up from [n1] first"},
+		{&handover.MarkerError{Told: leadership.Marker{Term: t2, Leader: "n2"}, Found: leadership.Marker{Term: t2, Leader: "n3"}}, "handover: the account tells of a marker of n2@2.c with ruleset 0 over 0 others; what it is based on makes one of n3@2.c with ruleset 0 over 0 others"},
+	} {
+		require.EqualError(t, tt.err, tt.want)
+	}
+}
+
+func TestMessagesOfNoTermAreRefused(t *testing.T) {
+	t.Parallel()
+	wantAs[*leadership.TermError](t, incoming(t).Hear(leadership.Testimony{Node: "n3"}))
+	in := ready(t)
+	_, err := in.Propose(t2)
+	require.NoError(t, err)
+	other := accepted("n3")
+	other.Leader = "n3"
+	wantAs[*leadership.StaleTermError](t, in.Accept(other))
+}
