@@ -143,7 +143,7 @@ func handoverMutations() []mutation {
 		{
 			name: "writes-in-flight-not-carried", ids: "G7 G9", file: "examples/kv/leader.go",
 			rule:   "A leader that hands over answers what it took.",
-			edits:  one("	if ls.carried {\n		waiting = nil", "	if ls.carried && len(waiting) == 0 {\n		waiting = nil"),
+			edits:  one("	if !carried {\n", "	if !carried || until.Num > 0 {\n"),
 			checks: []check{in("examples/kv", "TestALeaderThatHandsOverAnswersWhatItTook")},
 		},
 		{
