@@ -25,7 +25,7 @@ const outro = `
 - **Requests are goroutines** with small stacks of their own. Where one grows its stack in order to wait, that is part of what waiting costs, on every side.
 - **A parked goroutine** is no peer but the floor: a goroutine of its own for each request that waits for a channel and a context. No buffer in Go whose callers wait in their own goroutines can cost less.
 - **net/http** Shutdown waits for connections, the gate for requests. Both are asked while one request runs, and timed from the return of its handler.
-- A change of leader is measured with clusters inside this process and a delay on every message. No disk is written by either side.
+- **A change of leader** is measured with clusters inside this process. One network carries every message of every library, and of our coordinator, with the same one-way delay; nothing is synced to disk by anybody; clients stand beside the nodes. Ours has a coordinator, whose place the rows name, and its registry is in memory beside it: one that is a round trip away adds that once to a planned change while there is no leader, and twice to an emergency. The nodes of ours are a small replicated log made for this; Raft libraries elect among all, here successors stand in the order of names. Round trips are exact in simulated time only, and the tests of examples/peers/change hold the same bars there; on the wall everything that a busy machine adds is counted as round trips.
 
 ## What profiles say of the rows that are hard
 
