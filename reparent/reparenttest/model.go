@@ -176,7 +176,7 @@ func (n *store) Facts() Facts {
 	defer n.mu.Unlock()
 	f := Facts{
 		Promised: n.disk.rec.Promised, Source: n.disk.rec.Source, Leads: st.Leads, Rulesets: n.rulesets,
-		Log: n.disk.log, Completed: n.commit, Floor: n.disk.rec.BelowFloor(positionOf(n.disk.log)),
+		Log: n.disk.log, Completed: n.commit, Floor: !n.disk.rec.Floor.IsZero() && n.disk.rec.BelowFloor(positionOf(n.disk.log)),
 		Incarnation: n.disk.incarnation, Out: n.out || n.disk.torn && !n.bugs.tornOpens,
 	}
 	if f.Out {
