@@ -50,7 +50,7 @@ func (r results) row(s setting, l line) report.Row {
 	ours, p99 := r.median(l.ours, l.of), r.p99(l.ours, l.of)
 	row := report.Row{
 		Group: group, Name: fmt.Sprintf("%s, %v", l.name, s), Ours: ours, Unit: "RTT", Allocs: -1, Ratio: math.NaN(),
-		Note: fmt.Sprintf("p99 %.1f", p99),
+		OursNote: fmt.Sprintf("p99 %.1f", p99), Note: l.note,
 	}
 	met := true
 	peer := func(shown, name string, most float64) {
@@ -68,15 +68,15 @@ func (r results) row(s setting, l line) report.Row {
 	if len(row.Theirs) > 0 {
 		row.Ratio = report.Over(ours, row.Theirs[0].Value)
 	}
-	if l.note != "" {
-		row.Note += "; " + l.note
-	}
 	if l.bar.id != "" {
 		met = met && (l.bar.rtt == 0 || ours <= l.bar.rtt) && (l.bar.p99 == 0 || p99 <= l.bar.p99)
 		row.Bar, row.Met = report.Bar{Text: l.bar.text(), Want: true}, met
 	}
 	if lateness := r.median(l.ours, late); lateness > tooLate {
-		row.Note += fmt.Sprintf("; messages took %.0f%% longer than the delay", 100*lateness)
+		if row.Note != "" {
+			row.Note += "; "
+		}
+		row.Note += fmt.Sprintf("messages took %.0f%% longer than the delay", 100*lateness)
 		row.Inconclusive = row.Bar.Want && !met
 	}
 	return row
