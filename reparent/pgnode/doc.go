@@ -86,8 +86,8 @@
 //  6. Every process that sends the log has taken in that it answers for nobody: by what
 //     each wrote of itself into shared memory. From here on a session that was missed
 //     may write and is not answered, though standbys are attached and have all of it.
-//  7. No process is there that writes by itself what counts: background workers of
-//     extensions and those that apply another cluster's changes are taken to. What a
+//  7. No process is there, or may be started, that writes by itself what counts:
+//     background workers of extensions are taken to, and subscriptions. What a
 //     checkpoint or a vacuum writes is no data of anybody's. A prepared transaction is
 //     in the log that the next leader has, and its decision takes a session.
 //  8. The log is flushed, and where it ends is the position of the testimony: all that
@@ -102,6 +102,9 @@
 // What the server then writes of its own is no part of the next leader's log.
 // Stopped at once, and not in order, it writes no more; mostly it has written nothing
 // and follows as it is, else its node repairs it from the leader that it is to follow.
+// It is restarted when clients do not wait for anything any more, so that a change
+// should linger for some seconds (reparent.Limits): a node whose call is broken off is
+// left detached, for a sweep to bring back, and stands in for nobody until then.
 // A crash in between leaves this:
 //
 //   - the node or the coordinator, before 4: the leader leads on under its term, or, if

@@ -16,6 +16,8 @@ var (
 	Quote         = quote
 	FetchName     = fetchName
 	PartsAt       = partsAt
+	AutoSays      = autoSays
+	Alien         = alien
 )
 
 // Quorum is what a leader waits for.

@@ -3,7 +3,6 @@ package pgnode
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -115,82 +114,6 @@ func (o *op) receives(l leadership.Leadership) bool {
 	}
 	info, err := parseConninfo(r[0])
 	return err == nil && info["application_name"] == AckName(o.cfg.ID, l.Term)
-}
-
-// stage is how far a leader must be for what a node wants of it.
-type stage int
-
-const (
-	// installed: it is promoted, and its marker is in its log.
-	installed stage = iota
-	// early: or it is still to be promoted, receives from nobody, and has replayed
-	// what it received.
-	early
-	// served: it was installed, and had the time to be granted and to open its gate.
-	// Whatever a machine does for a node that led it does not do for the clients that
-	// wait for that; and where this node's acceptance is what the grant waits for, it
-	// is not long.
-	served
-)
-
-const (
-	leadingEvery = 4 * time.Millisecond
-	servedEvery  = 20 * time.Millisecond
-	servedAfter  = 80 * time.Millisecond  // from the beginning: there is better to do for it
-	servedWait   = 200 * time.Millisecond // from its marker
-	servedGrace  = 50 * time.Millisecond  // from the end of its grant but for the gate
-)
-
-// leading waits until the peer leads l as far as until says, and returns what it holds.
-func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership, until stage) (state, error) {
-	var st state
-	var s *session
-	var last error
-	var since, decided time.Time
-	defer func() { s.close() }()
-	every := leadingEvery
-	if until == served {
-		every = servedEvery
-	}
-	begun := time.Now()
-	err := poll(ctx, every, func() (bool, error) {
-		if err := n.current(ctx, l.Term); err != nil {
-			return false, err
-		}
-		if until == served && time.Since(begun) < servedAfter {
-			return false, nil
-		}
-		if s == nil {
-			if s, last = n.peerSession(ctx, p); last != nil {
-				s = nil
-				return false, nil
-			}
-		}
-		if st, last = look(ctx, s, nil, leadership.Leadership{}); last != nil {
-			s.close() // it may have been promoted, or restarted
-			s = nil
-			return false, nil
-		}
-		switch {
-		case st.last != nil && l.Term.Less(st.last.Term):
-			return false, fmt.Errorf("the log of %s has the marker of %s", l.Leader, st.last.Leadership())
-		case until == early && st.fixed():
-			return true, nil
-		case st.recovering || !st.has(l):
-			return false, nil
-		}
-		if since.IsZero() {
-			since = time.Now()
-		}
-		if st.last.Decided && decided.IsZero() {
-			decided = time.Now()
-		}
-		return until != served || time.Since(since) > servedWait || !decided.IsZero() && time.Since(decided) > servedGrace, nil
-	})
-	if err != nil && last != nil {
-		err = errors.Join(err, fmt.Errorf("%s: %w", l.Leader, last))
-	}
-	return st, err
 }
 
 // again looks at the leader of l once more: what this node has received since the
@@ -338,97 +261,4 @@ func (n *Node) arrived(ctx context.Context, l leadership.Leadership) (state, err
 		err = errors.Join(err, last)
 	}
 	return st, err
-}
-
-// CatchUp implements establish.Candidate. A node that receives already waits until
-// it has received enough. One that receives from nobody is attached to the donor,
-// under a name that nobody waits for, until it has, and detached again.
-func (n *Node) CatchUp(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position) error {
-	want, ok := pos.Point.(Point)
-	if !ok {
-		return &leadership.TextError{What: "position", Text: pos.String(), Reason: "it is not one of a PostgreSQL server"}
-	}
-	p, err := n.peer(donor)
-	if err != nil {
-		return err
-	}
-	o, err := n.begin(ctx, t)
-	if err != nil {
-		return err
-	}
-	defer o.end()
-	if st := o.acc.Status(); t.Less(st.Promised) {
-		return &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: st.Promised}
-	}
-	return o.failed("catch up from "+string(donor), o.catchUp(t, p, donor, want))
-}
-
-// recoverable is how much of its log a server may have to replay when it starts without
-// having been stopped in order, before a checkpoint is worth what it costs.
-const recoverable = 16 << 20
-
-// ready has the leader of a candidate that is level make the change cheap which is
-// likely to come: a checkpoint while it serves, so that it comes up fast as a standby,
-// and a new segment, since whoever follows another leader takes its log from the
-// beginning of a segment on, twice. Neither is needed, and a leader that cannot do it
-// is none the worse.
-func (o *op) ready(p Peer) {
-	s, err := o.peerSession(o.ctx, p)
-	if err != nil {
-		return
-	}
-	defer s.close()
-	if r, err := s.row(o.ctx, "SELECT pg_is_in_recovery()"); err != nil || r[0] != "f" {
-		return
-	}
-	_ = o.checkpointed(o.ctx, s)
-	_ = s.exec(o.ctx, "SELECT pg_switch_wal()")
-}
-
-func (o *op) catchUp(t leadership.Term, p Peer, donor leadership.NodeID, want Point) error {
-	s, err := o.up()
-	if err != nil {
-		return err
-	}
-	defer func() { s.close() }()
-	st, err := o.look(o.ctx, s)
-	if err != nil {
-		return err
-	}
-	enough := func() (bool, error) {
-		st, err := o.look(o.ctx, s)
-		if err == nil && t.Less(st.point.term()) {
-			return false, &leadership.StaleTermError{Node: o.cfg.ID, Asked: t, Promised: st.point.term()}
-		}
-		return err == nil && st.point.Contains(want), err
-	}
-	if st.receiving {
-		o.ready(p)
-		return poll(o.ctx, 5*time.Millisecond, enough)
-	}
-	if ok, err := enough(); ok || err != nil {
-		return err
-	}
-	if st, err = o.settle(o.ctx, s); err != nil {
-		return err
-	}
-	if !want.Contains(st.point) {
-		return &NotAncestorError{Node: o.cfg.ID, Leader: leadership.Leadership{Leader: donor}, At: st.point.position(), Of: want.position()}
-	}
-	info, err := withName(p.Replication, fetchName(o.cfg.ID))
-	if err != nil {
-		return err
-	}
-	// Not fenced any more, for a moment: the next promise has to do it again.
-	if err := o.note(func(l *lineage) { l.Fenced, l.Noted = leadership.Term{}, want.Eras }); err != nil {
-		return err
-	}
-	if err := o.configure(o.ctx, s, map[string]string{"primary_conninfo": info}); err != nil {
-		return err
-	}
-	err = poll(o.ctx, 5*time.Millisecond, enough)
-	// Detached again whatever came of it, and although ctx may be over.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.ctx), o.cfg.Limits.Connect)
-	defer cancel()
-	return errors.Join(err, o.configure(ctx, s, detached()))
 }

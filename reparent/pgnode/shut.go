@@ -163,6 +163,14 @@ func (o *op) ends(s *session) (state, error) {
 	if a := alien(kinds); len(a) > 0 {
 		return state{}, errStop("what runs in it may write: " + strings.Join(a, ", "))
 	}
+	// A worker that is not there may be started at any moment.
+	r, err := s.row(o.ctx, "SELECT count(*) FROM pg_subscription WHERE subenabled")
+	if err != nil {
+		return state{}, err
+	}
+	if r[0] != "0" {
+		return state{}, errStop("it subscribes to another cluster's changes")
+	}
 	// To read a table may write to the log, too: nothing is read after the end of it.
 	st, err := o.look(o.ctx, s)
 	if err != nil {

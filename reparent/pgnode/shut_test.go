@@ -2,24 +2,17 @@ package pgnode_test
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/stretchr/testify/require"
 	"github.com/tenure-go/tenure/internal/engines/enginetest"
 	"github.com/tenure-go/tenure/leadership"
-	"github.com/tenure-go/tenure/reparent"
 	"github.com/tenure-go/tenure/reparent/pgnode"
 )
 
@@ -314,6 +307,21 @@ func TestALeaderIsStoppedWhenAGateDoesNotKeepEverybodyFromWriting(t *testing.T) 
 		c.down()
 		c.stopped(before)
 	})
+	t.Run("a subscription whose worker is between two tries", func(t *testing.T) {
+		t.Parallel()
+		c := newCluster(t, leadership.Majority(), map[string]string{"max_logical_replication_workers": "0"})
+		super := c.connect("n1", "postgres")
+		for _, q := range []string{
+			"CREATE SUBSCRIPTION s CONNECTION 'host=127.0.0.1 port=1' PUBLICATION p WITH (connect = false)", "ALTER SUBSCRIPTION s ENABLE",
+		} {
+			_, err := super.Exec(t.Context(), q)
+			require.NoError(t, err, q)
+		}
+		c.adopt()
+		before := c.scalar("n1", life)
+		c.down()
+		c.stopped(before)
+	})
 	t.Run("a worker that applies another cluster's changes", func(t *testing.T) {
 		t.Parallel()
 		c := newCluster(t, leadership.Majority(), map[string]string{"wal_level": "logical"})
@@ -342,266 +350,4 @@ func TestALeaderIsStoppedWhenAGateDoesNotKeepEverybodyFromWriting(t *testing.T) 
 		c.down()
 		c.stopped(before)
 	})
-}
-
-// raw is a client that authenticates slowly: the server has asked it for its password.
-type raw struct{ net.Conn }
-
-func dialRaw(t *testing.T, addr, user string) raw {
-	t.Helper()
-	conn, err := net.Dial("tcp", addr)
-	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
-	body := binary.BigEndian.AppendUint32(nil, 3<<16)
-	body = append(body, "user\x00"+user+"\x00database\x00postgres\x00\x00"...)
-	_, err = conn.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body)+4)), body...))
-	require.NoError(t, err)
-	asked := make([]byte, 9)
-	_, err = io.ReadFull(conn, asked)
-	require.NoError(t, err)
-	require.Equal(t, byte('R'), asked[0])
-	require.EqualValues(t, 3, binary.BigEndian.Uint32(asked[5:]), "it asks for a password")
-	return raw{conn}
-}
-
-// answers sends the password, and reports whether a session came of it that is there.
-func (r raw) answers(password string) error {
-	body := append([]byte(password), 0)
-	msg := append([]byte{'p'}, binary.BigEndian.AppendUint32(nil, uint32(len(body)+4))...)
-	if _, err := r.Write(append(msg, body...)); err != nil {
-		return err
-	}
-	return r.end()
-}
-
-// end reads until the session is over.
-func (r raw) end() error {
-	_, err := io.Copy(io.Discard, r)
-	if err == nil {
-		err = io.EOF
-	}
-	return err
-}
-
-// TestAClientThatAuthenticatesWhileTheGateClosesDoesNotSlipIn: the server goes on with
-// it by the rules that it found.
-func TestAClientThatAuthenticatesWhileTheGateClosesDoesNotSlipIn(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, leadership.Majority(), nil)
-	super := c.connect("n1", "postgres")
-	hba := filepath.Join(c.servers["n1"].Data(), "pg_hba.conf")
-	b, err := os.ReadFile(hba)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(hba, append([]byte("host all slow 127.0.0.1/32 password\n"), b...), 0o600))
-	for _, q := range []string{"CREATE ROLE slow LOGIN PASSWORD 'x'", "GRANT ALL ON t TO slow", "SELECT pg_reload_conf()"} {
-		_, err := super.Exec(t.Context(), q)
-		require.NoError(t, err)
-	}
-	c.adopt()
-
-	before := c.scalar("n1", life)
-	slow := dialRaw(t, c.servers["n1"].Addr(), "slow")
-	ended := make(chan error, 1)
-	closed := make(chan struct{})
-	go func() {
-		<-closed
-		ended <- slow.answers("x")
-	}()
-	go func() {
-		// It answers when the gate is closed.
-		defer close(closed)
-		tick := time.NewTicker(time.Millisecond)
-		defer tick.Stop()
-		for range 20_000 {
-			conn, err := pgconn.Connect(t.Context(), dsn(c.servers["n1"].Addr(), "app"))
-			if err != nil {
-				return
-			}
-			conn.Close(t.Context())
-			<-tick.C
-		}
-	}()
-	c.down()
-	require.Zero(t, counted(t, c, "slow"), "its session is there after the step-down")
-	require.Error(t, <-ended)
-	require.Equal(t, before, c.scalar("n1", life), "it took no stop")
-
-}
-
-func counted(t *testing.T, c *cluster, user string) int {
-	t.Helper()
-	n, err := strconv.Atoi(c.scalar("n1", "SELECT count(*)::text FROM pg_stat_activity WHERE usename = '"+user+"'"))
-	require.NoError(t, err)
-	return n
-}
-
-// TestAClientThatNeverAuthenticatesDoesNotHoldUpAChange: its server is stopped instead.
-func TestAClientThatNeverAuthenticatesDoesNotHoldUpAChange(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, leadership.Majority(), nil)
-	super := c.connect("n1", "postgres")
-	hba := filepath.Join(c.servers["n1"].Data(), "pg_hba.conf")
-	b, err := os.ReadFile(hba)
-	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(hba, append([]byte("host all slow 127.0.0.1/32 password\n"), b...), 0o600))
-	_, err = super.Exec(t.Context(), "CREATE ROLE slow LOGIN PASSWORD 'x'")
-	require.NoError(t, err)
-	c.adopt()
-	slow := dialRaw(t, c.servers["n1"].Addr(), "slow")
-	before := c.scalar("n1", life)
-	c.down()
-	require.Error(t, slow.end())
-	c.stopped(before)
-}
-
-// dying is a Files that writes n files more, and then ends the operation: as if the
-// process of the node had died there.
-type dying struct {
-	pgnode.LocalFiles
-	left int
-	end  context.CancelFunc
-}
-
-func (d *dying) Write(ctx context.Context, path string, content []byte) error {
-	if d.left == 0 {
-		d.end()
-		return context.Canceled
-	}
-	d.left--
-	return d.LocalFiles.Write(ctx, path, content)
-}
-
-// TestAStepDownThatDiesBetweenTwoStepsLeavesNoSecondLeader: whatever was written by
-// then, the old server leads as before or is fenced when it is started again, and the
-// next change goes through.
-func TestAStepDownThatDiesBetweenTwoStepsLeavesNoSecondLeader(t *testing.T) {
-	t.Parallel()
-	for left := range 3 {
-		t.Run(fmt.Sprint(left, " files are written"), func(t *testing.T) {
-			t.Parallel()
-			c := newCluster(t, leadership.Majority(), nil)
-			c.adopt()
-			_, err := c.connect("n1", "app").Exec(t.Context(), "INSERT INTO t VALUES (1)")
-			require.NoError(t, err)
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-			defer cancel()
-			cfg := c.configs["n1"]
-			cfg.Files = &dying{left: left, end: cancel}
-			half, err := pgnode.New(cfg)
-			require.NoError(t, err)
-			defer half.Close()
-			_, err = half.StepDown(ctx, term(10))
-			if left < 2 { // the gate and the settings
-				require.Error(t, err)
-				require.False(t, leadership.NotExecuted(err), "its promise was on disk")
-			}
-			// It is started by somebody who knows nothing of all that.
-			require.NoError(t, c.servers["n1"].Kill())
-			require.NoError(t, c.servers["n1"].Start(t.Context()))
-			require.Equal(t, "t", c.scalar("n1", isStandby))
-			lead := c.resume()
-			c.sweepAll()
-			_, err = c.connect(lead, "app").Exec(t.Context(), "INSERT INTO t VALUES (2)")
-			require.NoError(t, err)
-			c.level(lead, others(c, lead)...)
-			for _, id := range c.ids {
-				require.ElementsMatch(t, []int64{1, 2}, c.rows(id), id)
-			}
-		})
-	}
-}
-
-// TestTheOldLeaderLeadsAgainWhenTheCandidateHangs, from the log that it has, after its
-// server was shut and not stopped.
-func TestTheOldLeaderLeadsAgainWhenTheCandidateHangs(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, leadership.Majority(), nil)
-	c.adopt()
-	_, err := c.connect("n1", "app").Exec(t.Context(), "INSERT INTO t VALUES (1)")
-	require.NoError(t, err)
-	var nodes []reparent.Node
-	for _, id := range c.ids {
-		nodes = append(nodes, c.nodes[id].Reparent())
-	}
-	before := c.scalar("n1", life)
-	g, err := reparent.New("orders", c.reg, nodes, reparent.Config{
-		Barrier: c.barrier,
-		Limits:  reparent.Limits{Status: 2 * time.Second, Revoke: 20 * time.Second, Install: 3 * time.Second, Undo: 60 * time.Second},
-		Hooks: reparent.Hooks{Before: func(_ context.Context, e reparent.Event) error {
-			if e.Step != reparent.StepInstall || e.Kind != leadership.KindPlanned {
-				return nil
-			}
-			require.Equal(t, before, c.scalar("n1", life), "it was not stopped for this")
-			return c.servers["n2"].Freeze()
-		}},
-	})
-	require.NoError(t, err)
-	rep, err := g.Run(t.Context(), reparent.Planned("n2"))
-	t.Log(rep)
-	require.Error(t, err)
-	require.Equal(t, reparent.Restored, rep.Outcome)
-	require.Equal(t, leadership.NodeID("n1"), rep.Undo.To)
-	require.NoError(t, c.servers["n2"].Thaw())
-	_, err = c.connect("n1", "app").Exec(t.Context(), "INSERT INTO t VALUES (2)")
-	require.NoError(t, err)
-	c.sweepAll()
-	c.level("n1", "n2", "n3")
-	for _, id := range c.ids {
-		require.ElementsMatch(t, []int64{1, 2}, c.rows(id), id)
-	}
-}
-
-// TestAFollowerIsAttachedToACandidateAsSoonAsItsLogIsAPartOfTheCandidates, before that is
-// promoted, and not when it has more.
-func TestAFollowerIsAttachedToACandidateAsSoonAsItsLogIsAPartOfTheCandidates(t *testing.T) {
-	t.Parallel()
-	c := newCluster(t, leadership.Majority(), nil)
-	c.adopt()
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
-	defer cancel()
-	promise := func(id leadership.NodeID, t uint64) {
-		_, err := c.nodes[id].Promise(ctx, term(t))
-		require.NoError(c.t, err)
-		_, err = c.nodes[id].Read(ctx, term(t))
-		require.NoError(c.t, err)
-	}
-	promise("n2", 10)
-	_, err := c.connect("n1", "app").Exec(ctx, "INSERT INTO t VALUES (1)") // n3 has it
-	require.NoError(t, err)
-	promise("n3", 10)
-
-	follow := func(id, leader leadership.NodeID, t uint64) (context.CancelFunc, chan error) {
-		ctx, stop := context.WithCancel(ctx)
-		done := make(chan error, 1)
-		go func() {
-			_, err := c.nodes[id].Follow(ctx, term(t), leader)
-			done <- err
-		}()
-		return stop, done
-	}
-	stop, done := follow("n3", "n2", 10)
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for range 50 {
-		require.Equal(t, "", c.scalar("n3", "SELECT current_setting('primary_conninfo')"), "it has more than n2")
-		<-tick.C
-	}
-	stop()
-	require.Error(t, <-done)
-
-	promise("n2", 11)
-	promise("n3", 11)
-	stop, done = follow("n2", "n3", 11)
-	defer stop()
-	enginetest.Eventually(t, 20*time.Second, "n2 receives from n3, which is no leader yet", func(context.Context) error {
-		if c.scalar("n2", receivers) != "1" || c.scalar("n3", isStandby) != "t" {
-			return errors.New("not yet")
-		}
-		return nil
-	})
-	_, err = c.nodes["n3"].Install(ctx, leadership.Marker{Term: term(11), Leader: "n3", Ruleset: c.rs})
-	require.NoError(t, err)
-	require.NoError(t, <-done)
-	require.NoError(t, c.nodes["n3"].Grant(ctx, term(11)))
 }
