@@ -259,7 +259,9 @@ func (c *cluster) run(ch reparent.Change, reach ...leadership.NodeID) *reparent.
 // adopt makes n1 the first leader.
 func (c *cluster) adopt() {
 	c.t.Helper()
-	c.run(reparent.Adopt(c.rs, "n1"))
+	if rep := c.run(reparent.Adopt(c.rs, "n1")); len(rep.Stragglers) > 0 {
+		c.sweepAll() // of a machine that is too busy to wait for
+	}
 }
 
 func (c *cluster) sweep() {
