@@ -1,6 +1,7 @@
 package reparenttest
 
 import (
+	"cmp"
 	"math"
 	"os"
 	"runtime"
@@ -32,6 +33,7 @@ type Options struct {
 	// picture; 0 means 80.
 	Lines int
 
+	least int       // what TENURE_SEEDS may not go below
 	until time.Time // when no more runs are begun; zero: when there are no more seeds
 
 	_ struct{}
@@ -77,14 +79,18 @@ func Run(t *testing.T, h Harness, f Features, o Options) {
 	}
 }
 
+const defaultSeeds = 200
+
 // enough is how many runs should have reached all that is interesting.
 const enough = 200
 
 // Find is Run for a harness that is expected to fail: it returns the failure,
 // or nil when there was none, and leaves t alone. It is how to show that a test
-// would notice: take a rule out of the node, and Find must find it.
+// would notice: take a rule out of the node, and Find must find it. It ends with
+// the first failure, so TENURE_SEEDS can raise Options.Seeds and not lower it.
 func Find(t *testing.T, h Harness, f Features, o Options) *Failure {
 	t.Helper()
+	o.least = cmp.Or(o.Seeds, defaultSeeds)
 	fail, _ := h.find(t, f, o)
 	return fail
 }
@@ -167,7 +173,7 @@ func (o Options) fill(t *testing.T) Options {
 			*v = d
 		}
 	}
-	def(&o.Seeds, 200)
+	def(&o.Seeds, defaultSeeds)
 	def(&o.Parallel, runtime.GOMAXPROCS(0))
 	def(&o.Shrink, 400)
 	def(&o.Lines, 80)
@@ -180,7 +186,7 @@ func (o Options) fill(t *testing.T) Options {
 		if err != nil || n < 1 {
 			t.Fatalf("TENURE_SEEDS=%q is not a positive number", s)
 		}
-		o.Seeds = n
+		o.Seeds = max(n, o.least)
 	}
 	if s := os.Getenv("TENURE_FOR"); s != "" {
 		d, err := time.ParseDuration(s)
