@@ -51,7 +51,7 @@ func TestBarsInSimulatedTime(t *testing.T) {
 	t.Parallel()
 	for _, n := range []int{3, 5, 7} {
 		for _, d := range []time.Duration{time.Millisecond, 10 * time.Millisecond} {
-			const ledGap = 0.5
+			const ledGap = simLedGap
 			loose := spread
 			if d < 5*time.Millisecond {
 				loose = 0.5 // eight writers
@@ -65,14 +65,14 @@ func TestBarsInSimulatedTime(t *testing.T) {
 				{"L1: gap", oursLed, gap, 0, ledGap + loose},
 				{"L1: taking", oursLed, taking, ledGap, ledGap + loose},
 				{"L1: gap, held", oursLedHeld, gap, 0, ledGap + loose},
-				{"L2: gap", oursSuccessor, gap, 0, 1.5 + exact},
-				{"L2: event", oursSuccessor, event, 0, 3 + exact},
-				{"what the library's own steps cost", oursOutside, gap, 4, 4.5 + loose},
+				{"L2: gap", oursSuccessor, gap, 0, simSuccessorGap + exact},
+				{"L2: event", oursSuccessor, event, 0, simSuccessorCall + exact},
+				{"what the library's own steps cost", oursOutside, gap, simOutsideGap - 0.5, simOutsideGap + loose},
 				{"L3: led by a coordinator", oursHeld, failed, 0, 0},
 				{"L3: led by the leader", oursLedHeld, failed, 0, 0},
-				{"L4", oursSilent, found, 2, 2 + exact},
-				{"L5", oursSilent, event, 7, 7.5 + exact},
-				{"L7", oursReset, event, 2.5, 2.5 + exact},
+				{"L4", oursSilent, found, simFound, simFound + exact},
+				{"L5", oursSilent, event, simSilent - 0.5, simSilent + exact},
+				{"L7", oursReset, event, simReset, simReset + exact},
 			} {
 				t.Run(fmt.Sprintf("%s/%s, %d nodes, %v", tt.bar, tt.side, n, d), func(t *testing.T) {
 					t.Parallel()
@@ -124,9 +124,9 @@ func TestAMemberThatIsFarAwayCostsNothingWhileItIsNotNeeded(t *testing.T) {
 		of   func(sample) float64
 		most float64
 	}{
-		{oursLed, taking, 0.5 + spread},
-		{oursSilent, found, 2 + exact},
-		{oursReset, event, 2.5 + exact},
+		{oursLed, taking, simLedGap + spread},
+		{oursSilent, found, simFound + exact},
+		{oursReset, event, simReset + exact},
 	} {
 		t.Run(tt.side, func(t *testing.T) {
 			t.Parallel()
