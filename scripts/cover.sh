@@ -6,6 +6,19 @@
 #
 # Usage: scripts/cover.sh [PROFILE]
 #
+# What no test runs, and why:
+#   - that a file could not be closed, or its absolute path or JSON not be made, and
+#     that a rename failed after the old file was read: nothing short of a broken
+#     file system does that (leadership, acceptor);
+#   - the second half of a race that a test cannot order: a drain or a promise
+#     between two atomic steps. The enumerated interleavings and the simulations walk
+#     through many such orders, and longer runs through more (lameduck, acceptor,
+#     buffer);
+#   - errors of a callee that validates again what its caller has: kept, because the
+#     order of the two may change (leadership, reparent);
+#   - Error and String methods that print one field (buffer).
+# Whatever else shows up is a test that is missing.
+#
 # The simulations run as few seeds as under the race detector: more of them find
 # more faults, and run the same statements.
 set -euo pipefail

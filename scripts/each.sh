@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs a command in each of some modules, from its directory, and stops at the
-# first that fails. A module that asks for a newer Go than there is, and may not be
-# fetched (GOTOOLCHAIN=local), is named and left out.
+# first that fails. A module that asks for a newer Go than there is, when another may
+# not be fetched (GOTOOLCHAIN without auto), is named and left out.
 #
 # Usage: scripts/each.sh 'COMMAND' DIR...
 set -euo pipefail
@@ -14,7 +14,7 @@ have=${have%% *}
 for dir; do
 	need=$(awk '$1 == "go" { print $2; exit }' "$dir/go.mod")
 	newest=$(printf '%s\n' "$need" "$have" | sort -V | tail -n 1)
-	if [[ $(go env GOTOOLCHAIN) == local && $newest != "$have" ]]; then
+	if [[ $(go env GOTOOLCHAIN) != *@(auto|path) && $newest != "$have" ]]; then
 		printf '== %s: LEFT OUT, it needs go %s and this is %s\n' "$dir" "$need" "$have"
 		continue
 	fi
