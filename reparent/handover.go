@@ -80,9 +80,7 @@ func (a *attempt) handOver(ctx context.Context) (*leadership.Installed, error) {
 	}
 	in, why := a.replay(b, acc)
 	if why != nil {
-		// What came late may tell of a newer attempt, whose leader an undo would
-		// take down.
-		return nil, begunError{errors.Join(a.alive(), err, why)}
+		return nil, begunError{errors.Join(err, why)}
 	}
 	return in, a.alive()
 }

@@ -112,3 +112,37 @@ func TestG8_AnUndoBeginsOnlyWhenTheMechanismsOfTheAttemptHaveEnded(t *testing.T)
 		require.True(t, undone && ended.Load(), "%s", rep)
 	})
 }
+
+// failing installs nobody.
+type failing struct{ establish.Establisher }
+
+func (failing) Install(context.Context, *leadership.Proposal, func(leadership.Acceptance)) error {
+	return errBusy
+}
+
+// The installation fails for reasons of its own; the answer that tells of a newer
+// attempt comes when the change waits for what is still on its way.
+func TestG5_AChangeThatFailedAndWasOutrunIsNotUndone(t *testing.T) {
+	t.Parallel()
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+		p := c.Process("c1")
+		push, err := revoke.NewProposal(p.Promisers(), revoke.Options{})
+		require.NoError(t, err)
+		newer := leadership.Term{Num: 1 << 40, Proposer: "other"}
+		ch := reparent.Emergency()
+		ch.Establish = failing{}
+		ch.Revoke = revokerFunc(func(ctx context.Context, a revoke.Ask, report func(leadership.Testimony)) error {
+			err := push.Revoke(ctx, a, report)
+			<-ctx.Done()
+			report(leadership.Testimony{Node: "n3", Term: newer, Kind: leadership.Refused})
+			return err
+		})
+		rep, err := c.run(p, guard(t, p, nil), ch)
+		require.ErrorIs(t, err, errBusy)
+		var super *leadership.SupersededError
+		require.ErrorAs(t, err, &super)
+		require.Equal(t, newer, super.By)
+		require.Equal(t, reparent.Superseded, rep.Outcome, "%s", rep)
+		require.Nil(t, rep.Undo)
+	})
+}

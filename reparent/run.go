@@ -55,6 +55,14 @@ func (g *Guard) Run(ctx context.Context, c Change) (*Report, error) {
 // conclude settles the outcome, and puts right what a failure left.
 func (a *attempt) conclude(ctx context.Context, err error) {
 	r := a.rep
+	var super *leadership.SupersededError
+	if err != nil && a.touched && !a.granted && !errors.As(err, &super) {
+		// What failed need not be why: the answer that tells of a newer attempt
+		// may have come after it, and an undo would take the leader of that down.
+		if late := a.alive(); late != nil {
+			err = errors.Join(late, err)
+		}
+	}
 	r.From, r.Err = a.from, err
 	if r.To == "" {
 		r.To = a.change.To
@@ -63,7 +71,6 @@ func (a *attempt) conclude(ctx context.Context, err error) {
 		r.Took = time.Since(a.began)
 		r.sort()
 	}()
-	var super *leadership.SupersededError
 	if errors.As(err, &super) {
 		a.g.heed(super.By)
 	}

@@ -44,7 +44,8 @@ type Baton struct {
 	// Rulesets are those known to have been in force, as in
 	// leadership.RoundConfig.
 	Rulesets []leadership.Ruleset `json:"rulesets"`
-	// Barred are the bars of the record.
+	// Barred are the bars of the record, and of nodes whose word this change
+	// disregards.
 	Barred []leadership.Bar `json:"barred,omitempty"`
 	// Drain is how long, in nanoseconds, a leader whose candidate cannot carry
 	// on requests in flight may wait for them to finish before it steps down.

@@ -44,6 +44,16 @@
 // the contracts of packages revoke and establish. A node is not Byzantine: what
 // it says of itself is true.
 //
+// A candidate that restarts forgets what it proposed. ErrBegun stops it from
+// proposing under that term again where its log, or one that was read, shows the
+// first proposal. A node that sends entries before they are on its own disk may
+// come back without them: it must keep, durably, which terms it began to lead,
+// and install no marker of one that it led before it restarted.
+//
+// No transition of a record lifts a bar. A coordinator that counted a node which
+// its own baton had barred might find another proposal than the candidate's, and
+// would undo the change.
+//
 // # State model
 //
 //	coordinator        leader                candidate             others

@@ -161,6 +161,8 @@ func untrue(r *reparent.Report, granted, promised map[leadership.Term]bool) stri
 	case r.Outcome != reparent.Done && r.Outcome != reparent.Incomplete && r.Outcome != reparent.Unknown && granted[r.Term] &&
 		r.Failed != reparent.StepGrant && !handedOver(r): // of which the answer may be lost, and who may grant itself
 		return r.Term.String() + " was granted, and is reported as " + string(r.Outcome)
+	case r.Undo != nil && slices.ContainsFunc(r.Testimony, func(h reparent.Heard) bool { return h.Kind == leadership.Refused }):
+		return "it was told of an attempt above " + r.Term.String() + ", whose leader an undo takes down, and was undone"
 	case (r.Err == nil) != (r.Outcome == reparent.Done):
 		return "the outcome is " + string(r.Outcome) + ", and the error says otherwise"
 	}

@@ -15,7 +15,7 @@ import (
 // store.mu.
 type handing struct {
 	incoming *handover.Incoming
-	fed      uint64          // digest of all that was fed to incoming
+	fed      uint64          // digest of all that was fed to incoming, and of where it proposed
 	giving   *passing        // the hand-over that this node leads, or led last
 	taking   *passing        // the one that it takes over by
 	carried  leadership.Term // whose requests in flight were handed over

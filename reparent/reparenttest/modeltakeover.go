@@ -92,7 +92,11 @@ func (n *store) proposed(ctx context.Context, r handover.Release) (leadership.Ma
 		var p *leadership.Proposal
 		var why error
 		err := n.await(ctx, func() bool {
-			p, why = n.hand.incoming.Propose(t)
+			if p, why = n.hand.incoming.Propose(t); why == nil {
+				h := hasher{n.hand.fed} // what comes from here on is late
+				h.term(t)
+				n.hand.fed = h.sum
+			}
 			var revoked *leadership.NotRevokedError
 			var discovered *leadership.NotDiscoveredError
 			var ready *leadership.NotReadyError
