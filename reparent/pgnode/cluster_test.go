@@ -25,6 +25,9 @@ import (
 
 var host *engines.Host
 
+// runVar makes of this binary a node that runs a program from a directory.
+const runVar = "PGNODE_RUN"
+
 func TestMain(m *testing.M) {
 	if code, ok := load.Main(openEngine); ok {
 		os.Exit(code)
@@ -34,6 +37,10 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
+		os.Exit(0)
+	}
+	if bin, ok := os.LookupEnv(runVar); ok {
+		_, _ = pgnode.PgCtl{Bin: bin, Data: bin}.Run(context.Background(), nil, "program")
 		os.Exit(0)
 	}
 	if data, ok := os.LookupEnv(stopVar); ok {

@@ -34,7 +34,9 @@ type Controller interface {
 	Running(ctx context.Context) (bool, error)
 	// Run runs one of PostgreSQL's programs, named without a path
 	// ("pg_rewind"), with env added to its environment, and returns what it
-	// printed. The error of a program that failed shows the end of its output.
+	// printed. The error of a program that failed shows the end of its output. A
+	// program does not outlive its caller, killed or not: a pg_rewind that went
+	// on would write into the directory that the next repair has put in place.
 	Run(ctx context.Context, env []string, program string, args ...string) ([]byte, error)
 }
 

@@ -48,7 +48,12 @@
 //   - The gate is pg_hba.conf. Roles in Config.Admit pass it, and so does what runs
 //     inside the server: background workers, pg_cron, logical replication. A server
 //     has no view of a client that is connected and has sent nothing yet: it may get a
-//     session by the rules from before the gate was closed.
+//     session by the rules from before the gate was closed, at a leader that stepped
+//     down and is not stopped yet. Its Follow ends such a session within some 20 ms.
+//     Until then it reads what was true before the step-down, and what it writes is
+//     not acknowledged, unless it has set synchronous_commit to do without.
+//   - A worker of an extension that ends and is started again is taken to when it is
+//     there while the leader steps down, and not when it is between two lives.
 //   - A session that sets synchronous_commit to off, local or remote_write
 //     completes what no standby has on disk. Doctor finds roles and databases that
 //     do by default; nothing can find a session that will.
@@ -86,8 +91,8 @@
 //  6. Every process that sends the log has taken in that it answers for nobody: by what
 //     each wrote of itself into shared memory. From here on a session that was missed
 //     may write and is not answered, though standbys are attached and have all of it.
-//  7. No process is there, or may be started, that writes by itself what counts:
-//     background workers of extensions are taken to, and subscriptions. What a
+//  7. No process is there that writes by itself what counts: background workers of
+//     extensions are taken to, and subscriptions, also those without a worker now. What a
 //     checkpoint or a vacuum writes is no data of anybody's. A prepared transaction is
 //     in the log that the next leader has, and its decision takes a session.
 //  8. The log is flushed, and where it ends is the position of the testimony: all that
@@ -99,7 +104,8 @@
 // node's role may not end; a client that stays in the middle of its authentication; a
 // worker; a policy for which the leader alone is enough.
 //
-// What the server then writes of its own is no part of the next leader's log.
+// What the server then writes of its own is no part of the next leader's log. A
+// follower that was not fenced yet may receive some of it, and is repaired then.
 // Stopped at once, and not in order, it writes no more; mostly it has written nothing
 // and follows as it is, else its node repairs it from the leader that it is to follow.
 // It is restarted when clients do not wait for anything any more, so that a change

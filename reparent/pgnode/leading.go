@@ -34,12 +34,13 @@ const (
 )
 
 // leading waits until the peer leads l as far as until says, and returns what it holds.
+// A server that was shut, which is what waits for served, is kept empty meanwhile.
 func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership, until stage) (state, error) {
 	var st state
-	var s *session
+	var s, own *session
 	var last error
 	var since, decided time.Time
-	defer func() { s.close() }()
+	defer func() { s.close(); own.close() }()
 	every := leadingEvery
 	if until == served {
 		every = servedEvery
@@ -49,8 +50,11 @@ func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership, unt
 		if err := n.current(ctx, l.Term); err != nil {
 			return false, err
 		}
-		if until == served && time.Since(begun) < servedAfter {
-			return false, nil
+		if until == served {
+			own = n.empty(ctx, own)
+			if time.Since(begun) < servedAfter {
+				return false, nil
+			}
 		}
 		if s == nil {
 			if s, last = n.peerSession(ctx, p); last != nil {

@@ -65,6 +65,7 @@ func (p PgCtl) Run(ctx context.Context, env []string, program string, args ...st
 	}
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
+	defer bound(cmd)()
 	if err := cmd.Run(); err != nil {
 		return out.Bytes(), fmt.Errorf("%s: %w: %s", program, errors.Join(err, context.Cause(ctx)), lastBytes(out.Bytes(), 1000))
 	}

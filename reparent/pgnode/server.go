@@ -92,6 +92,9 @@ func (o *op) halt(modes ...StopMode) error {
 func (o *op) silent() error {
 	s, err := o.local(o.ctx)
 	s.close()
+	if o.ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
+		return errors.Join(errors.New("its Controller says that it has ended, and whether it answers could not be seen"), err)
+	}
 	var answer *pgconn.PgError
 	if err == nil || errors.As(err, &answer) {
 		return errors.New("its Controller says that it has ended, and it answers")
@@ -269,13 +272,14 @@ func (o *op) up() (*session, error) {
 	return o.await(o.ctx)
 }
 
-// clients is the end of a query over the sessions of clients.
+// clients is the end of a query over the sessions of clients. One whose role was
+// dropped meanwhile has no name, and all its rights.
 func (n *Node) clients() string {
 	roles := make([]string, len(n.exempt))
 	for i, r := range n.exempt {
 		roles[i] = quote(r)
 	}
-	return " FROM pg_stat_activity WHERE backend_type IN ('client backend', 'walsender') AND usename NOT IN (" + strings.Join(roles, ", ") + ")"
+	return " FROM pg_stat_activity WHERE backend_type IN ('client backend', 'walsender') AND coalesce(usename, '') NOT IN (" + strings.Join(roles, ", ") + ")"
 }
 
 // evict ends every session of a client, whatever it came for. They are ended, never

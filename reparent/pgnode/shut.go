@@ -86,6 +86,10 @@ func (o *op) stepDown(t leadership.Term) error {
 	if err := o.shipped(s, acks, st.point.LSN); err != nil {
 		return err
 	}
+	// Whoever was connected before the gate was closed and had sent nothing by then.
+	if err := o.evict(s, gapWait); err != nil {
+		return err
+	}
 	return o.note(func(l *lineage) {
 		l.Fenced, l.Granted, l.Started, l.Told = t, leadership.Term{}, "", false
 		l.Shut = &shut{At: st.point.String(), Markers: st.markers}
@@ -121,7 +125,7 @@ func (o *op) ackers(s *session, st state) (quorum, error) {
 // is no standby to answer for: until then it still ends the waits of commits. What it
 // made of the names is in shared memory.
 func (o *op) unanswered(s *session) error {
-	ctx, cancel := context.WithTimeout(o.ctx, o.cfg.Limits.Connect)
+	ctx, cancel := context.WithTimeout(o.ctx, gapWait)
 	defer cancel()
 	return poll(ctx, 2*time.Millisecond, func() (bool, error) {
 		r, err := s.row(ctx, "SELECT count(*) FROM pg_stat_replication WHERE sync_priority > 0")
@@ -216,6 +220,24 @@ func (o *op) shipped(s *session, q quorum, at LSN) error {
 		return nil
 	}
 	return err
+}
+
+// empty ends whatever session slipped into a server that was shut, and returns the
+// session to do it with the next time: who was connected before the gate was closed and
+// had sent nothing may come in at any time until the server is stopped. It is of the
+// kind that the next operation of the node ends.
+func (n *Node) empty(ctx context.Context, s *session) *session {
+	var err error
+	if s == nil {
+		if s, err = dial(ctx, n.conf, opName, n.cfg.Limits.Connect); err != nil {
+			return nil
+		}
+	}
+	if err := s.exec(ctx, "SELECT pg_terminate_backend(pid)"+n.clients()); err != nil {
+		s.close()
+		return nil
+	}
+	return s
 }
 
 // reading is what a node says of the log of a leader that was shut: where it was
