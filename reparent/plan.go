@@ -78,6 +78,9 @@ func (a *attempt) basis() error {
 		if rs.Version == 0 {
 			rs.Version = a.rec.Ruleset.Version + 1
 		}
+		if now := a.rec.Ruleset.Version; a.change.Kind == leadership.KindRuleset && rs.Version <= now {
+			return &ChangeError{a.change.Kind, fmt.Sprintf("its version is %d and version %d is in force: leave it 0 for the next one", rs.Version, now)}
+		}
 		a.next = &rs
 	}
 	if err := a.canLeadItself(); err != nil {
