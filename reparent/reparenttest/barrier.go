@@ -17,7 +17,7 @@ import (
 // wait, and says that it is quiet when a change holds and nothing of its own is
 // in flight. Its methods may be called by any goroutine, but Crash.
 type BarrierRouter struct {
-	w     *World
+	w     *world
 	p     *stepsim.Proc
 	b     remoteBarrier
 	lease leadership.RouterLease
@@ -32,7 +32,7 @@ const routerLease = 100 * time.Millisecond
 
 // barrierRouter starts one that has joined before anything else happens. The
 // first one makes the barrier.
-func (w *World) barrierRouter(name string) (*BarrierRouter, error) {
+func (w *world) barrierRouter(name string) (*BarrierRouter, error) {
 	if w.barrier == nil {
 		w.barrier = &leadership.MemoryBarrier{}
 	}
@@ -95,7 +95,7 @@ func (r *BarrierRouter) Crash() { r.p.Crash() }
 // registry is.
 type remoteBarrier struct {
 	from *stepsim.Proc
-	w    *World
+	w    *world
 }
 
 func (b remoteBarrier) Join(ctx context.Context, l leadership.RouterLease) (bool, error) {
@@ -132,7 +132,7 @@ func (b remoteBarrier) Wait(ctx context.Context, t leadership.Term) (leadership.
 }
 
 // noteQuiet counts what changes said of routers.
-func (w *World) noteQuiet(rep *reparent.Report) {
+func (w *world) noteQuiet(rep *reparent.Report) {
 	if q := rep.Quiet; q != nil {
 		w.counts["waited for routers, claimed "+strconv.FormatBool(q.Claimed)]++
 	}

@@ -129,7 +129,7 @@ func (h Harness) draw(seed uint64, f Features) shape {
 
 // chaos is one random run: rival coordinators, clients bound to nodes, faults;
 // then all faults end and a fresh coordinator must bring the cluster back.
-func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *tally, show bool) (sim *stepsim.Sim, w *World, err error) {
+func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *tally, show bool) (sim *stepsim.Sim, w *world, err error) {
 	sh := h.draw(seed, f)
 	sim = stepsim.New(chooser, sh.faults)
 	defer sim.Close()
@@ -217,7 +217,7 @@ func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *
 
 // sleep keeps from the first leader, until it is replaced, that it is, and that
 // what it wrote is durable.
-func (w *World) sleep() {
+func (w *world) sleep() {
 	id := w.ids[0]
 	for _, p := range w.sim.Procs() {
 		if !p.Peer && !p.Client {
@@ -230,7 +230,7 @@ func (w *World) sleep() {
 	w.asleep = true
 }
 
-func (w *World) coordinate(p *stepsim.Proc, g *reparent.Guard, plan []move, waits []time.Duration) {
+func (w *world) coordinate(p *stepsim.Proc, g *reparent.Guard, plan []move, waits []time.Duration) {
 	for i, m := range plan {
 		w.nap(p, waits[i%2])
 		rep := w.move(p, g, m)
@@ -241,7 +241,7 @@ func (w *World) coordinate(p *stepsim.Proc, g *reparent.Guard, plan []move, wait
 	}
 }
 
-func (w *World) note(rep *reparent.Report, dead bool) {
+func (w *world) note(rep *reparent.Report, dead bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.counts["outcome "+string(rep.Outcome)]++
@@ -261,7 +261,7 @@ func (w *World) note(rep *reparent.Report, dead bool) {
 	}
 }
 
-func (w *World) client(p *stepsim.Proc, c clientShape) {
+func (w *world) client(p *stepsim.Proc, c clientShape) {
 	at := c.bound
 	for i := range c.ops {
 		var err error
@@ -284,7 +284,7 @@ func (w *World) client(p *stepsim.Proc, c clientShape) {
 }
 
 // next is whom a client asks after at refused: whom it named, else another.
-func (w *World) next(at leadership.NodeID, err error) leadership.NodeID {
+func (w *world) next(at leadership.NodeID, err error) leadership.NodeID {
 	var r *leadership.Refusal
 	if errors.As(err, &r) && r.Leader != "" && r.Leader != at {
 		if _, ok := w.hosts[r.Leader]; ok {
@@ -296,7 +296,7 @@ func (w *World) next(at leadership.NodeID, err error) leadership.NodeID {
 
 // nap waits, or for the end of the process. A fake timer orders nothing for the
 // race detector; the lock, which every quiescent point takes, does.
-func (w *World) nap(p *stepsim.Proc, d time.Duration) {
+func (w *world) nap(p *stepsim.Proc, d time.Duration) {
 	if d <= 0 {
 		return
 	}

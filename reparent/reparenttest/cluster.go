@@ -39,7 +39,7 @@ type Setup struct {
 // Unless it says otherwise, a method is called by the test between two calls of
 // Do, or in Meanwhile.
 type Cluster struct {
-	w        *World
+	w        *world
 	client   *stepsim.Proc
 	director *stepsim.Proc
 }
@@ -146,7 +146,7 @@ func (c *Cluster) Append(ctx context.Context, id leadership.NodeID) error {
 func (c *Cluster) Registry() leadership.Registry { return seenRegistry{c.w} }
 
 // seenRegistry tells the checks what is written.
-type seenRegistry struct{ w *World }
+type seenRegistry struct{ w *world }
 
 func (r seenRegistry) Load(ctx context.Context) (leadership.Record, error) { return r.w.reg.Load(ctx) }
 

@@ -65,7 +65,7 @@ func (s *shape) drawMembers(m *move) {
 
 // members completes the members that were drawn for a ruleset: with none it has
 // the first ones.
-func (w *World) members(rs leadership.Ruleset) leadership.Ruleset {
+func (w *world) members(rs leadership.Ruleset) leadership.Ruleset {
 	if len(rs.Members) == 0 {
 		return leadership.Ruleset{Policy: rs.Policy, Members: w.ruleset.Members}
 	}
@@ -80,7 +80,7 @@ func (w *World) members(rs leadership.Ruleset) leadership.Ruleset {
 }
 
 // sawMembers counts how a cohort changed.
-func (w *World) sawMembers(old, now leadership.Ruleset) {
+func (w *world) sawMembers(old, now leadership.Ruleset) {
 	if old.IsZero() || old.Version == now.Version {
 		return
 	}
@@ -101,7 +101,7 @@ func (w *World) sawMembers(old, now leadership.Ruleset) {
 }
 
 // sawFollowed counts observers: who follows, and is no member.
-func (w *World) sawFollowed(k *look) {
+func (w *world) sawFollowed(k *look) {
 	if r := w.record().Ruleset; !r.IsZero() && !r.Has(k.id) {
 		w.count("an observer followed")
 	}

@@ -201,12 +201,12 @@ func (h Harness) explore(t *testing.T, s Scope) Explored {
 }
 
 // scoped is one run of a scope. heal is asked at its end whether to go on.
-func (h Harness) scoped(sim *stepsim.Sim, s Scope, heal func() bool, show bool) (w *World, err error) {
+func (h Harness) scoped(sim *stepsim.Sim, s Scope, heal func() bool, show bool) (w *world, err error) {
 	return h.scopedWith(sim, s, heal, show, func() { sim.Allow(s.faults()) })
 }
 
 // scopedWith is scoped with other faults than the scope's.
-func (h Harness) scopedWith(sim *stepsim.Sim, s Scope, heal func() bool, show bool, allow func()) (w *World, err error) {
+func (h Harness) scopedWith(sim *stepsim.Sim, s Scope, heal func() bool, show bool, allow func()) (w *world, err error) {
 	w, err = newWorld(sim, h, s.Nodes, s.Policy)
 	if err != nil {
 		return w, err

@@ -31,7 +31,7 @@ type Digester interface {
 
 // track lets an explorer tell the states of the nodes apart by what they are,
 // where they can say it.
-func (w *World) track() {
+func (w *world) track() {
 	w.sim.Content = content
 	w.trackRegistry()
 	for _, id := range w.ids {
@@ -50,7 +50,7 @@ func (w *World) track() {
 }
 
 // trackRegistry does the same for the registry in memory.
-func (w *World) trackRegistry() {
+func (w *world) trackRegistry() {
 	reg, ok := w.reg.(*leadership.MemoryRegistry)
 	if !ok {
 		return

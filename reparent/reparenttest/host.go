@@ -27,7 +27,7 @@ type Host struct {
 	// it promised.
 	Lost int
 
-	w    *World
+	w    *world
 	proc *stepsim.Proc
 	node Node // of the present life
 	// offers is what its first life offered, and every later one does. A
@@ -122,11 +122,11 @@ func (h *Host) Rules(rs leadership.Ruleset) (*leadership.Rules, error) {
 	return rs.Compile(h.w.h.Catalog)
 }
 
-func (h *Host) origin() (*World, *stepsim.Proc) { return h.w, h.proc }
+func (h *Host) origin() (*world, *stepsim.Proc) { return h.w, h.proc }
 
 // Sender is who can send a message: a *Host or a *Process.
 type Sender interface {
-	origin() (*World, *stepsim.Proc)
+	origin() (*world, *stepsim.Proc)
 }
 
 // Send runs f at a host, as a message, with the node that lives there then: it

@@ -14,7 +14,7 @@ func (k *look) leads() bool {
 }
 
 // checkCapable: I1.
-func (w *World) checkCapable() {
+func (w *world) checkCapable() {
 	leading := 0
 	for _, k := range w.looks {
 		if k.leads() {
@@ -39,7 +39,7 @@ func (w *World) checkCapable() {
 
 // capable describes every leadership that could complete a new entry if all
 // who would accept it got it.
-func (w *World) capable() (out []string) {
+func (w *world) capable() (out []string) {
 	for _, k := range w.looks {
 		if !k.leads() {
 			continue
@@ -55,7 +55,7 @@ func (w *World) capable() (out []string) {
 // supported returns who would accept entries from a leader, if they suffice
 // under every ruleset that it must keep. Nodes that are down count by what is
 // on their disk: they may come back.
-func (w *World) supported(k *look) (by []string, ok bool) {
+func (w *world) supported(k *look) (by []string, ok bool) {
 	l := leadership.Leadership{Leader: k.id, Term: k.f.Leads}
 	nodes := uint64(1) << k.index
 	by = append(by, string(k.id))
@@ -79,7 +79,7 @@ func (w *World) supported(k *look) (by []string, ok bool) {
 
 // mustKeep are the rulesets of a leader's next entry: as it says itself, else
 // those of its marker, else the first of the cluster.
-func (w *World) mustKeep(k *look, l leadership.Leadership) []leadership.Ruleset {
+func (w *world) mustKeep(k *look, l leadership.Leadership) []leadership.Ruleset {
 	if len(k.f.Rulesets) > 0 {
 		return k.f.Rulesets
 	}

@@ -13,7 +13,7 @@ import (
 // appending notes the beginning of an append and returns its value, which no
 // other has, and what notes its end. Values are numbered per process, so that
 // the order in which goroutines of one step run does not show.
-func (w *World) appending(p *stepsim.Proc, at leadership.NodeID) (uint64, func(error)) {
+func (w *world) appending(p *stepsim.Proc, at leadership.NodeID) (uint64, func(error)) {
 	w.mu.Lock()
 	w.values[p]++
 	v := valueOf(p, w.values[p])
@@ -26,7 +26,7 @@ func valueOf(p *stepsim.Proc, n uint64) uint64 { return uint64(p.Index())*100_00
 
 // appends notes the beginning of an append of a value by a client, and returns
 // what notes its end.
-func (w *World) appends(client int, v uint64, at leadership.NodeID) func(error) {
+func (w *world) appends(client int, v uint64, at leadership.NodeID) func(error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	o := &op{client: client, at: string(at), value: v, began: w.now.Load(), ended: math.MaxInt64}
@@ -51,7 +51,7 @@ func (w *World) appends(client int, v uint64, at leadership.NodeID) func(error) 
 }
 
 // reading notes the beginning of a read and returns what notes its end.
-func (w *World) reading(p *stepsim.Proc, at leadership.NodeID) func([]uint64, error) {
+func (w *world) reading(p *stepsim.Proc, at leadership.NodeID) func([]uint64, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	o := &op{client: p.Index(), at: string(at), began: w.now.Load(), ended: math.MaxInt64}
@@ -73,7 +73,7 @@ func (w *World) reading(p *stepsim.Proc, at leadership.NodeID) func([]uint64, er
 }
 
 // sawAnswer: I12, as soon as it shows.
-func (w *World) sawAnswer(t reply) {
+func (w *world) sawAnswer(t reply) {
 	w.answers[t.value] = t.class
 	at, completed := w.at[t.value]
 	switch {
@@ -86,7 +86,7 @@ func (w *World) sawAnswer(t reply) {
 }
 
 // checkUnrefused: I12, of what is completed after its client was told.
-func (w *World) checkUnrefused(v uint64, e Event) {
+func (w *world) checkUnrefused(v uint64, e Event) {
 	if w.answers[v] == refused {
 		w.fail("I12", "%s completes value %d as entry %d, and its client was told that it was not executed", e.Leadership, v, e.Index)
 	}
@@ -94,7 +94,7 @@ func (w *World) checkUnrefused(v uint64, e Event) {
 
 // verify checks what clients and coordinators were told against what a leader
 // has.
-func (w *World) verify(leader leadership.NodeID) error {
+func (w *world) verify(leader leadership.NodeID) error {
 	if w.err != nil {
 		return w.err
 	}
@@ -118,7 +118,7 @@ func (w *World) verify(leader leadership.NodeID) error {
 }
 
 // history checks what clients saw against the final log.
-func (w *World) history(log []uint64) error {
+func (w *world) history(log []uint64) error {
 	// One client's operations are in its own order.
 	slices.SortStableFunc(w.ops, func(a, b *op) int { return cmp.Compare(a.client, b.client) })
 	if v := checkHistory(w.ops, log); v != nil && !w.excused[v.Name] {
@@ -129,7 +129,7 @@ func (w *World) history(log []uint64) error {
 
 // truthful checks what coordinators said of their changes against what became
 // of them.
-func (w *World) truthful() error {
+func (w *world) truthful() error {
 	granted := map[leadership.Term]bool{}
 	for _, g := range w.grants {
 		granted[g.Term] = true

@@ -15,7 +15,7 @@ type completion struct {
 }
 
 // sawCompleted is told of each completion, in order of the leader's log.
-func (w *World) sawCompleted(k *look, e Event) {
+func (w *world) sawCompleted(k *look, e Event) {
 	w.tells = true
 	if e.Leadership.Term.Less(k.demoted) {
 		w.fail("I19", "%s completes entry %d under %s after it answered that it stepped down for %s", k.id, e.Index, e.Leadership.Term, k.demoted)
@@ -31,7 +31,7 @@ func (w *World) sawCompleted(k *look, e Event) {
 }
 
 // checkOrder: I3 and I4.
-func (w *World) checkOrder(e Event) bool {
+func (w *world) checkOrder(e Event) bool {
 	i := e.Index - 1
 	switch {
 	case i < 0 || i > len(w.completed):
@@ -60,7 +60,7 @@ func (w *World) checkOrder(e Event) bool {
 
 // checkLate: I1b. Completing late what was durable before the block is right:
 // the successor has it.
-func (w *World) checkLate(e Event) {
+func (w *world) checkLate(e Event) {
 	i := e.Index - 1
 	for _, in := range w.installs {
 		if !in.known || !e.Leadership.Term.Less(in.marker.Term) {
@@ -76,7 +76,7 @@ func (w *World) checkLate(e Event) {
 
 // checkDurable: I11, I20 and I22. An acknowledgement may be under way longer
 // than its node kept the entry, so what counts is who ever had it.
-func (w *World) checkDurable(k *look, e Event) {
+func (w *world) checkDurable(k *look, e Event) {
 	var in *install
 	for _, o := range w.installs {
 		if o.by == k && o.known && o.marker.Term == e.Leadership.Term {

@@ -18,7 +18,7 @@ type install struct {
 
 // sawInstalled takes an answer for the installation of a node that does not
 // tell of it.
-func (w *World) sawInstalled(k *look, e Event) {
+func (w *world) sawInstalled(k *look, e Event) {
 	for _, i := range w.installs {
 		if i.by == k && i.marker.Term == e.Marker.Term {
 			return
@@ -28,7 +28,7 @@ func (w *World) sawInstalled(k *look, e Event) {
 }
 
 // sawInstalling judges a leadership at the moment from which it may exist.
-func (w *World) sawInstalling(k *look, e Event) {
+func (w *world) sawInstalling(k *look, e Event) {
 	in := &install{by: k, marker: *e.Marker, known: k.known, base: k.f.Log}
 	m := &in.marker
 	if at := markerAt(in.base, m.Leadership()); at >= 0 {
@@ -53,7 +53,7 @@ func (w *World) sawInstalling(k *look, e Event) {
 }
 
 // checkOnePerTerm: I7.
-func (w *World) checkOnePerTerm(in *install) {
+func (w *world) checkOnePerTerm(in *install) {
 	for _, o := range w.installs {
 		if o.marker.Term != in.marker.Term {
 			continue
@@ -72,7 +72,7 @@ func (w *World) checkOnePerTerm(in *install) {
 // prolonged reports whether one installation was begun again on a longer log: its
 // marker was not written the first time, and another attempt had the node catch up
 // in between. That adds what a leader has, and takes nothing away.
-func (w *World) prolonged(o, in *install) bool {
+func (w *world) prolonged(o, in *install) bool {
 	t := in.marker.Term
 	return in.by.copiedBesides(t) && positionOf(in.base).Extends(positionOf(o.base)) && w.holders[place{len(o.base), t}] == 0
 }
@@ -83,7 +83,7 @@ func sameMarker(a, b leadership.Marker) bool {
 
 // checkLoss: I2. It is about what was completed under lower terms. What a late
 // grant of a lower term lacks of newer completions is harmless.
-func (w *World) checkLoss(in *install) {
+func (w *world) checkLoss(in *install) {
 	have := w.agree(in.by)
 	if need := w.below(in.marker.Term); have < need {
 		c := w.completed[have]
@@ -94,7 +94,7 @@ func (w *World) checkLoss(in *install) {
 // checkRevoked: I5. While rulesets change, which of them are in force is what
 // the round found out: then every leadership that was installed before is
 // asked for.
-func (w *World) checkRevoked(in *install) {
+func (w *world) checkRevoked(in *install) {
 	if len(w.grants) == 0 {
 		return
 	}
@@ -132,7 +132,7 @@ func (w *World) checkRevoked(in *install) {
 // may still accept from it, under the rulesets that it must keep. Which those
 // are does not depend on the new leader: who left the cohort promised something
 // between the two terms, and is asked for no more.
-func (w *World) checkDead(in, o *install) {
+func (w *world) checkDead(in, o *install) {
 	if len(o.rules) == 0 {
 		return
 	}
@@ -157,7 +157,7 @@ func (w *World) checkDead(in, o *install) {
 
 // markerDurable reports whether the marker has ever been on a durable set under
 // every ruleset that it names.
-func (w *World) markerDurable(in *install) bool {
+func (w *world) markerDurable(in *install) bool {
 	if !in.known {
 		return true
 	}
@@ -172,7 +172,7 @@ func (w *World) markerDurable(in *install) bool {
 
 // checkSelection: I13. A coordinator may have heard more than it used, so what
 // is asked is that those whose log the selected one reaches are enough.
-func (w *World) checkSelection(in *install) {
+func (w *world) checkSelection(in *install) {
 	if len(w.grants) == 0 || w.blind {
 		return
 	}
@@ -226,7 +226,7 @@ func (w *World) checkSelection(in *install) {
 }
 
 // copying notes that an attempt has a node catch up.
-func (w *World) copying(id leadership.NodeID, t leadership.Term) {
+func (w *world) copying(id leadership.NodeID, t leadership.Term) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if k := w.look(id); k.copied == nil {
@@ -245,7 +245,7 @@ func (k *look) copiedBesides(t leadership.Term) bool {
 // force, and when nobody completed it, what was in force before it as well, unless
 // its ruleset was completed with an earlier marker: it may be that only who wrote
 // it did not know.
-func (w *World) checkRulesets(in *install) {
+func (w *world) checkRulesets(in *install) {
 	at := len(in.base) - 1
 	for at >= 0 && in.base[at].Marker == nil {
 		at--
@@ -278,7 +278,7 @@ func rulesNames(m leadership.Marker) (s string) {
 }
 
 // sawGranted: I7 and I11.
-func (w *World) sawGranted(k *look, e Event) {
+func (w *world) sawGranted(k *look, e Event) {
 	l := leadership.Leadership{Leader: k.id, Term: e.Leadership.Term}
 	for _, g := range w.grants {
 		if g.Term == l.Term && g != l {
@@ -296,7 +296,7 @@ func (w *World) sawGranted(k *look, e Event) {
 	w.grants = append(w.grants, l)
 }
 
-func (w *World) names(nodes uint64) (out []leadership.NodeID) {
+func (w *world) names(nodes uint64) (out []leadership.NodeID) {
 	for i, id := range w.ids {
 		if nodes&(1<<i) != 0 {
 			out = append(out, id)

@@ -16,7 +16,7 @@ var errShort = errors.New("reparenttest: what is left of the logs may not show a
 // short reports whether the logs that are left may not show everything that was
 // completed: a node lost its storage while another one, which was being repaired,
 // had dropped what it had. To lose both is to lose more than the policy allows for.
-func (w *World) short() bool {
+func (w *world) short() bool {
 	var silent uint64
 	lost := false
 	for _, k := range w.looks {
@@ -32,7 +32,7 @@ func (w *World) short() bool {
 
 // settled checks the cluster after it was healed: L2 and L3. g is a guard of
 // the process that established the leader.
-func (w *World) settled(g *reparent.Guard, leader leadership.NodeID) error {
+func (w *world) settled(g *reparent.Guard, leader leadership.NodeID) error {
 	before := len(w.grants)
 	var rep *reparent.SweepReport
 	var missing, swept, err error
@@ -64,7 +64,7 @@ func (w *World) settled(g *reparent.Guard, leader leadership.NodeID) error {
 }
 
 // stragglers says which nodes do not follow, and could.
-func (w *World) stragglers(rep *reparent.SweepReport, err error) error {
+func (w *world) stragglers(rep *reparent.SweepReport, err error) error {
 	if rep == nil || len(rep.Nodes) == 0 {
 		return err
 	}
@@ -79,7 +79,7 @@ func (w *World) stragglers(rep *reparent.SweepReport, err error) error {
 
 // mayFollow reports whether a node is able to come back: it has its storage,
 // and its adapter can bring it back.
-func (w *World) mayFollow(id leadership.NodeID) bool {
+func (w *world) mayFollow(id leadership.NodeID) bool {
 	h, k := w.hosts[id], w.look(id)
 	able := h.node.Follow != nil && (h.node.Repair != nil || h.node.Truncates)
 	if r := w.record(); !r.Ruleset.IsZero() && !r.Ruleset.Has(id) && !(w.h.ours && w.joins) {
@@ -89,7 +89,7 @@ func (w *World) mayFollow(id leadership.NodeID) bool {
 }
 
 // named: L4. What a change lacked is in its error by name.
-func (w *World) named(r *reparent.Report) error {
+func (w *world) named(r *reparent.Report) error {
 	var revoked *leadership.NotRevokedError
 	var discovered *leadership.NotDiscoveredError
 	var durable *leadership.NotDurableError

@@ -17,7 +17,7 @@ type placed struct {
 }
 
 // diff takes in what is new in a log: I8, I9 and what may not be discarded.
-func (w *World) diff(k *look, old Facts) {
+func (w *world) diff(k *look, old Facts) {
 	log := k.f.Log
 	same := 0
 	for same < len(log) && same < len(old.Log) && log[same].same(old.Log[same]) {
@@ -59,7 +59,7 @@ func (p placed) String() string {
 
 // checkDiscard: what a node drops from its log at once is a tail that was never
 // completed, unless it noted before that it is going back for a repair.
-func (w *World) checkDiscard(k *look, old Facts, same int) {
+func (w *world) checkDiscard(k *look, old Facts, same int) {
 	w.count("a log lost its tail")
 	if k.f.Floor {
 		return
@@ -80,7 +80,7 @@ func (w *World) checkDiscard(k *look, old Facts, same int) {
 }
 
 // agree counts how many leading entries of a log are those that were completed.
-func (w *World) agree(k *look) int {
+func (w *world) agree(k *look) int {
 	for k.agrees < len(w.completed) && k.agrees < len(k.f.Log) && k.f.Log[k.agrees].same(w.completed[k.agrees].entry) {
 		k.agrees++
 	}
@@ -89,7 +89,7 @@ func (w *World) agree(k *look) int {
 
 // below returns how many leading entries a log must hold whose last term, or
 // next marker, is t: all that were completed under a lower term.
-func (w *World) below(t leadership.Term) int {
+func (w *world) below(t leadership.Term) int {
 	n := len(w.completed)
 	for n > 0 && !w.completed[n-1].by.Term.Less(t) {
 		n--
@@ -98,7 +98,7 @@ func (w *World) below(t leadership.Term) int {
 }
 
 // checkLogs: I10 and I21.
-func (w *World) checkLogs(more bool) {
+func (w *world) checkLogs(more bool) {
 	for _, k := range w.looks {
 		if !k.known || k.f.Out || !more && !k.rebased && k.f.Completed <= k.agrees {
 			continue

@@ -7,7 +7,7 @@ import (
 )
 
 // checkPromise: I6 and I15, from the disk.
-func (w *World) checkPromise(k *look, old Facts) {
+func (w *world) checkPromise(k *look, old Facts) {
 	switch {
 	case k.f.Promised.Less(k.testified):
 		w.fail("I15", "%s answered that it promised %s, and its disk, which had %s, now says %s: whoever counted it as blocked is wrong", k.id, k.testified, old.Promised, k.f.Promised)
@@ -18,7 +18,7 @@ func (w *World) checkPromise(k *look, old Facts) {
 
 // sawTestimony: I6 in what nodes answer, I13 and I16 in what they say of
 // their logs.
-func (w *World) sawTestimony(k *look, e Event) {
+func (w *world) sawTestimony(k *look, e Event) {
 	t := e.Testimony
 	if t == nil || t.Kind == leadership.Refused {
 		return
@@ -46,7 +46,7 @@ func (w *World) sawTestimony(k *look, e Event) {
 
 // checkRead compares what a node says of its log with the log, as long as
 // nothing of the new term is in it.
-func (w *World) checkRead(k *look, t *leadership.Testimony) {
+func (w *world) checkRead(k *look, t *leadership.Testimony) {
 	if n := len(k.f.Log); w.blind || n > 0 && !k.f.Log[n-1].Term.Less(t.Term) || t.Term != k.f.Promised {
 		return
 	}
@@ -60,14 +60,14 @@ func (w *World) checkRead(k *look, t *leadership.Testimony) {
 }
 
 // peeked takes in a reading of a node that has promised nothing.
-func (w *World) peeked(t leadership.Testimony) {
+func (w *world) peeked(t leadership.Testimony) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sawHeard(t)
 }
 
 // sawHeard remembers what coordinators know of logs, for I13.
-func (w *World) sawHeard(t leadership.Testimony) {
+func (w *world) sawHeard(t leadership.Testimony) {
 	i := w.index(t.Node)
 	if i < 0 || t.Kind == leadership.Refused || t.Read == nil || t.BelowFloor {
 		return
@@ -85,14 +85,14 @@ func (w *World) sawHeard(t leadership.Testimony) {
 
 // sawAccepted: I8. The promise of the step before counts, because a node may
 // promise more after it accepted, in one step.
-func (w *World) sawAccepted(k *look, e Event) {
+func (w *world) sawAccepted(k *look, e Event) {
 	if k.known && e.Leadership.Term.Less(k.prior) {
 		w.fail("I8", "%s acknowledges entries of %s, and had promised %s on disk before", k.id, e.Leadership, k.prior)
 	}
 }
 
 // sawReleased: I15, of a block that was held.
-func (w *World) sawReleased(k *look) {
+func (w *world) sawReleased(k *look) {
 	if k.known && !k.f.Out && k.f.Promised.Less(k.isolated) {
 		w.fail("I15", "%s is let go, was isolated for %s, and has promised only %s", k.id, k.isolated, k.f.Promised)
 	}
@@ -100,7 +100,7 @@ func (w *World) sawReleased(k *look) {
 }
 
 // sawLeaseRead: I18.
-func (w *World) sawLeaseRead(k *look, e Event) {
+func (w *world) sawLeaseRead(k *look, e Event) {
 	for _, g := range w.grants {
 		if e.Leadership.Term.Less(g.Term) {
 			w.fail("I18", "%s answers a read by its lease of %s after %s was granted", k.id, e.Leadership.Term, g)

@@ -3,14 +3,14 @@ package reparenttest
 import "github.com/tenure-go/tenure/leadership"
 
 // recorded puts down what the registry accepted.
-func (w *World) recorded(r leadership.Record) {
+func (w *world) recorded(r leadership.Record) {
 	w.mu.Lock()
 	w.swapped = append(w.swapped, r)
 	w.mu.Unlock()
 }
 
 // sawRecord: I17, and of I7 and I15 what the record shows.
-func (w *World) sawRecord(r leadership.Record) {
+func (w *world) sawRecord(r leadership.Record) {
 	if r.Fence.Less(r.Active.Term) || r.Active.Term.Less(r.Routed.Term) {
 		w.fail("I17", "version %d of the record has routed term %s, active term %s and fence %s: they must not fall in this order", r.Version, r.Routed.Term, r.Active.Term, r.Fence)
 	}
@@ -26,7 +26,7 @@ func (w *World) sawRecord(r leadership.Record) {
 	w.records = append(w.records, r)
 }
 
-func (w *World) checkSuccessor(old, r leadership.Record) {
+func (w *world) checkSuccessor(old, r leadership.Record) {
 	switch {
 	case r.Version <= old.Version:
 		w.fail("I17", "the registry accepted two writes as version %d: one of them is lost", r.Version)
@@ -54,7 +54,7 @@ func isHeld(r leadership.Record, id leadership.NodeID) bool {
 }
 
 // record returns the newest record, zero before the first.
-func (w *World) record() leadership.Record {
+func (w *world) record() leadership.Record {
 	if n := len(w.records); n > 0 {
 		return w.records[n-1]
 	}
@@ -63,7 +63,7 @@ func (w *World) record() leadership.Record {
 
 // shortcut returns the recorded leadership when the cluster lets changes block
 // it alone, else nil.
-func (w *World) shortcut() *leadership.Leadership {
+func (w *world) shortcut() *leadership.Leadership {
 	if r := w.record(); r.Mode == leadership.Shortcut {
 		return &r.Active
 	}
@@ -72,7 +72,7 @@ func (w *World) shortcut() *leadership.Leadership {
 
 // heldBack reports whether a node is kept from everything by other means than
 // its promise: it is isolated, or was declared gone.
-func (w *World) heldBack(id leadership.NodeID) bool {
+func (w *world) heldBack(id leadership.NodeID) bool {
 	if w.hosts[id].proc.Isolated {
 		return true
 	}
@@ -87,7 +87,7 @@ func (w *World) heldBack(id leadership.NodeID) bool {
 
 // loading notes the beginning of a load and returns what judges its answer:
 // I17, a record that was accepted before must be seen.
-func (w *World) loading() func(leadership.Record, error) {
+func (w *world) loading() func(leadership.Record, error) {
 	began := w.now.Load()
 	w.mu.Lock()
 	var must uint64
@@ -114,7 +114,7 @@ type saved struct {
 }
 
 // wrote notes that a coordinator was told of a version.
-func (w *World) wrote(version uint64) {
+func (w *world) wrote(version uint64) {
 	w.mu.Lock()
 	w.saved = append(w.saved, saved{version, w.now.Load()})
 	w.mu.Unlock()

@@ -90,7 +90,7 @@ func TestG9_AReportThatIsNotTrueIsFound(t *testing.T) {
 
 func TestL4_AStallWithoutAReasonIsFound(t *testing.T) {
 	t.Parallel()
-	w := &World{}
+	w := &world{}
 	for _, c := range []struct {
 		err error
 		ok  bool

@@ -44,7 +44,7 @@ func (stray) Follow(context.Context, leadership.Term, leadership.NodeID) (leader
 }
 
 // down is for good.
-func down(w *World, ids ...leadership.NodeID) {
+func down(w *world, ids ...leadership.NodeID) {
 	w.excuse("L3")
 	for _, id := range ids {
 		w.hosts[id].proc.Crash()
@@ -53,7 +53,7 @@ func down(w *World, ids ...leadership.NodeID) {
 }
 
 // lost has lost its storage for good.
-func lost(w *World, id leadership.NodeID) {
+func lost(w *world, id leadership.NodeID) {
 	p := w.hosts[id].proc
 	p.CanCrash = true
 	p.Lose()
@@ -61,7 +61,7 @@ func lost(w *World, id leadership.NodeID) {
 }
 
 // cutShort died in the middle of a repair: all it had is noted, and gone.
-func cutShort(t *testing.T, w *World, id leadership.NodeID) {
+func cutShort(t *testing.T, w *world, id leadership.NodeID) {
 	n := w.hosts[id].node.Client.(*store)
 	err := w.sim.Do(maxSteps, func() {
 		if err := n.acc.SetFloor(w.hosts[id].Life(), n.position()); err != nil {
@@ -86,31 +86,31 @@ func TestEachLivenessCheckFiresAndItsNearMissDoesNot(t *testing.T) {
 	for _, c := range []struct {
 		name, id, says string
 		size           int
-		spoil          func(w *World)
+		spoil          func(w *world)
 	}{
-		{"a majority does not come back", "L1", "no leader could be established", 3, func(w *World) {
+		{"a majority does not come back", "L1", "no leader could be established", 3, func(w *world) {
 			down(w, "n2", "n3")
 		}},
-		{"a disk is lost, and a repair was never finished", "reparenttest", "may not show all that was completed", 3, func(w *World) {
+		{"a disk is lost, and a repair was never finished", "reparenttest", "may not show all that was completed", 3, func(w *world) {
 			lost(w, "n1")
 			cutShort(t, w, "n2")
 		}},
-		{"a disk is lost", "", "", 3, func(w *World) { lost(w, "n1") }},
-		{"a repair was never finished", "", "", 3, func(w *World) { cutShort(t, w, "n2") }},
-		{"a disk is lost, and one that has all is down", "L1", "no leader could be established", 3, func(w *World) {
+		{"a disk is lost", "", "", 3, func(w *world) { lost(w, "n1") }},
+		{"a repair was never finished", "", "", 3, func(w *world) { cutShort(t, w, "n2") }},
+		{"a disk is lost, and one that has all is down", "L1", "no leader could be established", 3, func(w *world) {
 			lost(w, "n1")
 			down(w, "n2")
 		}},
-		{"the leader takes no requests", "L1", "n1 was established, and cannot be written to", 1, func(w *World) {
+		{"the leader takes no requests", "L1", "n1 was established, and cannot be written to", 1, func(w *world) {
 			n := &w.hosts["n1"].node
 			n.Client = denied{Client: n.Client, write: true}
 		}},
-		{"the leader shows nothing", "L1", "n1 leads, and cannot be read from", 1, func(w *World) {
+		{"the leader shows nothing", "L1", "n1 leads, and cannot be read from", 1, func(w *world) {
 			n := &w.hosts["n1"].node
 			n.Client = denied{Client: n.Client, read: true}
 		}},
-		{"a cluster of one", "", "", 1, func(*World) {}},
-		{"somebody changes the leader unasked", "L2", "nothing failed and nobody asked, and n1@", 3, func(w *World) {
+		{"a cluster of one", "", "", 1, func(*world) {}},
+		{"somebody changes the leader unasked", "L2", "nothing failed and nobody asked, and n1@", 3, func(w *world) {
 			down(w, "n3")
 			p, g, err := w.coordinator("rogue", nil)
 			if err != nil {
@@ -121,14 +121,14 @@ func TestEachLivenessCheckFiresAndItsNearMissDoesNot(t *testing.T) {
 				w.run(g, reparent.Refresh())
 			})
 		}},
-		{"nobody changes the leader, and the healer waits as long", "", "", 3, func(w *World) { down(w, "n3") }},
-		{"a node does not follow", "L3", "n3: denied", 3, func(w *World) {
+		{"nobody changes the leader, and the healer waits as long", "", "", 3, func(w *world) { down(w, "n3") }},
+		{"a node does not follow", "L3", "n3: denied", 3, func(w *world) {
 			n := &w.hosts["n3"].node
 			n.Follow = stray{n.Follow}
 			w.sim.Isolate(w.hosts["n3"].proc) // or the leader finds it by itself
 			w.hosts["n3"].proc.Isolated = true
 		}},
-		{"a node comes back late", "", "", 3, func(w *World) {
+		{"a node comes back late", "", "", 3, func(w *world) {
 			w.hosts["n3"].proc.CanCrash = true
 			w.hosts["n3"].proc.Crash()
 		}},

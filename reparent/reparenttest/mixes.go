@@ -144,7 +144,7 @@ func (p *Process) revoker(m mechanism) (revoke.Revoker, error) {
 }
 
 // move runs one change of a plan.
-func (w *World) move(p *stepsim.Proc, g *reparent.Guard, m move) *reparent.Report {
+func (w *world) move(p *stepsim.Proc, g *reparent.Guard, m move) *reparent.Report {
 	c := m.change
 	switch m.by {
 	case ownMechanism:
@@ -172,7 +172,7 @@ func (w *World) move(p *stepsim.Proc, g *reparent.Guard, m move) *reparent.Repor
 
 // successor is who is to take over from the recorded leader: to, or the next node
 // when that is the leader itself or nobody.
-func (w *World) successor(p *stepsim.Proc, to leadership.NodeID) leadership.NodeID {
+func (w *world) successor(p *stepsim.Proc, to leadership.NodeID) leadership.NodeID {
 	ctx, cancel := context.WithTimeout(p.Life(), Limits().Registry)
 	defer cancel()
 	r, err := remoteRegistry{p, w}.Load(ctx)
@@ -183,7 +183,7 @@ func (w *World) successor(p *stepsim.Proc, to leadership.NodeID) leadership.Node
 }
 
 // pairs counts which mechanism's grant came after which other's.
-func (w *World) pairs() {
+func (w *world) pairs() {
 	gs := slices.Clone(w.grants)
 	slices.SortFunc(gs, func(a, b leadership.Leadership) int { return a.Term.Compare(b.Term) })
 	for i := 1; i < len(gs); i++ {

@@ -63,7 +63,7 @@ func TestG6_AnyMechanismFollowsAnyOther(t *testing.T) {
 
 // directed runs play on a cluster of four of which two suffice, led by n1, on
 // the quiet schedule.
-func directed(t *testing.T, h Harness, play func(w *World, p *stepsim.Proc, g *reparent.Guard) error) (err error) {
+func directed(t *testing.T, h Harness, play func(w *world, p *stepsim.Proc, g *reparent.Guard) error) (err error) {
 	t.Helper()
 	bubble(t, func() (got outcome) {
 		sim := stepsim.New(stepsim.Quiet(), stepsim.Faults{})
@@ -89,7 +89,7 @@ func TestG6_AnIsolatedNodeIsReleasedByItsPromiseOnly(t *testing.T) {
 	for _, hasty := range []bool{false, true} {
 		h := LogStore()
 		h.hastyRelease = hasty
-		err := directed(t, h, func(w *World, p *stepsim.Proc, g *reparent.Guard) error {
+		err := directed(t, h, func(w *world, p *stepsim.Proc, g *reparent.Guard) error {
 			// The node that was only read, and the one that was isolated, hear
 			// nothing of the new leader for a while.
 			w.sim.Hold("req c1>n4 follow")
@@ -145,7 +145,7 @@ func TestLeasesAtTheBoundOfTheClocks(t *testing.T) {
 			if c.traits.bugs.leaseNoMargin {
 				h.localReads = false // the coordinator adds none either
 			}
-			err := directed(t, h, func(w *World, _ *stepsim.Proc, g *reparent.Guard) error {
+			err := directed(t, h, func(w *world, _ *stepsim.Proc, g *reparent.Guard) error {
 				return leaseRun(w, g, c.leader, c.follower, c.lag)
 			})
 			if (err != nil) != c.found {
@@ -158,7 +158,7 @@ func TestLeasesAtTheBoundOfTheClocks(t *testing.T) {
 
 // leaseRun has n1 renew its lease and cuts it off from all but clients, who read
 // there all the time while another leader is made.
-func leaseRun(w *World, g *reparent.Guard, leader, follower int64, lag time.Duration) error {
+func leaseRun(w *world, g *reparent.Guard, leader, follower int64, lag time.Duration) error {
 	for i, id := range w.ids {
 		ppm := follower
 		if i == 0 {

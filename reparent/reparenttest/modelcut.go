@@ -14,9 +14,9 @@ import (
 // its own: it cuts nodes off from all but coordinators. What it was told survives
 // everything.
 type breaker struct {
-	w    *World
+	w    *world
 	proc *stepsim.Proc
-	last map[leadership.NodeID]command // obeyed; guarded by World.mu
+	last map[leadership.NodeID]command // obeyed; guarded by world.mu
 }
 
 // command is what the breaker was told of a node.
@@ -25,7 +25,7 @@ type command struct {
 	released bool
 }
 
-func newBreaker(w *World) *breaker {
+func newBreaker(w *world) *breaker {
 	return &breaker{w: w, proc: w.sim.Proc("breaker"), last: map[leadership.NodeID]command{}}
 }
 
@@ -95,7 +95,7 @@ func (h hasty) Revoke(ctx context.Context, ask revoke.Ask, report func(leadershi
 
 // release is what a person does when nodes that were isolated are needed: have
 // each promise, and let it go.
-func (w *World) release(p *stepsim.Proc) {
+func (w *world) release(p *stepsim.Proc) {
 	ctx := p.Life()
 	view := w.process(p)
 	rec, err := view.Registry.Load(ctx)

@@ -27,14 +27,14 @@ func leaseOver() time.Duration {
 // lessor gives leases of leadership, in a process of its own. Whom it refuses
 // is durable; what it gave is not.
 type lessor struct {
-	w     *World
+	w     *world
 	proc  *stepsim.Proc
 	floor map[leadership.NodeID]leadership.Term // durable
 	given map[leadership.NodeID]time.Duration   // when, on its own clock
 	boot  time.Duration
 }
 
-func newLessor(w *World) *lessor {
+func newLessor(w *world) *lessor {
 	l := &lessor{w: w, proc: w.sim.Proc("lessor"), floor: map[leadership.NodeID]leadership.Term{}, given: map[leadership.NodeID]time.Duration{}}
 	l.boot = -leaseOver()
 	l.proc.Boot = func() { l.given, l.boot = map[leadership.NodeID]time.Duration{}, l.proc.Mono() }

@@ -18,7 +18,7 @@ type outcome struct {
 	picks  []int
 	hash   uint64
 	trace  []string
-	world  *World // for its picture, when asked to show
+	world  *world // for its picture, when asked to show
 	grants int
 	steps  int
 }
@@ -29,7 +29,7 @@ type outcome struct {
 func (h Harness) once(t *testing.T, seed uint64, c stepsim.Chooser, f Features, tl *tally, show bool) outcome {
 	return bubble(t, func() (got outcome) {
 		var sim *stepsim.Sim
-		var w *World
+		var w *world
 		sim, w, got.err = h.chaos(seed, c, f, tl, show)
 		got.picks, got.hash, got.steps = stepsim.Plain(sim.Picks()), sim.Hash(), sim.Steps()
 		if w != nil {

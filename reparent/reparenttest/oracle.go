@@ -17,7 +17,7 @@ import (
 // follows, when none of them runs, in an order that does not depend on which of
 // them was first.
 type oracle struct {
-	w   *World
+	w   *world
 	now atomic.Int64 // the number of quiescent points so far: the time of histories
 
 	mu      sync.Mutex // guards what goroutines of the run write: all down to the blank line
@@ -100,7 +100,7 @@ func (k *look) below() bool {
 	return k.f.Floor && positionOf(k.f.Log).Rank(k.whole) == leadership.Behind
 }
 
-func (o *oracle) init(w *World) {
+func (o *oracle) init(w *world) {
 	o.w = w
 	o.values = map[*stepsim.Proc]uint64{}
 	o.counts = map[string]int{}
@@ -132,14 +132,14 @@ func (o *oracle) excuse(names ...string) {
 }
 
 // saw puts an event down.
-func (w *World) saw(e Event) {
+func (w *world) saw(e Event) {
 	w.mu.Lock()
 	w.inbox = append(w.inbox, e)
 	w.mu.Unlock()
 }
 
 // count counts an interesting state, see sometimes. Any goroutine may call it.
-func (w *World) count(what string) {
+func (w *world) count(what string) {
 	w.mu.Lock()
 	w.counts[what]++
 	w.mu.Unlock()
@@ -147,7 +147,7 @@ func (w *World) count(what string) {
 
 // check runs at every quiescent point, when no goroutine of the run does. In a
 // step in which nothing reached a node and no time passed nothing is looked at.
-func (w *World) check() error {
+func (w *world) check() error {
 	w.now.Add(1)
 	if w.looks == nil {
 		for i, id := range w.ids {
@@ -187,7 +187,7 @@ func (w *World) check() error {
 }
 
 // refresh looks at a node again and reports whether anything is different.
-func (w *World) refresh(k *look) bool {
+func (w *world) refresh(k *look) bool {
 	up := k.host.proc.Up()
 	if k.up && !up {
 		w.sawCrash(k)
@@ -224,7 +224,7 @@ func (w *World) refresh(k *look) bool {
 }
 
 // digest judges what happened in the step.
-func (w *World) digest() {
+func (w *world) digest() {
 	w.mu.Lock()
 	in, swapped, heard, told := w.inbox, w.swapped, w.heard, w.told
 	w.inbox, w.swapped, w.heard, w.told = w.judged[:0], nil, w.learnt[:0], nil
@@ -253,7 +253,7 @@ func (w *World) digest() {
 	}
 }
 
-func (w *World) judge(e Event) {
+func (w *world) judge(e Event) {
 	w.count(string(e.Kind))
 	w.picturise(e)
 	k := w.look(e.Node)
@@ -287,10 +287,10 @@ func (w *World) judge(e Event) {
 }
 
 // index is the number of a node, -1 for what is none.
-func (w *World) index(id leadership.NodeID) int { return slices.Index(w.ids, id) }
+func (w *world) index(id leadership.NodeID) int { return slices.Index(w.ids, id) }
 
 // look returns what was last seen of a node.
-func (w *World) look(id leadership.NodeID) *look {
+func (w *world) look(id leadership.NodeID) *look {
 	if i := w.index(id); i >= 0 && i < len(w.looks) {
 		return w.looks[i]
 	}
@@ -304,7 +304,7 @@ type rules struct {
 }
 
 // compiled remembers what it compiled. It returns nil for what cannot be.
-func (w *World) compiled(rs leadership.Ruleset) *rules {
+func (w *world) compiled(rs leadership.Ruleset) *rules {
 	for _, r := range w.compiledRules {
 		if r.Ruleset.Policy == rs.Policy && slices.Equal(r.Ruleset.Members, rs.Members) {
 			return r

@@ -44,7 +44,7 @@ func (l *letters) letter(t leadership.Term) string {
 }
 
 // picturise adds a row for an event.
-func (w *World) picturise(e Event) {
+func (w *world) picturise(e Event) {
 	switch {
 	case !w.show || e.Kind == Accepted:
 	case e.Testimony != nil:
@@ -57,7 +57,7 @@ func (w *World) picturise(e Event) {
 }
 
 // moment adds a row, at a quiescent point.
-func (w *World) moment(format string, args ...any) {
+func (w *world) moment(format string, args ...any) {
 	if !w.show {
 		return
 	}
@@ -70,7 +70,7 @@ func (w *World) moment(format string, args ...any) {
 
 // settle fills in how the nodes stand, at a quiescent point: a node may hold
 // its own lock while it tells of an event.
-func (w *World) settle() {
+func (w *world) settle() {
 	for i := len(w.moments) - 1; i >= 0 && w.moments[i].lanes == nil; i-- {
 		for _, id := range w.ids {
 			w.moments[i].lanes = append(w.moments[i].lanes, w.lane(id))
@@ -80,7 +80,7 @@ func (w *World) settle() {
 
 // lane is how a node stands: the letter of its promise, "=" when it leads
 // that term, "x" when it is down, and how long its log is.
-func (w *World) lane(id leadership.NodeID) string {
+func (w *world) lane(id leadership.NodeID) string {
 	k := w.look(id)
 	if k == nil || !k.known {
 		return "?"
@@ -98,7 +98,7 @@ func (w *World) lane(id leadership.NodeID) string {
 
 // picture draws who led when, in at most the last lines rows: a lane for each
 // node, a letter for each term.
-func (w *World) picture(lines int) string {
+func (w *world) picture(lines int) string {
 	if w == nil {
 		return ""
 	}

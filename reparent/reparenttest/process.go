@@ -24,7 +24,7 @@ type Process struct {
 	// Registry is the registry as this process reaches it.
 	Registry leadership.Registry
 
-	w    *World
+	w    *world
 	proc *stepsim.Proc
 }
 
@@ -76,10 +76,10 @@ func (p *Process) Now() time.Time { return p.proc.Now() }
 // returns as an error.
 func (p *Process) Sleep(ctx context.Context, d time.Duration) error { return sleep(ctx, p.proc, d) }
 
-func (p *Process) origin() (*World, *stepsim.Proc) { return p.w, p.proc }
+func (p *Process) origin() (*world, *stepsim.Proc) { return p.w, p.proc }
 
 // process is the coordinator's view of the cluster.
-func (w *World) process(p *stepsim.Proc) *Process {
+func (w *world) process(p *stepsim.Proc) *Process {
 	nodes := make(map[leadership.NodeID]reparent.Node, len(w.ids))
 	for _, id := range w.ids {
 		nodes[id] = w.hosts[id].bundle(p)

@@ -219,7 +219,7 @@ func (r slowRemote) Read(ctx context.Context, t leadership.Term) (leadership.Tes
 // remoteRegistry is the registry as a process reaches it.
 type remoteRegistry struct {
 	from *stepsim.Proc
-	w    *World
+	w    *world
 }
 
 func (r remoteRegistry) Load(ctx context.Context) (leadership.Record, error) {

@@ -17,7 +17,7 @@ import (
 // router is a process of clients that send through a lane of the real buffer,
 // which follows the registry from afar.
 type router struct {
-	w    *World
+	w    *world
 	p    *stepsim.Proc
 	b    *buffer.Buffer
 	lane *buffer.Lane
@@ -34,7 +34,7 @@ const (
 
 // router starts one. Its flush goes one by one, so that the order in which
 // requests are released is the order in which they are sent.
-func (w *World) router(name string) (*router, error) {
+func (w *world) router(name string) (*router, error) {
 	r := &router{w: w, p: w.sim.Proc(name), began: time.Now()}
 	r.p.Client = true
 	b, err := buffer.New(buffer.Config{
@@ -158,7 +158,7 @@ func (r *router) clients(wg *sync.WaitGroup, n, ops int, busy bool) {
 }
 
 // painless: G7, in a run in which nothing failed but plans were carried out.
-func (w *World) painless() error {
+func (w *world) painless() error {
 	for _, rep := range w.reports {
 		if rep.Outcome != reparent.Done {
 			return violation("G7", "nothing failed, and a planned change did:\n%s", rep)

@@ -142,7 +142,7 @@ func (sc scenario) once(t *testing.T, h Harness, f Features, variant uint64, ran
 		w, err := newWorld(sim, h, size, h.policy())
 		if err == nil {
 			w.show = show
-			s := &script{World: w, variant: int(variant), quiet: !random && h.plain()}
+			s := &script{world: w, variant: int(variant), quiet: !random && h.plain()}
 			err = s.play(sc)
 		}
 		got = outcome{err: err, picks: stepsim.Plain(sim.Picks()), hash: sim.Hash(), steps: sim.Steps()}

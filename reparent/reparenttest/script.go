@@ -19,7 +19,7 @@ func (h Harness) plain() bool { return h.Name == "store" && h.Revoke == nil && h
 // between two steps; those that wait take steps. The first thing that goes
 // wrong ends the script.
 type script struct {
-	*World
+	*world
 	variant int
 	// quiet: as written, on simulated stores, where more can be demanded than
 	// in any order and of any nodes.
@@ -72,7 +72,7 @@ func (s *script) start(mode leadership.Mode) error {
 	f := s.sim.Allowed()
 	s.sim.Allow(stepsim.Faults{Scripted: true})
 	defer s.sim.Allow(f)
-	_, g, err := s.World.coordinator("boot", nil)
+	_, g, err := s.world.coordinator("boot", nil)
 	if err != nil {
 		return err
 	}
@@ -174,7 +174,7 @@ type actor struct {
 func (s *script) coordinator(name string) *actor { return s.coordinatorWith(name, nil) }
 
 func (s *script) coordinatorWith(name string, edit func(*reparent.Config)) *actor {
-	p, g, err := s.World.coordinator(name, edit)
+	p, g, err := s.world.coordinator(name, edit)
 	if err != nil {
 		s.stopped = err
 		panic(stop{})

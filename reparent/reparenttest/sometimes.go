@@ -61,7 +61,7 @@ var seldom = []string{
 // many is how many that is.
 const many = 20_000
 
-func (t *tally) add(w *World) {
+func (t *tally) add(w *world) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.n == nil {
@@ -120,7 +120,7 @@ func (t *tally) String() string {
 }
 
 // sawCrash counts what a node was in the middle of when it died.
-func (w *World) sawCrash(k *look) {
+func (w *world) sawCrash(k *look) {
 	if !k.known || k.f.Promised.IsZero() {
 		return
 	}
@@ -134,7 +134,7 @@ func (w *World) sawCrash(k *look) {
 
 // asked counts requests of clients to a leader that was replaced and does not
 // know it.
-func (w *World) asked(id leadership.NodeID) {
+func (w *world) asked(id leadership.NodeID) {
 	k := w.look(id)
 	if k == nil || !k.leads() {
 		return
@@ -148,14 +148,14 @@ func (w *World) asked(id leadership.NodeID) {
 }
 
 // arrives counts messages that come when their term is over.
-func (w *World) arrives(id leadership.NodeID, t leadership.Term) {
+func (w *world) arrives(id leadership.NodeID, t leadership.Term) {
 	if k := w.look(id); k != nil && !t.IsZero() && t.Less(k.f.Promised) {
 		w.count("a message of a term that was promised away")
 	}
 }
 
 // behind counts candidates that have to fetch something.
-func (w *World) behind(id leadership.NodeID, at leadership.Position) {
+func (w *world) behind(id leadership.NodeID, at leadership.Position) {
 	if k := w.look(id); k != nil && k.known && !positionOf(k.f.Log).Extends(at) {
 		w.count("catch-up needed")
 	}

@@ -13,7 +13,7 @@ import (
 // stage is a world whose nodes are what a test says, step by step.
 type stage struct {
 	t   *testing.T
-	w   *World
+	w   *world
 	sim *stepsim.Sim
 	of  map[leadership.NodeID]*puppet
 	got string // the first violation

@@ -13,9 +13,9 @@ import (
 	"github.com/tenure-go/tenure/reparent"
 )
 
-// World is one simulated cluster: hosts, a registry, coordinators and clients,
+// world is one simulated cluster: hosts, a registry, coordinators and clients,
 // stepped by one scheduler, and the checks that watch them.
-type World struct {
+type world struct {
 	sim     *stepsim.Sim
 	h       Harness
 	ids     []leadership.NodeID
@@ -42,13 +42,13 @@ type World struct {
 const maxSteps = 100_000
 
 // newWorld boots size nodes, all of them members, without a leader.
-func newWorld(sim *stepsim.Sim, h Harness, size int, policy leadership.Policy) (*World, error) {
+func newWorld(sim *stepsim.Sim, h Harness, size int, policy leadership.Policy) (*world, error) {
 	return newWorldOf(sim, h, size, size, policy)
 }
 
 // newWorldOf boots size nodes, of which the first few are members.
-func newWorldOf(sim *stepsim.Sim, h Harness, size, few int, policy leadership.Policy) (*World, error) {
-	w := &World{
+func newWorldOf(sim *stepsim.Sim, h Harness, size, few int, policy leadership.Policy) (*world, error) {
+	w := &world{
 		sim: sim, h: h, hosts: map[leadership.NodeID]*Host{}, regProc: sim.Proc("registry"),
 		own: map[*reparent.Guard]mechanisms{}, usedBy: map[leadership.Term]mechanism{}, mixes: map[[2]mechanism]int{},
 	}
@@ -87,7 +87,7 @@ func newWorldOf(sim *stepsim.Sim, h Harness, size, few int, policy leadership.Po
 }
 
 // bootRegistry starts the registry on what is durable there.
-func (w *World) bootRegistry() {
+func (w *world) bootRegistry() {
 	defer w.caught("registry", "Registry")
 	reg, err := w.h.registry(w.regHost)
 	switch {
@@ -101,7 +101,7 @@ func (w *World) bootRegistry() {
 }
 
 // boot starts the node of a host on what is durable there.
-func (w *World) boot(h *Host) {
+func (w *world) boot(h *Host) {
 	defer w.caught(h.ID, "Boot")
 	n, err := w.h.Boot(h)
 	switch {
@@ -129,19 +129,19 @@ func Limits() reparent.Limits {
 }
 
 // coordinator adds a process that changes leaders.
-func (w *World) coordinator(name string, edit func(*reparent.Config)) (*stepsim.Proc, *reparent.Guard, error) {
+func (w *world) coordinator(name string, edit func(*reparent.Config)) (*stepsim.Proc, *reparent.Guard, error) {
 	p := w.sim.Proc(name)
 	p.Control = true
 	g, err := w.guard(p, edit)
 	return p, g, err
 }
 
-func (w *World) guard(p *stepsim.Proc, edit func(*reparent.Config)) (*reparent.Guard, error) {
+func (w *world) guard(p *stepsim.Proc, edit func(*reparent.Config)) (*reparent.Guard, error) {
 	return w.guardOf(w.process(p), edit)
 }
 
 // guardOf makes a guard of what a process reaches.
-func (w *World) guardOf(view *Process, edit func(*reparent.Config)) (*reparent.Guard, error) {
+func (w *world) guardOf(view *Process, edit func(*reparent.Config)) (*reparent.Guard, error) {
 	p, k := view.proc, 0
 	cfg := reparent.Config{
 		By: p.Name, Limits: Limits(), Ruleset: w.ruleset, Mode: leadership.Full, Catalog: w.h.Catalog,
@@ -184,11 +184,11 @@ func (w *World) guardOf(view *Process, edit func(*reparent.Config)) (*reparent.G
 }
 
 // run runs one change and keeps its report for the checks.
-func (w *World) run(g *reparent.Guard, c reparent.Change) *reparent.Report {
+func (w *world) run(g *reparent.Guard, c reparent.Change) *reparent.Report {
 	return w.runs(context.Background(), g, c)
 }
 
-func (w *World) runs(ctx context.Context, g *reparent.Guard, c reparent.Change) *reparent.Report {
+func (w *world) runs(ctx context.Context, g *reparent.Guard, c reparent.Change) *reparent.Report {
 	w.mu.Lock()
 	own := w.own[g]
 	w.mu.Unlock()
@@ -209,7 +209,7 @@ func (w *World) runs(ctx context.Context, g *reparent.Guard, c reparent.Change) 
 }
 
 // bootstrap makes n1 leader on the quiet schedule, whatever faults come later.
-func (w *World) bootstrap() error {
+func (w *world) bootstrap() error {
 	f := w.sim.Allowed()
 	w.sim.Allow(stepsim.Faults{})
 	defer w.sim.Allow(f)
@@ -228,7 +228,7 @@ func (w *World) bootstrap() error {
 
 // heal ends all faults and lets a fresh coordinator bring the cluster back: the
 // liveness half of every run. It returns the leader.
-func (w *World) heal(name string) (leadership.NodeID, error) {
+func (w *world) heal(name string) (leadership.NodeID, error) {
 	w.sim.Free()
 	w.sim.Mend()
 	p, g, err := w.coordinator(name, nil)
@@ -268,7 +268,7 @@ func (w *World) heal(name string) (leadership.NodeID, error) {
 const clientWaits = 400 * time.Millisecond
 
 // append makes one client append to a node and classes the answer.
-func (w *World) append(ctx context.Context, p *stepsim.Proc, id leadership.NodeID) error {
+func (w *world) append(ctx context.Context, p *stepsim.Proc, id leadership.NodeID) error {
 	h := w.hosts[id]
 	v, done := w.appending(p, id)
 	_, err := stepsim.CallFor(ctx, clientWaits, p, h.proc, "append "+strconv.FormatUint(v, 10), func(ctx context.Context) (struct{}, error) {
@@ -281,7 +281,7 @@ func (w *World) append(ctx context.Context, p *stepsim.Proc, id leadership.NodeI
 }
 
 // read makes one client read at a node and takes it into the history.
-func (w *World) read(ctx context.Context, p *stepsim.Proc, id leadership.NodeID) error {
+func (w *world) read(ctx context.Context, p *stepsim.Proc, id leadership.NodeID) error {
 	h := w.hosts[id]
 	done := w.reading(p, id)
 	got, err := stepsim.CallFor(ctx, clientWaits, p, h.proc, "read", h.readNow)
@@ -290,7 +290,7 @@ func (w *World) read(ctx context.Context, p *stepsim.Proc, id leadership.NodeID)
 }
 
 // readAll reads at a leader until it is told the log.
-func (w *World) readAll(p *stepsim.Proc, id leadership.NodeID) (log []uint64, err error) {
+func (w *world) readAll(p *stepsim.Proc, id leadership.NodeID) (log []uint64, err error) {
 	h := w.hosts[id]
 	for range 20 {
 		log, err = stepsim.CallFor(context.Background(), clientWaits, p, h.proc, "read", h.readNow)
@@ -309,7 +309,7 @@ func (h *Host) readNow(ctx context.Context) ([]uint64, error) {
 
 // caught is deferred around code under test: what panics fails the run, with
 // its seed, instead of ending the process without one.
-func (w *World) caught(id leadership.NodeID, what string) {
+func (w *world) caught(id leadership.NodeID, what string) {
 	r := recover()
 	if r == nil {
 		return
