@@ -78,6 +78,10 @@ func TestHTTP2ConnectionsAreToldToGoAwayAndLoseNothing(t *testing.T) {
 	require.False(t, reused)
 	close(free)
 	require.NoError(t, receive(t, slow, "the request under way was lost"))
+	// Both were told, and end when the server has seen that they are done with: an
+	// answer reaches its client before that.
+	s.until(http.StateClosed)
+	s.until(http.StateClosed)
 	s.force()
 	out := s.ended()
 	require.NoError(t, out.err)
