@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"internal/durable":            {},
 	"internal/measure":            {},
 	"internal/licences":           {},
+	"internal/machine":            {},
 	"internal/mutants":            {},
 	"internal/race":               {},
 	"internal/engines":            {"internal/engines/netproxy"},

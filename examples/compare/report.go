@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"os"
 	"os/exec"
 	"runtime"
 	"slices"
@@ -16,6 +15,7 @@ import (
 	"github.com/tenure-go/tenure/examples/compare/internal/mha"
 	"github.com/tenure-go/tenure/examples/compare/internal/patroni"
 	"github.com/tenure-go/tenure/internal/engines"
+	"github.com/tenure-go/tenure/internal/machine"
 	"github.com/tenure-go/tenure/internal/measure"
 )
 
@@ -97,7 +97,7 @@ func (c *compare) report(ctx context.Context, rounds int, took time.Duration) st
 
 Made by `+"`make compare`"+` (examples/compare), which is not part of the library. Both sides run on
 the same machine, with the same servers, settings and writers, in turn; nothing else was
-changed between runs. Rounds: %d, in %s, on %s.
+changed between runs. Rounds: %d, in %s, on %s, %d CPUs, %s.
 
 %s
 ## How to read it
@@ -113,7 +113,7 @@ changed between runs. Rounds: %d, in %s, on %s.
 - Figures of counts, and "each run", are in the order of the rounds; other figures are
   medians.
 
-`, rounds, took.Round(time.Second), machine(), c.findings())
+`, rounds, took.Round(time.Second), machine.CPU(), runtime.NumCPU(), machine.Kernel(), c.findings())
 	b.WriteString(c.table.Markdown())
 	b.WriteString(c.settings())
 	fmt.Fprintf(&b, "## Versions\n\n%s\n", bullets(c.versions(ctx)))
@@ -214,24 +214,6 @@ func version(ctx context.Context, path string, args ...string) string {
 	}
 	line, _, _ := strings.Cut(string(out), "\n")
 	return strings.TrimSpace(line)
-}
-
-// machine is what it ran on.
-func machine() string {
-	model := runtime.GOARCH
-	if b, err := os.ReadFile("/proc/cpuinfo"); err == nil {
-		for line := range strings.Lines(string(b)) {
-			if k, v, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(k) == "model name" {
-				model = strings.TrimSpace(v)
-				break
-			}
-		}
-	}
-	kernel, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		kernel = nil
-	}
-	return fmt.Sprintf("%s, %d CPUs, %s %s", model, runtime.NumCPU(), runtime.GOOS, strings.TrimSpace(string(kernel)))
 }
 
 // tell is a run, for whoever watches.

@@ -1,46 +1,21 @@
 package main
 
 import (
-	"os"
 	"runtime"
 	"runtime/debug"
-	"strings"
 
 	"github.com/tenure-go/tenure/examples/peers/internal/report"
+	"github.com/tenure-go/tenure/internal/machine"
 )
 
-// machine is where this runs, as far as the system tells.
-func machine() report.Machine {
+// here is where this runs, as far as the system tells.
+func here() report.Machine {
 	return report.Machine{
-		CPU:    cpuModel(),
+		CPU:    machine.CPU(),
 		Cores:  runtime.NumCPU(),
-		Kernel: release(),
+		Kernel: machine.Kernel(),
 		Go:     runtime.Version() + " " + runtime.GOOS + "/" + runtime.GOARCH,
 	}
-}
-
-func cpuModel() string {
-	b, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return "an unknown processor"
-	}
-	for line := range strings.Lines(string(b)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return "an unknown processor"
-}
-
-// release is the kernel's version up to the first dash: what comes after names a
-// build, not a version.
-func release() string {
-	b, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	if err != nil {
-		return "of an unknown version"
-	}
-	version, _, _ := strings.Cut(strings.TrimSpace(string(b)), "-")
-	return version
 }
 
 // modules are the peers, with the versions that were built in.

@@ -98,7 +98,7 @@ func run(args []string, stdout, stderr io.Writer) error {
 func measure(ctx context.Context, f flags, log *slog.Logger) (report.Page, error) {
 	o := report.Options{Quick: f.quick, Rounds: f.rounds, Log: log}.Filled()
 	page := report.Page{
-		Machine: machine(), Day: time.Now().UTC().Format(time.DateOnly),
+		Machine: here(), Day: time.Now().UTC().Format(time.DateOnly),
 		Peers: modules(), Rounds: o.Rounds, Quick: f.quick,
 	}
 	for _, g := range groups() {

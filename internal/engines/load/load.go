@@ -186,15 +186,6 @@ func (l *Load) Kill(i int) error {
 	return p.kill()
 }
 
-// Signal sends a signal, such as SIGSTOP and SIGCONT, to worker i.
-func (l *Load) Signal(i int, sig os.Signal) error {
-	p, err := l.worker(i)
-	if err != nil {
-		return err
-	}
-	return p.cmd.Process.Signal(sig)
-}
-
 // look reads what is new in the files and calls f, during which they stand still.
 func (l *Load) look(ctx context.Context, f func()) error {
 	select {

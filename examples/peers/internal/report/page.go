@@ -74,7 +74,7 @@ func (p Page) groups() []string {
 
 func (p Page) where(b *strings.Builder) {
 	m := p.Machine
-	fmt.Fprintf(b, "\n## Where\n\n%s, %d cores, Linux %s, %s. Run on %s, %d rounds.\n\n", m.CPU, m.Cores, m.Kernel, m.Go, p.Day, p.Rounds)
+	fmt.Fprintf(b, "\n## Where\n\n%s, %d cores, %s, %s. Run on %s, %d rounds.\n\n", m.CPU, m.Cores, m.Kernel, m.Go, p.Day, p.Rounds)
 	b.WriteString("| peer | version |\n|---|---|\n")
 	for _, d := range p.Peers {
 		fmt.Fprintf(b, "| %s | %s |\n", d.Path, d.Version)

@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "rewrite the golden file")
 
 func page() report.Page {
 	return report.Page{
-		Machine: report.Machine{CPU: "Some CPU", Cores: 2, Kernel: "6.1", Go: "go1.26.2"},
+		Machine: report.Machine{CPU: "Some CPU", Cores: 2, Kernel: "Linux 6.1", Go: "go1.26.2"},
 		Day:     "2026-01-02",
 		Peers:   []report.Module{{Path: "example.org/peer", Version: "v1.2.3"}},
 		Rounds:  7,
