@@ -88,16 +88,20 @@ func (o *op) halt(modes ...StopMode) error {
 }
 
 // silent takes nobody's word for it that the server has ended: one that answers
-// has not, whatever its Controller can see of it.
+// has not, whatever its Controller can see of it, and of one that is not heard of in
+// time nobody knows. It looks also when the caller has gone meanwhile: whether the
+// server may be started again hangs on it.
 func (o *op) silent() error {
-	s, err := o.local(o.ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.ctx), o.cfg.Limits.Connect)
+	defer cancel()
+	s, err := o.local(ctx)
 	s.close()
-	if o.ctx.Err() != nil || errors.Is(err, context.DeadlineExceeded) {
-		return errors.Join(errors.New("its Controller says that it has ended, and whether it answers could not be seen"), err)
-	}
 	var answer *pgconn.PgError
-	if err == nil || errors.As(err, &answer) {
+	switch {
+	case err == nil || errors.As(err, &answer):
 		return errors.New("its Controller says that it has ended, and it answers")
+	case pgconn.Timeout(err):
+		return fmt.Errorf("its Controller says that it has ended, and whether it answers could not be seen: %w", err)
 	}
 	return nil
 }
