@@ -193,8 +193,8 @@ func (n *Node) Follow(ctx context.Context, t leadership.Term, l leadership.NodeI
 	}
 	for {
 		changed := n.store.log.Changed()
-		if st := n.store.acc.Status(); st.Source != lead || st.Changing {
-			return leadership.Acceptance{}, &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: st.Promised}
+		if err := n.outrun(lead, n.store.acc.Status()); err != nil {
+			return leadership.Acceptance{}, err
 		}
 		if _, durable, ok := n.store.log.Mark(t); ok && durable {
 			return n.acceptance(lead)
@@ -213,10 +213,25 @@ func (n *Node) acceptance(l leadership.Leadership) (leadership.Acceptance, error
 		return leadership.Acceptance{}, n.disk(err)
 	}
 	st := n.store.acc.Status()
-	if st.Source != l || st.Changing {
-		return leadership.Acceptance{}, &leadership.StaleTermError{Node: n.cfg.ID, Asked: l.Term, Promised: st.Promised}
+	if err := n.outrun(l, st); err != nil {
+		return leadership.Acceptance{}, err
 	}
 	return leadership.Acceptance{Node: n.cfg.ID, Incarnation: st.Incarnation, Term: l.Term, Leader: l.Leader, Position: pos}, nil
+}
+
+// outrun returns an error unless this member stands by l: a
+// *leadership.StaleTermError once it stands by what is above, and before, while a
+// promise is on its way to the disk, one that says no more than that. The promise
+// that it is to replace proves nothing of a newer attempt to whoever is told of it;
+// who asks again is told of the new one.
+func (n *Node) outrun(l leadership.Leadership, st acceptor.Status) error {
+	switch {
+	case st.Changing:
+		return fmt.Errorf("kv: a promise is on its way to the disk of %s: %w", n.cfg.ID, leadership.ErrUnknownOutcome)
+	case st.Source != l:
+		return &leadership.StaleTermError{Node: n.cfg.ID, Asked: l.Term, Promised: st.Promised}
+	}
+	return nil
 }
 
 // Status implements reparent.Statuser.

@@ -2,6 +2,7 @@ package kv
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/tenure-go/tenure/examples/kv/internal/replog"
 	"github.com/tenure-go/tenure/leadership"
@@ -217,7 +218,10 @@ func (n *Node) take(ctx context.Context, t leadership.Term, pos leadership.Posit
 	}
 	err := n.store.log.Update(func(w *replog.Writer) error {
 		st := acc.Status()
-		if t.Less(st.Promised) || st.Changing {
+		switch {
+		case st.Changing:
+			return fmt.Errorf("kv: a promise is on its way to the disk of %s: %w", n.cfg.ID, leadership.ErrUnknownOutcome)
+		case t.Less(st.Promised):
 			return &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: st.Promised}
 		}
 		matches, err := w.Merge(got.prev, got.entries, func(last replog.At) error {
