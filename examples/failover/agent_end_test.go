@@ -27,7 +27,7 @@ func TestWatchersThroughAgentsReplaceADeadLeaderAndNotOneWhoseAgentIsGone(t *tes
 	s := newScene(t, stage.Options{
 		Engine: config.PostgresEngine, Agents: true,
 		More: "limits: {status: 3s, revoke: 6s, install: 8s, undo: 15s}\n" +
-			"watch:\n  enabled: true\n  observers: 2\n  interval: 100ms\n  timeout: 700ms\n  refused_after: 300ms\n  dead_after: 2s\n  calm: 1s\n  retry: 1s\n  most: 20\n",
+			"watch:\n  enabled: true\n  observers: 2\n  interval: 100ms\n  timeout: 700ms\n  refused_after: 300ms\n  dead_after: 4s\n  calm: 1s\n  retry: 1s\n  most: 20\n",
 	})
 	a := startAgents(s)
 	s.ok(exitOK, "setup", "all")
@@ -39,7 +39,7 @@ func TestWatchersThroughAgentsReplaceADeadLeaderAndNotOneWhoseAgentIsGone(t *tes
 	// Nobody can ask the leader, and its replicas hear from it.
 	a.kill("n1")
 	patiently(t, "both miss its answer", func() bool { return !w1.last(is(verdict.Healthy)) && !w2.last(is(verdict.Healthy)) })
-	timer := time.NewTimer(4 * time.Second) // twice what a dead one is given
+	timer := time.NewTimer(8 * time.Second) // twice what a dead one is given
 	defer timer.Stop()
 	<-timer.C
 	require.False(t, w1.has(changed) || w2.has(changed), "a leader that serves was replaced for its agent")

@@ -94,7 +94,9 @@
 //     connections: it is alive).
 //   - It asks every replica whether it hears from the leader. A connection that is said
 //     to be up proves nothing, since a server that hangs keeps its connections: a
-//     replica hears while heartbeats or log arrive.
+//     replica hears while heartbeats or log arrive. dead_after has to be longer than a
+//     leader without writes sends nothing: half of wal_sender_timeout for PostgreSQL,
+//     the heartbeat period for MariaDB.
 //   - It posts what it saw, in a directory beside the registry's file or in etcd, and
 //     reads what the others saw. Posts are aged by their reader's clock.
 //
