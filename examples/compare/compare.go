@@ -36,6 +36,7 @@ type compare struct {
 	tool, exe string
 	events    []account.Event // those that are made
 	conns     []int           // on how many connections a planned change of ours is
+	planned   int             // how many planned changes a cluster makes in its turn
 	who       string          // what the name of a side must have in it
 	table     account.Table
 	wrong     []string // runs that could not be made
@@ -46,6 +47,19 @@ type compare struct {
 
 // wants says whether an event is to be made.
 func (c *compare) wants(e account.Event) bool { return slices.Contains(c.events, e) }
+
+// plannedTimes calls f as often as a cluster makes a planned change, until one fails.
+func (c *compare) plannedTimes(f func() error) error {
+	if !c.wants(account.Planned) {
+		return nil
+	}
+	for range c.planned {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // side is one cluster with its settings, to be put up, put through its changes, and
 // taken down.

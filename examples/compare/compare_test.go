@@ -43,7 +43,7 @@ func run(t *testing.T, events []account.Event, side func(*compare) side, need ..
 	c, err := newCompare(ctx, t.Logf)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, c.close()) }()
-	c.events, c.conns = events, []int{connections}
+	c.events, c.conns, c.planned = events, []int{connections}, 1
 	require.NoError(t, side(c).run(ctx))
 	for _, r := range c.table.Rows {
 		for _, x := range r.Runs {
@@ -111,7 +111,7 @@ func TestAReportSaysWhatWasNotRunAndWhatWeLose(t *testing.T) {
 	}, headings)
 	require.Contains(t, text, "- Patroni: it is not installed\n")
 	require.NotContains(t, (&compare{}).findings(), "lose", "where there was nothing to compare with, nothing is won")
-	require.Contains(t, text, "longest gap of Tenure, quick detector, sqlbuffer, 4 connections is 1.00s, of Patroni")
+	require.Contains(t, text, "median of the longest gap of Tenure, quick detector, sqlbuffer, 4 connections is 1.00s, of Patroni")
 	require.NoError(t, c.judge())
 	require.ErrorContains(t, (&compare{}).judge(), "nothing was run")
 	c.fail(side{name: "theirs"}, 1, errors.New("it broke"))

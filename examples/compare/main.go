@@ -2,7 +2,7 @@
 // with this library and with the tools that others use, on the same machine, under the
 // same load, in alternating runs.
 //
-//	go run . [-rounds 3] [-zombies 1] [-only postgres|mariadb] [-o ../../COMPARISON.md]
+//	go run . [-rounds 3] [-planned 3] [-zombies 1] [-only postgres|mariadb] [-o ../../COMPARISON.md]
 //
 // PostgreSQL: the tool of examples/failover against Patroni, whose clients reach the
 // leader directly and through HAProxy. MariaDB: against MHA. The registry of both sides
@@ -54,6 +54,7 @@ func main() {
 func process(ctx context.Context) (err error) {
 	fs := flag.NewFlagSet("compare", flag.ContinueOnError)
 	rounds := fs.Int("rounds", 3, "how often each run is made, 1 to 50")
+	planned := fs.Int("planned", 3, "how many planned changes each cluster makes in a round, 1 to 20")
 	only := fs.String("only", "", "postgres or mariadb; both by default")
 	out := fs.String("o", "", "write the result to this file too")
 	who := fs.String("who", "", "only sides whose name has this in it")
@@ -66,6 +67,8 @@ func process(ctx context.Context) (err error) {
 		return fmt.Errorf("there is nothing to do with %q", fs.Args())
 	case *rounds < 1 || *rounds > 50:
 		return fmt.Errorf("-rounds is %d, want 1 to 50", *rounds)
+	case *planned < 1 || *planned > 20:
+		return fmt.Errorf("-planned is %d, want 1 to 20", *planned)
 	case *only != "" && *only != string(engines.Postgres) && *only != string(engines.MariaDB):
 		return fmt.Errorf("-only is %q, want postgres or mariadb", *only)
 	}
@@ -74,7 +77,7 @@ func process(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, c.close()) }()
-	c.who = *who
+	c.who, c.planned = *who, *planned
 	begin := time.Now()
 	sides := c.sides(*only)
 	for _, l := range c.left {
@@ -117,7 +120,7 @@ func order[T any](all []T, round int) []T {
 
 // newCompare makes what all runs share: a host for servers, and the tool.
 func newCompare(ctx context.Context, say func(string, ...any)) (_ *compare, err error) {
-	c := &compare{say: say, events: account.Events(), conns: []int{connections, 2 * connections}}
+	c := &compare{say: say, events: account.Events(), conns: []int{connections, 2 * connections}, planned: 1}
 	if c.dir, err = os.MkdirTemp("", "compare-"); err != nil {
 		return nil, err
 	}

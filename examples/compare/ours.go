@@ -46,9 +46,10 @@ func (c *compare) ours(engine engines.Engine, d detector) side {
 			return err
 		}
 		defer op.EndWatch()
-		if d.repeats && c.wants(account.Planned) { // a planned change does not depend on the detector
+		if d.repeats { // a planned change does not depend on the detector
 			for _, conns := range c.conns {
-				if err := s.planned(ctx, op, conns); err != nil {
+				err := c.plannedTimes(func() error { return s.hand(ctx, op, conns) })
+				if err != nil {
 					return err
 				}
 			}
@@ -119,8 +120,8 @@ func buffered(op *stage.Operator, conns int) ([]client, error) {
 	return []client{{"sqlbuffer", conns, conf}}, err
 }
 
-// planned hands the leadership to the next node.
-func (s *scene) planned(ctx context.Context, op *stage.Operator, conns int) error {
+// hand hands the leadership to the next node.
+func (s *scene) hand(ctx context.Context, op *stage.Operator, conns int) error {
 	lead, err := op.Leader(ctx)
 	if err != nil {
 		return err

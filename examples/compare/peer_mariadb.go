@@ -48,11 +48,11 @@ func (s *scene) mha(ctx context.Context, k *mha.Cluster, zombies bool) error {
 		Insert: "INSERT INTO app.t (id) VALUES (?)",
 		Extra:  map[string]string{"client": "mysql", "addrs": strings.Join(k.Addrs(), ","), "password": pw},
 	}}}}
-	if s.wants(account.Planned) {
-		err := s.change(ctx, account.Planned, clients, func(ctx context.Context, _ flows) error { return k.Switch(ctx) }, k.Settled)
-		if err != nil {
-			return err
-		}
+	err := s.plannedTimes(func() error {
+		return s.change(ctx, account.Planned, clients, func(ctx context.Context, _ flows) error { return k.Switch(ctx) }, k.Settled)
+	})
+	if err != nil {
+		return err
 	}
 	if s.wants(account.ServerKill) {
 		err := s.mhaReplaces(ctx, k, account.ServerKill, clients, k.Kill, nil)

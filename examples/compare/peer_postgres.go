@@ -64,11 +64,11 @@ func (s *scene) patroni(ctx context.Context, k *patroni.Cluster, set patroni.Set
 	if err != nil {
 		return err
 	}
-	if s.wants(account.Planned) {
-		err := s.change(ctx, account.Planned, clients, func(ctx context.Context, _ flows) error { return k.Switchover(ctx) }, k.Settled)
-		if err != nil {
-			return err
-		}
+	err = s.plannedTimes(func() error {
+		return s.change(ctx, account.Planned, clients, func(ctx context.Context, _ flows) error { return k.Switchover(ctx) }, k.Settled)
+	})
+	if err != nil {
+		return err
 	}
 	for _, e := range []struct {
 		event account.Event

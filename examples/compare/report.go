@@ -97,7 +97,7 @@ func (c *compare) report(ctx context.Context, rounds int, took time.Duration) st
 
 Made by `+"`make compare`"+` (examples/compare), which is not part of the library. Both sides run on
 the same machine, with the same servers, settings and writers, in turn; nothing else was
-changed between runs. Rounds: %d, in %s, on %s, %d CPUs, %s.
+changed between runs. Rounds: %d, each with %d planned changes of every cluster, in %s, on %s, %d CPUs, %s.
 
 %s
 ## How to read it
@@ -110,10 +110,12 @@ changed between runs. Rounds: %d, in %s, on %s, %d CPUs, %s.
   on how often an application tries, here each writer every 10 ms. **unknown**: the
   application cannot tell. All of these are errors that it sees.
 - **lost**: writes that were acknowledged and are not on every server afterwards.
-- Figures of counts, and "each run", are in the order of the rounds; other figures are
-  medians.
+- Figures of counts, and "each run", are in the order of the runs; other figures are
+  medians of all runs of the row. "Runs overlap" says that the shortest gap of the side with
+  the longer median was within the range of the other, so that the ratio may be chance. Where
+  there is one run, nothing is known about its range.
 
-`, rounds, took.Round(time.Second), machine.CPU(), runtime.NumCPU(), machine.Kernel(), c.findings())
+`, rounds, c.planned, took.Round(time.Second), machine.CPU(), runtime.NumCPU(), machine.Kernel(), c.findings())
 	b.WriteString(c.table.Markdown())
 	b.WriteString(c.settings())
 	fmt.Fprintf(&b, "## Versions\n\n%s\n", bullets(c.versions(ctx)))
@@ -244,8 +246,8 @@ const comparable = `## What is and is not comparable
 - Patroni 3.0.2 and MHA 0.58 are what Debian 12 has, without a watchdog or a shutdown script,
   which would end a frozen leader. Newer versions may do better. MHA is given repairs that it
   needs to run with MariaDB at all, and what it would do by ssh is done without it.
-- orchestrator and replication-manager could not be had as packages or modules where this was
-  written, and are not compared.
+- orchestrator and replication-manager are not packages of Debian 12 and could not be had as Go
+  modules either: they are not compared.
 - Everything shares one machine: the network costs nothing, and servers, tools and writers
   compete for its processors. Ratios of one run mean more than milliseconds.
 `

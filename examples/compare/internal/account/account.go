@@ -215,18 +215,25 @@ func (r Row) made() (all []Result) {
 	return all
 }
 
-// Median is the median of a figure of the runs that were made, of an even number the
-// higher of the two in the middle; 0 for none.
+// Median is the median of a figure of the runs that were made, of an even number half
+// way between the two in the middle; 0 for none.
 func (r Row) Median(f func(Result) time.Duration) time.Duration {
+	all := r.sorted(f)
+	n := len(all)
+	if n == 0 {
+		return 0
+	}
+	return (all[(n-1)/2] + all[n/2]) / 2
+}
+
+// sorted is a figure of the runs that were made, the smallest first.
+func (r Row) sorted(f func(Result) time.Duration) []time.Duration {
 	var all []time.Duration
 	for _, x := range r.made() {
 		all = append(all, f(x))
 	}
 	slices.Sort(all)
-	if len(all) == 0 {
-		return 0
-	}
-	return all[len(all)/2]
+	return all
 }
 
 // sum adds up a count of the runs.
@@ -259,7 +266,6 @@ func (t *Table) Of(engine string, e Event) []Row {
 			rows = append(rows, r)
 		}
 	}
-	gap := func(r Row) time.Duration { return r.Median(func(x Result) time.Duration { return x.Gap }) }
 	slices.SortStableFunc(rows, func(a, b Row) int {
 		if a.Ours != b.Ours {
 			if a.Ours {
@@ -267,7 +273,7 @@ func (t *Table) Of(engine string, e Event) []Row {
 			}
 			return 1
 		}
-		return cmp.Compare(gap(a), gap(b))
+		return cmp.Compare(a.Median(gap), b.Median(gap))
 	})
 	return rows
 }

@@ -147,7 +147,7 @@ func TestATableShowsEveryRunOursFirst(t *testing.T) {
 	require.Len(t, rows, 3)
 	require.Contains(t, rows[0], "| **Tenure, s** | c | 4 | 20ms | 30ms 10ms 20ms |")
 	require.Contains(t, rows[1], "| Peer, quick | c | 4 of 8 | 15ms | 15ms 16ms 14ms |")
-	require.Contains(t, rows[2], "| 500ms | 400ms 500ms not made |", "a run that was not made has no part in the median")
+	require.Contains(t, rows[2], "| 450ms | 400ms 500ms not made |", "a run that was not made has no part in the median")
 	require.Contains(t, rows[2], "| 2 2 not made |")
 	require.Contains(t, md, "### Planned change")
 }
@@ -155,11 +155,22 @@ func TestATableShowsEveryRunOursFirst(t *testing.T) {
 func TestRowsThatWeLoseAreNamed(t *testing.T) {
 	t.Parallel()
 	tb := newTable()
-	require.Equal(t, []string{"E, planned change: longest gap of Tenure, s, c, 4 connections is 20ms, of Peer, quick, c, 4 connections 15ms."}, tb.Lost())
+	require.Equal(t, []string{"E, planned change: median of the longest gap of Tenure, s, c, 4 connections is 20ms, of Peer, quick, c, 4 connections 15ms."}, tb.Lost())
 	v := tb.Verdicts()
-	require.Contains(t, v, "| E, planned change | Tenure, s, c, 4 connections | Peer, quick, c, 4 connections | 20ms : 15ms = 1.33 | 0 : 0 |")
+	require.Contains(t, v, "| E, planned change | Tenure, s, c, 4 connections | Peer, quick, c, 4 connections | 3, 10ms to 30ms : 3, 14ms to 16ms | 20ms : 15ms = 1.33 (runs overlap) | 0 : 0 |")
 	require.Equal(t, 3, strings.Count(v, "\n"), "one row, under a head")
 	require.Empty(t, new(account.Table).Verdicts())
+
+	var apart account.Table
+	k := account.Key{Engine: "E", Event: account.Planned, Who: "Tenure", Ours: true}
+	for _, r := range runs(0, 10, 30) {
+		apart.Add(k, r)
+	}
+	k.Who, k.Ours = "Peer", false
+	for _, r := range runs(0, 31, 41) {
+		apart.Add(k, r)
+	}
+	require.Contains(t, apart.Verdicts(), "| 2, 10ms to 30ms : 2, 31ms to 41ms | 20ms : 36ms = 0.56 |", "half way between two, and no run of one side is like one of the other")
 }
 
 func TestABrokenPromiseIsAProblem(t *testing.T) {

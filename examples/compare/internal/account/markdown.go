@@ -125,10 +125,10 @@ var figures = []struct {
 	of   func(Row) float64
 	show func(float64) string
 }{
-	{"longest gap", func(r Row) float64 { return float64(r.Median(gap)) }, func(f float64) string { return measure.Short(time.Duration(f)) }},
-	{"failed writes a run", func(r Row) float64 { return r.mean(func(x Result) int { return x.Failed + x.NoConn }) }, count},
-	{"unknown outcomes a run", func(r Row) float64 { return r.mean(func(x Result) int { return x.Unknown }) }, count},
-	{"lost writes a run", func(r Row) float64 { return r.mean(func(x Result) int { return x.Lost }) }, count},
+	{"median of the longest gap", func(r Row) float64 { return float64(r.Median(gap)) }, func(f float64) string { return measure.Short(time.Duration(f)) }},
+	{"mean of failed writes", func(r Row) float64 { return r.mean(func(x Result) int { return x.Failed + x.NoConn }) }, count},
+	{"mean of unknown outcomes", func(r Row) float64 { return r.mean(func(x Result) int { return x.Unknown }) }, count},
+	{"mean of lost writes", func(r Row) float64 { return r.mean(func(x Result) int { return x.Lost }) }, count},
 }
 
 func count(f float64) string { return strings.TrimSuffix(fmt.Sprintf("%.1f", f), ".0") }
@@ -170,18 +170,37 @@ func (t *Table) pairs(f func(ours Row, others []Row)) {
 	}
 }
 
+// span says how many runs a row has, and from where to where their gaps go.
+func (r Row) span() string {
+	all := r.sorted(gap)
+	if len(all) == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%d, %s to %s", len(all), measure.Short(all[0]), measure.Short(all[len(all)-1]))
+}
+
+// overlap says that some run of each row had a gap within the range of the other: then
+// the ratio of their medians may be chance.
+func overlap(a, b Row) bool {
+	x, y := a.sorted(gap), b.sorted(gap)
+	return len(x) > 0 && len(y) > 0 && x[0] <= y[len(y)-1] && y[0] <= x[len(x)-1]
+}
+
 // Verdicts is a table of how each of our rows stands to the best of the others, which
 // is the one with the shortest gap; "" when there is nothing to compare with.
 func (t *Table) Verdicts() string {
 	var b strings.Builder
 	t.pairs(func(ours Row, others []Row) {
 		best := others[0]
-		fmt.Fprintf(&b, "| %s, %s | %s | %s ", ours.Engine, ours.Event, ours.title(), best.title())
+		fmt.Fprintf(&b, "| %s, %s | %s | %s | %s : %s ", ours.Engine, ours.Event, ours.title(), best.title(), ours.span(), best.span())
 		for i, f := range figures {
 			x, y := f.of(ours), f.of(best)
 			fmt.Fprintf(&b, "| %s : %s ", f.show(x), f.show(y))
 			if i == 0 && y > 0 {
 				fmt.Fprintf(&b, "= %.2f ", x/y)
+				if overlap(ours, best) {
+					b.WriteString("(runs overlap) ")
+				}
 			}
 		}
 		b.WriteString("|\n")
@@ -189,11 +208,11 @@ func (t *Table) Verdicts() string {
 	if b.Len() == 0 {
 		return ""
 	}
-	head := "| | ours | best of the others |"
+	head := "| | ours | best of the others | runs, shortest to longest gap |"
 	for _, f := range figures {
 		head += " " + f.what + " |"
 	}
-	return head + "\n" + strings.Repeat("|---", len(figures)+3) + "|\n" + b.String()
+	return head + "\n" + strings.Repeat("|---", len(figures)+4) + "|\n" + b.String()
 }
 
 // Lost are the rows that we lose: any figure of ours that any row of the others, of
