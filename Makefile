@@ -8,6 +8,7 @@ GOLANGCI      ?= $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lin
 SEEDS_PER_MIN := 1500
 MUTANTS       ?=
 MUTANT_PARTS  := 4
+ID            ?= G1
 
 # The library, and the modules in it that have dependencies of their own.
 MODULES       := . $(patsubst ./%/go.mod,%,$(shell find . -mindepth 2 -name go.mod))
@@ -17,7 +18,7 @@ ENGINE_MODULES := $(patsubst %/go.mod,%,$(wildcard reparent/*/go.mod leadership/
 PLAIN_MODULES  := $(filter-out $(ENGINE_MODULES),$(MODULES))
 ENGINE_RACE    ?=
 
-.PHONY: test unit engines engines-install race bench bench-peers check lint tidy vet32 licences api vulnerabilities cover fuzz soak mutants mutants-ci quickstart compare
+.PHONY: test unit guarantee engines engines-install race bench bench-peers check lint tidy vet32 licences api vulnerabilities cover fuzz soak mutants mutants-ci quickstart compare
 
 # Everything that must hold before a commit. Tests that need a server which is
 # not installed say so and are skipped.
@@ -36,6 +37,10 @@ engines:
 # Installs the servers from apt where they are missing.
 engines-install:
 	scripts/engines.sh
+
+# What checks one guarantee, wherever it is: make guarantee ID=G2.
+guarantee:
+	@scripts/each.sh '$(GO) test -count=1 -p 1 -run "^Test(G[0-9]+_)*$(ID)_" ./... | { grep -v "no test.* to run\|no test files" || true; }' $(MODULES)
 
 # The same under the race detector, which needs a C compiler. The simulations and
 # the interleavings of lameduck run fewer schedules under it.
