@@ -157,7 +157,7 @@ func bullets(lines []string) string {
 func (c *compare) settings() string {
 	lines := []string{
 		"Tenure, quick detector: three `failover watch` processes, interval 100 ms, timeout 300 ms, refused_after 200 ms, dead_after 1 s. All other settings are the tool's defaults.",
-		"Tenure, default detector: the same with the tool's defaults, interval 1 s, refused_after 2 s, dead_after 6 s. Planned changes do not depend on it.",
+		"Tenure, default detector: the same with the tool's defaults, interval 250 ms, timeout 1 s, refused_after 500 ms, dead_after 6 s. Planned changes do not depend on it.",
 		"Tenure, agents: `failover agent` beside each server, by HTTPS with certificates on both sides. Otherwise the tool works on the servers of its own machine.",
 		"Patroni, default: " + patroni.Default().String() + ".",
 		"Patroni, tuned, as quick as it lets itself be set: " + patroni.Tuned().String() + ".",

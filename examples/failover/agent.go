@@ -32,7 +32,7 @@ func agentServer(cfg *config.Config, n config.Node) (server, error) {
 		node: c.Reparent(n.Addr, n.Priority), doctor: c.Doctor, setup: c.Setup,
 		pulse: func(ctx context.Context) (pulse, error) {
 			p, err := c.Pulse(ctx)
-			return pulse{up: p.Up, beat: p.Beat}, err
+			return pulse{up: p.Up, beat: p.Beat, silence: p.Silence}, err
 		},
 		answered: postgresAnswered,
 		close:    c.Close,
@@ -108,7 +108,7 @@ func (s server) local() agent.Local {
 		Node: s.node, Doctor: s.doctor, Setup: s.setup, Close: s.close, Unset: s.doctor == nil,
 		Pulse: func(ctx context.Context) (agent.Pulse, error) {
 			p, err := s.pulse(ctx)
-			return agent.Pulse{Up: p.up, Beat: p.beat}, err
+			return agent.Pulse{Up: p.up, Beat: p.beat, Silence: p.silence}, err
 		},
 	}
 }

@@ -95,25 +95,32 @@
 //   - It asks every replica whether it hears from the leader. A connection that is said
 //     to be up proves nothing, since a server that hangs keeps its connections: a
 //     replica hears while heartbeats or log arrive. dead_after has to be longer than a
-//     leader without writes sends nothing: half of wal_sender_timeout for PostgreSQL,
-//     the heartbeat period for MariaDB.
+//     leader without writes sends nothing: half of wal_receiver_timeout or of
+//     wal_sender_timeout for PostgreSQL, the heartbeat period for MariaDB. The doctor
+//     says where it is not.
 //   - It posts what it saw, in a directory beside the registry's file or in etcd, and
 //     reads what the others saw. Posts are aged by their reader's clock.
 //
 // The leader is dead when more than half of watch.observers have missed it for
-// dead_after (refused_after when its server is seen to be down), some replica answers,
-// and fewer than half of those that answer hear it. Nothing is ever done while most
-// observers see it lead or half of the replicas hear it (except that it says itself that
-// it leads nothing), nor while the registry or the others' posts cannot be read: an etcd
-// that restarts replaces no leader. Package internal/verdict is that rule, without clock
-// and IO.
+// dead_after (refused_after when its server is seen to be down: it refuses connections
+// and every replica that answers has lost it, or it says that it does not lead), some
+// replica answers, and fewer than half of those that answer hear it. Nothing is ever
+// done while most observers see it lead or half of the replicas hear it (except that it
+// says itself that it leads nothing), nor while the registry or the others' posts cannot
+// be read: an etcd that restarts replaces no leader. Package internal/verdict is that
+// rule, without clock and IO.
 //
 // Anti-flap: an automatic change is followed by none for calm, and after most of them in
 // window a person has to look. Planned changes do not count: a leader that dies right
 // after one is replaced at once. A change that somebody else began is left alone for
-// grace, and resumed after it. Of several watchers the first by name acts, the next
-// two intervals later; should two act, the higher term wins and the other touches nothing
-// more. A wrong verdict costs an interruption, never data.
+// grace, and resumed after it. Of several watchers the first by name acts, the next one
+// interval and timeout later; should two act, the higher term wins and the other touches
+// nothing more. A wrong verdict costs an interruption, never data.
+//
+// A server that is down is replaced after two looks by default, half a second, and its
+// restart is not waited for. It would not help: a leader that restarts comes up as a
+// replica, whoever starts it and however quickly, and somebody has to be established.
+// One that hangs, or is cut off, may come back and lead on, and gets dead_after.
 //
 // # What it does not do
 //

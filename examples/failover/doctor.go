@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/tenure-go/tenure/examples/failover/internal/config"
 	"github.com/tenure-go/tenure/leadership"
@@ -49,6 +50,12 @@ func (cl *cluster) examine(ctx context.Context) []reparent.Finding {
 		}
 		wg.Go(func() {
 			fs, err := s.doctor(ctx)
+			if err == nil && cl.cfg.Watch.Enabled && s.pulse != nil {
+				var p pulse
+				if p, err = s.pulse(ctx); err == nil {
+					fs = append(fs, silent(s.node.ID, p.silence, time.Duration(cl.cfg.Watch.DeadAfter))...)
+				}
+			}
 			if err != nil {
 				fs = append(fs, reparent.Finding{
 					Node: s.node.ID, Severity: reparent.SeverityUnknown, Subject: "the server",
@@ -63,6 +70,24 @@ func (cl *cluster) examine(ctx context.Context) []reparent.Finding {
 	all := slices.Concat(found...)
 	slices.SortStableFunc(all, func(a, b reparent.Finding) int { return a.Severity.Rank() - b.Severity.Rank() })
 	return all
+}
+
+// silent compares how long a replica may hear nothing from a leader that is well with
+// how long the watchers wait before they take that for a sign of death.
+func silent(id leadership.NodeID, silence, dead time.Duration) []reparent.Finding {
+	if silence == 0 || silence < dead {
+		return nil
+	}
+	long := silence.String()
+	if silence == forever {
+		long = "any time"
+	}
+	return []reparent.Finding{{
+		Node: id, Severity: reparent.SeverityOutage, Subject: fmt.Sprintf("watch.dead_after = %s", dead),
+		Risk: "a leader that has nothing to write may be silent to this replica for " + long +
+			", and then counts as one that hangs: an observer's broken path to it is enough to have it replaced",
+		Remedy: fmt.Sprintf("have it hear something more often (PostgreSQL: wal_receiver_timeout below %s, which pings after half of it; MariaDB: replication.heartbeat), or raise dead_after", 2*dead),
+	}}
 }
 
 // own examines the tool's configuration.

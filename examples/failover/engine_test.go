@@ -132,15 +132,18 @@ func (s *scene) leader() leadership.NodeID {
 
 func TestEveryVerbOnRealMariaDBServers(t *testing.T) {
 	t.Parallel()
-	everyVerb(t, stage.Options{Engine: config.MariaDBEngine})
+	s := everyVerb(t, stage.Options{Engine: config.MariaDBEngine, More: "watch:\n  enabled: true\n"})
+	require.NotContains(t, s.tool("doctor").out, "watch.dead_after")
 }
 
 func TestEveryVerbOnRealPostgreSQLServers(t *testing.T) {
 	t.Parallel()
-	everyVerb(t, stage.Options{Engine: config.PostgresEngine})
+	// Nothing may arrive for half of its wal_receiver_timeout.
+	s := everyVerb(t, stage.Options{Engine: config.PostgresEngine, More: "watch:\n  enabled: true\n  dead_after: 2500ms\n"})
+	require.Contains(t, s.tool("doctor").out, "watch.dead_after = 2.5s")
 }
 
-func everyVerb(t *testing.T, o stage.Options) {
+func everyVerb(t *testing.T, o stage.Options) *scene {
 	s := newScene(t, o)
 	end := s.noSecretInAnyArgument()
 	ctx := t.Context()
@@ -182,6 +185,7 @@ func everyVerb(t *testing.T, o stage.Options) {
 	s.interrupted("n3")
 	s.ok(exitOK, "resume")
 	end()
+	return s
 }
 
 // dryRuns tries every verb that changes something, and none may leave a trace in the

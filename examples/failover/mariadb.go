@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -92,11 +93,19 @@ func mariadbServer(cfg *config.Config, n config.Node, mc mariadbnode.Config) (se
 	db.SetMaxOpenConns(1)
 	return server{
 		node: node.Reparent(), doctor: node.Doctor, setup: node.Setup,
-		pulse:    func(ctx context.Context) (pulse, error) { return mariadbPulse(ctx, db) },
+		pulse: func(ctx context.Context) (pulse, error) {
+			p, err := mariadbPulse(ctx, db)
+			p.silence = cmp.Or(mc.Replication.Heartbeat, mariadbHeartbeat)
+			return p, err
+		},
 		answered: mariadbAnswered,
 		close:    func() error { return errors.Join(db.Close(), node.Close()) },
 	}, nil
 }
+
+// mariadbHeartbeat is how often a source sends something that has nothing to send, where
+// the configuration does not say: the default of mariadbnode.
+const mariadbHeartbeat = 500 * time.Millisecond
 
 // mariadbAnswered reports whether an error came from the server.
 func mariadbAnswered(err error) bool {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -38,7 +39,14 @@ type pulse struct {
 	up bool
 	// beat is another each time that something arrived.
 	beat string
+	// silence is how long nothing may arrive from a leader that is well and has nothing
+	// to write, as this server is configured: 0 when that is not known, and forever when
+	// nothing bounds it.
+	silence time.Duration
 }
+
+// forever is a silence without an end.
+const forever = time.Duration(math.MaxInt64)
 
 // cluster is what a configuration describes, opened.
 type cluster struct {

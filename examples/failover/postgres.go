@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -122,11 +123,35 @@ func postgresAnswered(err error) bool {
 // connection; what tells is that messages arrive.
 func postgresPulse(ctx context.Context, db *sql.DB) (pulse, error) {
 	var status, at, end sql.NullString
-	err := db.QueryRowContext(ctx, "SELECT status, last_msg_receipt_time::text, latest_end_lsn::text FROM pg_stat_wal_receiver").Scan(&status, &at, &end)
-	if errors.Is(err, sql.ErrNoRows) {
-		return pulse{}, nil
+	var seconds [3]float64
+	err := db.QueryRowContext(ctx, `SELECT r.status, r.last_msg_receipt_time::text, r.latest_end_lsn::text,
+		extract(epoch FROM current_setting('wal_sender_timeout')::interval)::float8,
+		extract(epoch FROM current_setting('wal_receiver_timeout')::interval)::float8,
+		extract(epoch FROM current_setting('wal_receiver_status_interval')::interval)::float8
+		FROM (VALUES (1)) one LEFT JOIN pg_stat_wal_receiver r ON true`).Scan(&status, &at, &end, &seconds[0], &seconds[1], &seconds[2])
+	if err != nil {
+		return pulse{}, err
 	}
-	return pulse{up: status.String == "streaming", beat: at.String + " " + end.String}, err
+	var d [3]time.Duration
+	for i, s := range seconds {
+		d[i] = time.Duration(s * float64(time.Second))
+	}
+	return pulse{up: status.String == "streaming", beat: at.String + " " + end.String, silence: postgresSilence(d[0], d[1], d[2])}, nil
+}
+
+// postgresSilence is how long a primary without writes sends nothing. A walreceiver that
+// got nothing for half of wal_receiver_timeout asks for a sign. A walsender gives one by
+// itself when it got no reply for half of wal_sender_timeout, which the replies that a
+// walreceiver sends every wal_receiver_status_interval put off. 0 turns each of them off.
+func postgresSilence(sender, receiver, status time.Duration) time.Duration {
+	silence := forever
+	if receiver > 0 {
+		silence = receiver / 2
+	}
+	if sender > 0 && (status == 0 || sender/2 < status) {
+		silence = min(silence, sender/2)
+	}
+	return silence
 }
 
 // conninfo is libpq's connection string.

@@ -114,7 +114,8 @@ func rules(w config.Watch) verdict.Rules {
 		Observers: w.Observers, Stale: 2 * (time.Duration(w.Interval) + time.Duration(w.Timeout)),
 		Dead: time.Duration(w.DeadAfter), Refused: time.Duration(w.RefusedAfter), Grace: time.Duration(w.Grace),
 		Calm: time.Duration(w.Calm), Retry: time.Duration(w.Retry), Most: w.Most, Window: time.Duration(w.Window),
-		Stagger: 2 * time.Duration(w.Interval),
+		// As long as it can take until the next look, and that takes.
+		Stagger: time.Duration(w.Interval) + time.Duration(w.Timeout),
 	}
 }
 

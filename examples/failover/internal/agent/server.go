@@ -25,6 +25,8 @@ type Pulse struct {
 	// something arrived.
 	Up   bool   `json:"up"`
 	Beat string `json:"beat,omitempty"`
+	// Silence is how long nothing may arrive although all is well; 0: not known.
+	Silence time.Duration `json:"silence,omitempty"`
 }
 
 // Local is what an agent serves: the node beside it.

@@ -236,12 +236,18 @@ type Watch struct {
 	// do so there.
 	Share string `yaml:"share"`
 	// Interval is how often each looks, and Timeout how long a look may take.
-	// Default 1s, and the interval.
+	// Default 250ms, and 1s or the interval when that is longer.
 	Interval Duration `yaml:"interval"`
 	Timeout  Duration `yaml:"timeout"`
 	// DeadAfter is how long a leader without a sign of life is missed before it
-	// counts as dead, RefusedAfter one whose host refuses connections, or that
-	// says itself that it does not lead. Default 6 and 2 times the interval.
+	// counts as dead. Default 6s, or 6 intervals when those are longer. It has to be
+	// longer than a leader that has nothing to write is silent to its replicas.
+	//
+	// RefusedAfter is that of one whose host refuses connections while every replica
+	// that answers has lost it, or that says itself that it does not lead. Default 2
+	// intervals. Nothing is won by waiting for such a server to come back: it comes
+	// back as a replica, whoever starts it, and a change of the leader is needed all
+	// the same.
 	DeadAfter    Duration `yaml:"dead_after"`
 	RefusedAfter Duration `yaml:"refused_after"`
 	// Grace is how long a change by somebody else may be under way. Default 60s.

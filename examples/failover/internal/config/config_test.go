@@ -57,7 +57,9 @@ func TestAConfigurationIsReadWholeWithItsDefaults(t *testing.T) {
 	require.Equal(t, leadership.Full, cfg.Mode)
 	require.Equal(t, "10.0.0.2:3306", cfg.Nodes[1].Replication)
 	require.Equal(t, 500*time.Millisecond, cfg.Limits.Reparent().Drain)
-	require.Equal(t, config.Duration(1200*time.Millisecond), cfg.Watch.DeadAfter)
+	require.Equal(t, config.Duration(6*time.Second), cfg.Watch.DeadAfter, "a shorter interval does not make a silent leader dead sooner")
+	require.Equal(t, config.Duration(time.Second), cfg.Watch.Timeout)
+	require.Equal(t, config.Duration(400*time.Millisecond), cfg.Watch.RefusedAfter)
 	require.False(t, cfg.Watch.Enabled, "nothing happens by itself unless it is asked for")
 	rs, err := cfg.Ruleset()
 	require.NoError(t, err)
@@ -72,6 +74,19 @@ func TestAConfigurationIsReadWholeWithItsDefaults(t *testing.T) {
 	_, err = cfg.Secrets()
 	require.ErrorAs(t, err, new(*config.Error))
 	require.ErrorContains(t, err, "TENURE_TEST_PASSWORD")
+}
+
+func TestTheDefaultsOfTheDetectorFitEachOther(t *testing.T) {
+	t.Setenv("TENURE_TEST_PASSWORD", "admin-secret")
+	for given, want := range map[string][4]time.Duration{ // interval, timeout, refused_after, dead_after
+		"enabled: true": {250 * time.Millisecond, time.Second, 500 * time.Millisecond, 6 * time.Second},
+		"interval: 3s":  {3 * time.Second, 3 * time.Second, 6 * time.Second, 18 * time.Second},
+	} {
+		cfg, err := parse(t, strings.Replace(good, "watch:\n  interval: 200ms\n", "watch:\n  "+given+"\n", 1))
+		require.NoError(t, err)
+		w := cfg.Watch
+		require.Equal(t, want, [4]time.Duration{time.Duration(w.Interval), time.Duration(w.Timeout), time.Duration(w.RefusedAfter), time.Duration(w.DeadAfter)}, given)
+	}
 }
 
 func TestWhatMakesNoSenseIsRefusedWithItsLine(t *testing.T) {
