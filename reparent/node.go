@@ -15,6 +15,18 @@ type Statuser interface {
 	Status(ctx context.Context) (leadership.Status, error)
 }
 
+// Preparer is a node that can do before clients are held what it would else do while
+// they wait: connect, read what is slow to read for the first time. Every node that is one
+// is asked at the end of StepPrepare of a planned change, all at once and at most
+// Limits.Status long, when the term is announced and the candidate is level.
+//
+// It promises nothing and takes nothing from anybody: the leader serves on, and the change
+// may be abandoned right after it. Nothing rests on it, so that an error costs time and is
+// a note in the Report.
+type Preparer interface {
+	Prepare(ctx context.Context, t leadership.Term) error
+}
+
 // Node is one node of the cluster as its adapter offers it: what it can do is
 // what is not nil. Fields must not change once a Guard has them.
 type Node struct {
@@ -36,6 +48,8 @@ type Node struct {
 	// Candidate is needed to lead, Follow to follow.
 	Candidate establish.Candidate
 	Follow    establish.Follower
+	// Prepare, when given, is asked before a planned change has clients held.
+	Prepare Preparer
 	// Repair is used by Sweep on a node that cannot follow otherwise.
 	Repair establish.Repairer
 	// Enforce says which policies the engine can keep; nil: all.

@@ -154,6 +154,7 @@ func (a *attempt) prepare(ctx context.Context) error {
 	if err := n.Candidate.CatchUp(ctx, a.term, a.from, s.Position); err != nil {
 		return &establish.NodeError{Node: a.change.To, Op: "catch up", Err: err}
 	}
+	a.ready(ctx)
 	return nil
 }
 
