@@ -25,6 +25,7 @@ var mayImport = map[string][]string{
 	"internal/licences":           {},
 	"internal/machine":            {},
 	"internal/mutants":            {},
+	"internal/nodecall":           {"leadership"},
 	"internal/race":               {},
 	"internal/engines":            {"internal/engines/netproxy"},
 	"internal/engines/netproxy":   {},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -27,7 +26,9 @@ type Establisher interface {
 type Options struct {
 	// Retry is the pause before a node that failed is asked again, until ctx
 	// ends; one that has promised a higher term is not. 0: each node is asked
-	// once. Donors are asked once each, one after the other.
+	// once. Donors are asked once each, one after the other. A node that refuses
+	// without naming a higher term has not answered: it is asked again like one
+	// that failed, and its error is a *leadership.ContradictionError.
 	Retry time.Duration
 	_     struct{}
 }
@@ -74,55 +75,4 @@ type NeedsRepairError struct {
 
 func (e *NeedsRepairError) Error() string {
 	return fmt.Sprintf("establish: %s is at %s, which the selected log %s does not contain: it was left out: it needs a repair and offers none", e.Node, e.At, e.Selection)
-}
-
-// retry repeats f until it succeeds, the answer is final, or ctx ends. A call
-// that may have happened is named beside a final answer that has not: a refusal
-// of the second call says nothing of the first.
-func retry(ctx context.Context, pause time.Duration, f func() error) error {
-	var unknown error // of the first call that may have happened
-	final := func(err error) error {
-		if unknown != nil && leadership.NotExecuted(err) {
-			return fmt.Errorf("%w (after %w)", err, unknown)
-		}
-		return err
-	}
-	for {
-		err := f()
-		if err == nil {
-			return nil
-		}
-		var stale *leadership.StaleTermError
-		if pause <= 0 || errors.As(err, &stale) || ctx.Err() != nil {
-			return final(err)
-		}
-		if unknown == nil && !leadership.NotExecuted(err) {
-			unknown = err
-		}
-		t := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			t.Stop()
-			return final(err)
-		case <-t.C:
-		}
-	}
-}
-
-// partialError is the failure of a part of an establishment: other parts may
-// have been carried out.
-type partialError struct{ error }
-
-func (e partialError) Unwrap() error { return e.error }
-
-// NotExecuted reports false, whatever the part that failed proves of itself.
-func (partialError) NotExecuted() bool { return false }
-
-// isNil also finds the nil pointer of a constructor whose error was ignored.
-func isNil(v any) bool {
-	if v == nil {
-		return true
-	}
-	p := reflect.ValueOf(v)
-	return p.Kind() == reflect.Pointer && p.IsNil()
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/tenure-go/tenure/internal/nodecall"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -39,7 +40,7 @@ func NewProposal(candidates map[leadership.NodeID]Candidate, followers map[leade
 // left out. Errors as NewProposal.
 func NewSource(candidates map[leadership.NodeID]Candidate, followers map[leadership.NodeID]Follower, repairers map[leadership.NodeID]Repairer, opt Options) (*Nodes, error) {
 	for id, n := range repairers {
-		if isNil(n) {
+		if nodecall.IsNil(n) {
 			return nil, &NodeError{Node: id, Op: "use", Err: ErrNilNode}
 		}
 	}
@@ -55,12 +56,12 @@ func newNodes(candidates map[leadership.NodeID]Candidate, followers map[leadersh
 		return nil, ErrNilNode
 	}
 	for id, n := range candidates {
-		if isNil(n) {
+		if nodecall.IsNil(n) {
 			return nil, &NodeError{Node: id, Op: "use", Err: ErrNilNode}
 		}
 	}
 	for id, n := range followers {
-		if isNil(n) {
+		if nodecall.IsNil(n) {
 			return nil, &NodeError{Node: id, Op: "use", Err: ErrNilNode}
 		}
 	}
@@ -98,9 +99,8 @@ func (n *Nodes) Install(ctx context.Context, p *leadership.Proposal, report func
 	var mu sync.Mutex // guards lost
 	var lost []leadership.NodeID
 	ask := func(i int, op string, id leadership.NodeID, f func() (leadership.Acceptance, error)) {
-		errs[i] = n.accept(ctx, op, id, report, f)
-		var stale *leadership.StaleTermError
-		if !errors.As(errs[i], &stale) || !p.Term().Less(stale.Promised) {
+		errs[i] = n.accept(ctx, p.Term(), op, id, report, f)
+		if _, over := nodecall.Outrun(p.Term(), errs[i]); !over {
 			return
 		}
 		mu.Lock()
@@ -124,14 +124,14 @@ func (n *Nodes) Install(ctx context.Context, p *leadership.Proposal, report func
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
-		return partialError{err}
+		return nodecall.Partial{Err: err}
 	}
 	return nil
 }
 
-func (n *Nodes) accept(ctx context.Context, op string, id leadership.NodeID, report func(leadership.Acceptance), ask func() (leadership.Acceptance, error)) error {
+func (n *Nodes) accept(ctx context.Context, t leadership.Term, op string, id leadership.NodeID, report func(leadership.Acceptance), ask func() (leadership.Acceptance, error)) error {
 	var a leadership.Acceptance
-	err := retry(ctx, n.opt.Retry, func() (err error) {
+	err := nodecall.Retry(ctx, t, n.opt.Retry, func() (err error) {
 		a, err = ask()
 		return err
 	})
@@ -154,7 +154,7 @@ func (n *Nodes) catchUp(ctx context.Context, p *leadership.Proposal, cand Candid
 	}
 	var errs []error
 	for _, donor := range p.Donors() {
-		err := cand.CatchUp(ctx, p.Term(), donor, p.Selection())
+		err := nodecall.Judge(p.Term(), cand.CatchUp(ctx, p.Term(), donor, p.Selection()))
 		if err == nil {
 			return nil
 		}
@@ -191,7 +191,7 @@ func (n *Nodes) mayFollow(ctx context.Context, p *leadership.Proposal, id leader
 	if !ok {
 		return &NeedsRepairError{Node: id, At: at, Selection: p.Selection()}
 	}
-	if err := retry(ctx, n.opt.Retry, func() error { return r.Repair(ctx, p.Term(), p.To()) }); err != nil {
+	if err := nodecall.Retry(ctx, p.Term(), n.opt.Retry, func() error { return r.Repair(ctx, p.Term(), p.To()) }); err != nil {
 		return &NodeError{Node: id, Op: "repair", Err: err}
 	}
 	return nil
@@ -211,7 +211,7 @@ func (n *Nodes) Grant(ctx context.Context, in *leadership.Installed) error {
 	if !ok {
 		return &leadership.UnknownNodeError{Node: l.Leader}
 	}
-	err := retry(ctx, n.opt.Retry, func() error { return cand.Grant(ctx, l.Term) })
+	err := nodecall.Retry(ctx, l.Term, n.opt.Retry, func() error { return cand.Grant(ctx, l.Term) })
 	if err != nil {
 		return &NodeError{Node: l.Leader, Op: "grant", Err: err}
 	}

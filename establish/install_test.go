@@ -287,6 +287,36 @@ func TestG9_AGrantThatIsRefusedAfterALostAnswerIsNoProof(t *testing.T) {
 	})
 }
 
+// A node may refuse with the promise that it is about to replace. What it says
+// once it has replaced it is the answer: the other attempt is not hidden.
+func TestANodeThatNamesTheAskedTermIsAskedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		for _, last := range []leadership.Term{t7, t9} {
+			c := newCluster()
+			calls := 0
+			c.n["n2"].follow = func(_ context.Context, tm leadership.Term, l leadership.NodeID) (leadership.Acceptance, error) {
+				calls++
+				if calls == 1 {
+					return leadership.Acceptance{}, &leadership.StaleTermError{Node: "n2", Asked: tm, Promised: tm}
+				}
+				if tm.Less(last) {
+					return leadership.Acceptance{}, &leadership.StaleTermError{Node: "n2", Asked: tm, Promised: last}
+				}
+				return leadership.Acceptance{Node: "n2", Term: tm, Leader: l}, nil
+			}
+			p := round(t).hear("n1", at(5)).hear("n2", at(5)).hear("n3", at(5)).propose("n1")
+			a := &accepted{}
+			err := c.proposal(t, establish.Options{Retry: time.Millisecond}).Install(t.Context(), p, a.report)
+			if calls != 2 || slices.Contains(a.ids, "n2") != (last == t7) || (err == nil) != (last == t7) {
+				t.Errorf("then at %s: %d calls, accepted by %v, %v", last, calls, a.ids, err)
+			}
+			if last == t9 && wantAs[*leadership.StaleTermError](t, err).Promised != t9 {
+				t.Errorf("the newer attempt is hidden: %v", err)
+			}
+		}
+	})
+}
+
 func TestG8_InstallEndsWithItsContextAndWithEveryCallItMade(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		c := newCluster()

@@ -110,7 +110,8 @@ func (e *IneligibleError) Error() string {
 }
 
 // StaleTermError is returned by a node that has promised a higher term than
-// the one asked with. The operation was not executed.
+// the one asked with. The operation was not executed. Whoever asks takes it for
+// the word of a newer attempt only when Promised is above the term it asked with.
 type StaleTermError struct {
 	Node     NodeID
 	Asked    Term
@@ -118,11 +119,38 @@ type StaleTermError struct {
 }
 
 func (e *StaleTermError) Error() string {
+	if !e.Asked.Less(e.Promised) {
+		return fmt.Sprintf("leadership: node %s refuses term %s and names %s, which is not above it", e.Node, e.Asked, e.Promised)
+	}
 	return fmt.Sprintf("leadership: node %s has promised term %s, above %s: a newer attempt exists", e.Node, e.Promised, e.Asked)
 }
 
 // NotExecuted reports true.
 func (e *StaleTermError) NotExecuted() bool { return true }
+
+// ContradictionError is returned for a refusal that says nothing: by the contract
+// of every call with a term a node refuses only below its promise, and this one
+// named a promise that is not above the term it was asked with. The node may be
+// between two promises, the answer may be of another call, or its adapter errs. So
+// it is proof of neither thing that a refusal proves: what was asked may have been
+// done, and whether a newer attempt exists is not known. It is an
+// ErrUnknownOutcome. Asked again, the node may know better.
+type ContradictionError struct {
+	Node     NodeID
+	Asked    Term
+	Promised Term // the highest that it named
+	Err      error
+}
+
+func (e *ContradictionError) Error() string {
+	return fmt.Sprintf("leadership: node %s refused term %s and names a promise of %s, which is not above it: it may have done it all the same: ask it again: %v", e.Node, e.Asked, e.Promised, e.Err)
+}
+
+// Unwrap returns ErrUnknownOutcome and the answer.
+func (e *ContradictionError) Unwrap() []error { return []error{ErrUnknownOutcome, e.Err} }
+
+// NotExecuted reports false, whatever the answer says of itself.
+func (e *ContradictionError) NotExecuted() bool { return false }
 
 // SupersededError is returned when a newer attempt exists. The loser touches
 // nothing more.

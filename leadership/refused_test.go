@@ -164,7 +164,9 @@ func TestErrorsNameWhatTheyAreAboutAndWhatWouldHelp(t *testing.T) {
 		{&RouterLapsedError{Router: "r1"}, []string{"router r1", "lapsed"}, true},
 		{&RouterLeaseError{Field: "TTL", Reason: "it is not positive"}, []string{"TTL", "not positive"}, true},
 		{&NotQuietError{Term: term(2, "c"), Late: []RouterID{"r1", "r2"}, Err: ErrClosed}, []string{"2.c", "r1", "r2", ErrClosed.Error()}, true},
-		{&StaleTermError{Node: "n1", Asked: term(2, "c"), Promised: term(3, "d")}, []string{"node n1", "2.c", "3.d"}, true},
+		{&StaleTermError{Node: "n1", Asked: term(2, "c"), Promised: term(3, "d")}, []string{"node n1", "2.c", "3.d", "newer attempt"}, true},
+		{&StaleTermError{Node: "n1", Asked: term(2, "c"), Promised: term(2, "c")}, []string{"node n1", "2.c", "not above"}, true},
+		{&ContradictionError{Node: "n1", Asked: term(3, "c"), Promised: term(2, "c"), Err: ErrClosed}, []string{"node n1", "3.c", "2.c", "ask it again", ErrClosed.Error()}, false},
 	} {
 		for _, s := range c.says {
 			if !strings.Contains(c.err.Error(), s) {
@@ -176,6 +178,8 @@ func TestErrorsNameWhatTheyAreAboutAndWhatWouldHelp(t *testing.T) {
 		}
 	}
 	wantIs(t, &NotQuietError{Err: ErrClosed}, ErrClosed)
+	wantIs(t, &ContradictionError{Err: ErrClosed}, ErrClosed)
+	wantIs(t, &ContradictionError{Err: ErrClosed}, ErrUnknownOutcome)
 }
 
 func TestGrantedNeedsAGrantAboveAllPromises(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tenure-go/tenure/internal/nodecall"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -21,7 +22,7 @@ func Together(rs ...Revoker) (*Concurrent, error) {
 		return nil, ErrNilMechanism
 	}
 	for _, r := range rs {
-		if isNil(r) {
+		if nodecall.IsNil(r) {
 			return nil, ErrNilMechanism
 		}
 	}
@@ -72,7 +73,7 @@ func Then(stages ...Stage) (*Sequence, error) {
 		return nil, ErrNilMechanism
 	}
 	for _, s := range stages {
-		if isNil(s.Revoker) {
+		if nodecall.IsNil(s.Revoker) {
 			return nil, ErrNilMechanism
 		}
 		if s.Bound < 0 {

@@ -38,7 +38,10 @@
 //   - serialised at the node: nothing that was asked with a term below t lands
 //     after Promise(t) has returned;
 //   - idempotent at t;
-//   - refused with a *leadership.StaleTermError by a node that has promised more;
+//   - refused with a *leadership.StaleTermError by a node that has promised more,
+//     and by no other. Promises only rise, so such a refusal is final. One that
+//     names no promise above t says nothing: the node is asked again, and until it
+//     answers the outcome is unknown (*leadership.ContradictionError);
 //   - possibly carried out still when its context has ended.
 //
 // Leases are counted on monotonic clocks whose rate error is at most the rho

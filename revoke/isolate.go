@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/tenure-go/tenure/internal/nodecall"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -43,7 +44,7 @@ type Isolate struct {
 // the leader. by is who is named in the record. It returns ErrNilMechanism for a
 // nil Isolator or Registry.
 func NewIsolate(iso Isolator, reg leadership.Registry, by string, nodes func(Ask) []leadership.NodeID) (*Isolate, error) {
-	if isNil(iso) || isNil(reg) {
+	if nodecall.IsNil(iso) || nodecall.IsNil(reg) {
 		return nil, ErrNilMechanism
 	}
 	if nodes == nil {
@@ -88,9 +89,9 @@ func (i *Isolate) isolate(ctx context.Context, t leadership.Term, id leadership.
 		return &NodeError{Node: id, Op: "record the isolation of", Err: err}
 	}
 	if err := i.iso.Isolate(ctx, t, id); err != nil {
-		// Refused at its own term it was released meanwhile, by somebody who had
-		// the node promise first: no newer attempt is behind that.
-		if r, ok := refused(id, err); ok && t.Less(r.Term) {
+		// Refused at its own term, as an Isolator may, it was released meanwhile, by
+		// somebody who had the node promise first: no newer attempt is behind that.
+		if r, ok := refused(id, t, err); ok {
 			r.Mechanism = "isolate"
 			report(r)
 		}
@@ -138,7 +139,7 @@ func (i *Isolate) Release(ctx context.Context, t leadership.Testimony) error {
 	}
 	_, err = leadership.Update(ctx, i.reg, func(r leadership.Record) (leadership.Record, error) { return r.Release(t) })
 	if err != nil {
-		return partialError{&NodeError{Node: t.Node, Op: "record the release of", Err: err}}
+		return nodecall.Partial{Err: &NodeError{Node: t.Node, Op: "record the release of", Err: err}}
 	}
 	return nil
 }

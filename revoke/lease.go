@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/tenure-go/tenure/internal/nodecall"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -41,7 +42,7 @@ func (e *RateError) Error() string {
 // involved, as a fraction: 0.01 for one percent. It returns ErrNilMechanism or
 // a *RateError.
 func NewLease(lessor Lessor, rho float64) (*Lease, error) {
-	if isNil(lessor) {
+	if nodecall.IsNil(lessor) {
 		return nil, ErrNilMechanism
 	}
 	if _, err := LeaseWait(0, rho); err != nil {
@@ -94,17 +95,17 @@ func (l *Lease) Revoke(ctx context.Context, ask Ask, report func(leadership.Test
 	}
 	left, err := l.lessor.Expire(ctx, ask.Term, ask.Leader)
 	if err != nil {
-		if r, ok := refused(ask.Leader, err); ok {
+		if r, ok := refused(ask.Leader, ask.Term, err); ok {
 			r.Mechanism = "lease"
 			report(r)
 		}
-		return &NodeError{Node: ask.Leader, Op: "expire the lease of", Err: err}
+		return &NodeError{Node: ask.Leader, Op: "expire the lease of", Err: nodecall.Judge(ask.Term, err)}
 	}
 	wait, err := LeaseWait(left, l.rho)
 	if err != nil {
 		return err
 	}
-	if wait > 0 && !sleep(ctx, wait) {
+	if wait > 0 && !nodecall.Sleep(ctx, wait) {
 		return &NodeError{Node: ask.Leader, Op: "wait for the lease of", Err: context.Cause(ctx)}
 	}
 	report(leadership.Testimony{Node: ask.Leader, Term: ask.Term, Kind: leadership.LeaseExpired, Mechanism: "lease"})

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"sync"
 
+	"github.com/tenure-go/tenure/internal/nodecall"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -57,7 +58,7 @@ func checkNodes[N any](nodes map[leadership.NodeID]N) error {
 		if err := id.Validate(); err != nil {
 			return err
 		}
-		if isNil(n) {
+		if nodecall.IsNil(n) {
 			return &NodeError{Node: id, Op: "use", Err: ErrNilMechanism}
 		}
 	}
@@ -97,7 +98,7 @@ func (p *Push) ask(ctx context.Context, t leadership.Term, id leadership.NodeID,
 	}
 	if _, err := p.get(ctx, t, id, "read", r.Read, report); err != nil {
 		// The node has promised: that it refuses the read proves nothing.
-		return partialError{err}
+		return nodecall.Partial{Err: err}
 	}
 	return nil
 }
@@ -106,13 +107,13 @@ func (p *Push) ask(ctx context.Context, t leadership.Term, id leadership.NodeID,
 // that the position was in it.
 func (p *Push) get(ctx context.Context, t leadership.Term, id leadership.NodeID, op string, ask func(context.Context, leadership.Term) (leadership.Testimony, error), report func(leadership.Testimony)) (read bool, err error) {
 	var got leadership.Testimony
-	err = retry(ctx, p.opt.Retry, func() (err error) {
+	err = nodecall.Retry(ctx, t, p.opt.Retry, func() (err error) {
 		got, err = ask(ctx, t)
 		return err
 	})
 	if err != nil {
 		var refusal bool
-		if got, refusal = refused(id, err); refusal {
+		if got, refusal = refused(id, t, err); refusal {
 			got.Mechanism = p.name
 			report(got)
 		}
@@ -132,7 +133,7 @@ func say(t *leadership.Testimony, id leadership.NodeID, term leadership.Term, op
 		return &NodeError{Node: id, Op: op, Err: &leadership.UnknownNodeError{Node: t.Node}}
 	}
 	if t.Term != term {
-		return partialError{&NodeError{Node: id, Op: op, Err: &leadership.StaleTermError{Node: id, Asked: term, Promised: t.Term}}}
+		return nodecall.Partial{Err: &NodeError{Node: id, Op: op, Err: &leadership.StaleTermError{Node: id, Asked: term, Promised: t.Term}}}
 	}
 	t.Mechanism = mechanism
 	return nil

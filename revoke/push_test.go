@@ -182,6 +182,41 @@ func TestANodeThatFailsIsAskedAgainUntilTheContextEnds(t *testing.T) {
 	})
 }
 
+// By its contract a node refuses below its promise. One that names the asked term
+// may be about to promise more: what it says then is the answer.
+func TestANodeThatNamesTheAskedTermIsAskedAgain(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		var calls int
+		var then func() (leadership.Testimony, error)
+		n := &node{id: "n1", promise: func(context.Context, leadership.Term) (leadership.Testimony, error) {
+			if calls++; calls == 1 {
+				return leadership.Testimony{}, stale("n1", t7, t7)
+			}
+			return then()
+		}}
+		run := func(retry time.Duration) ([]leadership.Testimony, error) {
+			calls = 0
+			h := listen()
+			push := must[*revoke.Push](t)(revoke.NewProposal(map[leadership.NodeID]revoke.Promiser{"n1": n}, revoke.Options{Retry: retry}))
+			err := push.Revoke(t.Context(), revoke.Ask{Term: t7, Targets: targets[:1]}, h.report)
+			return h.list(), err
+		}
+
+		then = func() (leadership.Testimony, error) { return promised("n1", t7), nil }
+		if got, err := run(time.Millisecond); err != nil || len(got) != 1 || got[0].Kind != leadership.Promised {
+			t.Errorf("it promises at the second call: %+v, %v", got, err)
+		}
+		then = func() (leadership.Testimony, error) { return leadership.Testimony{}, stale("n1", t7, t9) }
+		if got, err := run(time.Millisecond); leadership.NotExecuted(err) || len(got) != 1 || got[0].Kind != leadership.Refused || got[0].Term != t9 {
+			t.Errorf("it names a newer attempt at the second call: %+v, %v", got, err)
+		}
+		got, err := run(0)
+		if e := wantAs[*leadership.ContradictionError](t, err); calls != 1 || len(got) != 0 || e.Node != "n1" || e.Promised != t7 {
+			t.Errorf("asked once: %d calls, %+v, %v", calls, got, err)
+		}
+	})
+}
+
 func TestG9_ARefusalAfterALostAnswerIsNoProof(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		lost := errors.New("answer lost")

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
+	"github.com/tenure-go/tenure/internal/nodecall"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -83,7 +83,9 @@ func begin(ctx context.Context, ask Ask, report func(leadership.Testimony)) erro
 type Options struct {
 	// Retry is the pause before a node that failed is asked again, until ctx
 	// ends; one that has promised a higher term is not. 0: each node is asked
-	// once.
+	// once. A node that refuses without naming a higher term has not answered:
+	// it is asked again like one that failed, and its error is a
+	// *leadership.ContradictionError.
 	Retry time.Duration
 	_     struct{}
 }
@@ -118,75 +120,19 @@ func (e *NodeError) Error() string { return fmt.Sprintf("revoke: %s at %s: %v", 
 // Unwrap returns the node's own error.
 func (e *NodeError) Unwrap() error { return e.Err }
 
-// retry repeats f until it succeeds, the answer is final, or ctx ends. A call
-// that may have happened is named beside a final answer that has not: a refusal
-// of the second call says nothing of the first.
-func retry(ctx context.Context, pause time.Duration, f func() error) error {
-	var unknown error // of the first call that may have happened
-	for {
-		err := f()
-		if err == nil {
-			return nil
-		}
-		var stale *leadership.StaleTermError
-		if pause <= 0 || errors.As(err, &stale) || ctx.Err() != nil || !sleep(ctx, pause) {
-			if unknown != nil && leadership.NotExecuted(err) {
-				return fmt.Errorf("%w (after %w)", err, unknown)
-			}
-			return err
-		}
-		if unknown == nil && !leadership.NotExecuted(err) {
-			unknown = err
-		}
-	}
-}
-
 // join joins what asking several nodes came to. A refusal by one is no proof
 // that the whole did nothing when another may have done its part.
 func join(errs []error) error {
 	err := errors.Join(errs...)
 	if err != nil && slices.ContainsFunc(errs, func(e error) bool { return e == nil }) {
-		return partialError{err}
+		return nodecall.Partial{Err: err}
 	}
 	return err
 }
 
-// partialError is the failure of a part, after or beside which another part was
-// carried out.
-type partialError struct{ error }
-
-func (e partialError) Unwrap() error { return e.error }
-
-// NotExecuted reports false, whatever the part that failed proves of itself.
-func (partialError) NotExecuted() bool { return false }
-
-// isNil also finds the nil pointer of a constructor whose error was ignored.
-func isNil(v any) bool {
-	if v == nil {
-		return true
-	}
-	p := reflect.ValueOf(v)
-	return p.Kind() == reflect.Pointer && p.IsNil()
-}
-
-// sleep waits on the monotonic clock; false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
-}
-
-// refused turns a node's higher promise into the testimony that ends the
-// attempt; ok is false for any other error.
-func refused(id leadership.NodeID, err error) (leadership.Testimony, bool) {
-	var stale *leadership.StaleTermError
-	if !errors.As(err, &stale) {
-		return leadership.Testimony{}, false
-	}
-	return leadership.Testimony{Node: id, Term: stale.Promised, Kind: leadership.Refused}, true
+// refused turns a node's promise above t, the term that it was asked with, into
+// the testimony that ends the attempt; ok is false for any other error.
+func refused(id leadership.NodeID, t leadership.Term, err error) (leadership.Testimony, bool) {
+	by, ok := nodecall.Outrun(t, err)
+	return leadership.Testimony{Node: id, Term: by, Kind: leadership.Refused}, ok
 }

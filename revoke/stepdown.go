@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 
+	"github.com/tenure-go/tenure/internal/nodecall"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -41,7 +42,7 @@ func (s *StepDown) Revoke(ctx context.Context, ask Ask, report func(leadership.T
 	}
 	d, err := n.Drain(ctx, ask.Term, ask.Drain)
 	if err != nil {
-		return s.failed(id, "drain", err, report)
+		return s.failed(id, "drain", ask.Term, err, report)
 	}
 	if ask.Drained != nil {
 		ask.Drained(id, d)
@@ -51,7 +52,7 @@ func (s *StepDown) Revoke(ctx context.Context, ask Ask, report func(leadership.T
 	}
 	t, err := n.StepDown(ctx, ask.Term)
 	if err != nil {
-		return partialError{s.failed(id, "step down", err, report)} // it has drained
+		return nodecall.Partial{Err: s.failed(id, "step down", ask.Term, err, report)} // it has drained
 	}
 	if err := say(&t, id, ask.Term, "step down", "step-down"); err != nil {
 		return err
@@ -60,10 +61,10 @@ func (s *StepDown) Revoke(ctx context.Context, ask Ask, report func(leadership.T
 	return nil
 }
 
-func (s *StepDown) failed(id leadership.NodeID, op string, err error, report func(leadership.Testimony)) error {
-	if r, ok := refused(id, err); ok {
+func (s *StepDown) failed(id leadership.NodeID, op string, t leadership.Term, err error, report func(leadership.Testimony)) error {
+	if r, ok := refused(id, t, err); ok {
 		r.Mechanism = "step-down"
 		report(r)
 	}
-	return &NodeError{Node: id, Op: op, Err: err}
+	return &NodeError{Node: id, Op: op, Err: nodecall.Judge(t, err)}
 }

@@ -2,7 +2,7 @@ package main
 
 // revokeMutations are of the mechanisms that revoke and establish.
 func revokeMutations() []mutation {
-	const rev, est = "revoke", "establish"
+	const rev, est, call = "revoke", "establish", "internal/nodecall"
 	return []mutation{
 		{
 			name: "isolated-before-it-is-recorded", ids: "G1 G5", file: "revoke/isolate.go",
@@ -25,13 +25,13 @@ func revokeMutations() []mutation {
 		{
 			name: "late-isolation-is-a-newer-attempt", ids: "G5", file: "revoke/isolate.go",
 			rule:   "An isolation that is refused because the node was let go at its term ends no attempt.",
-			edits:  one("ok && t.Less(r.Term) {", "ok {"),
+			edits:  one("refused(id, t, err); ok {", "refused(id, leadership.Term{}, err); ok {"),
 			checks: []check{in(rev, "TestAnIsolationOfATermThatReleasedTheNodeIsRefusedAndEndsNoAttempt")},
 		},
 		{
 			name: "lease-wait-dropped", ids: "G1", file: "revoke/lease.go",
 			rule:   "A lease is reported as expired only after the wait.",
-			edits:  one("if wait > 0 && !sleep(ctx, wait) {", "if wait < 0 && !sleep(ctx, wait) {"),
+			edits:  one("if wait > 0 && !nodecall.Sleep(ctx, wait) {", "if wait < 0 && !nodecall.Sleep(ctx, wait) {"),
 			checks: []check{in(rev, "TestALeaseIsReportedOnlyAfterTheWait")},
 		},
 		{
@@ -43,7 +43,7 @@ func revokeMutations() []mutation {
 		{
 			name: "step-down-without-drain", ids: "G7", file: "revoke/stepdown.go",
 			rule:   "A leader that could not drain is not stepped down.",
-			edits:  one("		return s.failed(id, \"drain\", err, report)\n", "		_ = s.failed(id, \"drain\", err, report)\n"),
+			edits:  one("		return s.failed(id, \"drain\", ask.Term, err, report)\n", "		_ = s.failed(id, \"drain\", ask.Term, err, report)\n"),
 			checks: []check{in(rev, "TestALeaderThatCouldNotDrainIsNotSteppedDown")},
 		},
 		{
@@ -71,22 +71,37 @@ func revokeMutations() []mutation {
 			checks: []check{in(rev, "TestAnAdapterThatAnswersForAnotherNodeOrTermProvesNothing")},
 		},
 		{
-			name: "refusal-hides-a-lost-promise", ids: "G9", file: "revoke/revoke.go",
-			rule:   "A refusal after a call whose answer was lost proves nothing about that call.",
-			edits:  one("if unknown != nil && leadership.NotExecuted(err) {", "if false {"),
-			checks: []check{in(rev, "TestG9_ARefusalAfterALostAnswerIsNoProof")},
+			name: "refusal-hides-a-lost-call", ids: "G9", file: "internal/nodecall/nodecall.go",
+			rule:  "A refusal after a call whose answer was lost proves nothing about that call.",
+			edits: one("if unknown != nil && leadership.NotExecuted(err) {", "if false {"),
+			checks: []check{
+				in(call, "TestARefusalThatNamesNoHigherTermIsNotTheLastWord"),
+				in(rev, "TestG9_ARefusalAfterALostAnswerIsNoProof"), in(est, "TestG9_.*"),
+			},
+		},
+		{
+			name: "refusal-at-the-term-is-final", ids: "G5", file: "internal/nodecall/nodecall.go",
+			rule:   "Only a refusal that names a promise above the term ends the asking.",
+			edits:  one("	if stale == nil || !t.Less(stale.Promised) {\n", "	if stale == nil {\n"),
+			checks: []check{in(call, "TestARefusalThatNamesNoHigherTermIsNotTheLastWord"), in(rev, "TestANodeThatNamesTheAskedTermIsAskedAgain")},
+		},
+		{
+			name: "refusal-at-the-term-is-proof", ids: "G9", file: "internal/nodecall/nodecall.go",
+			rule:   "A refusal that names no promise above the term does not prove that nothing was executed.",
+			edits:  one("	if stale == nil || t.Less(stale.Promised) {\n", "	if stale == nil || true {\n"),
+			checks: []check{in(call, "TestARefusalThatNamesNoHigherTermIsNotTheLastWord")},
+		},
+		{
+			name: "first-refusal-hides-the-highest", ids: "G5", file: "internal/nodecall/nodecall.go",
+			rule:   "Of several refusals the one that names the highest promise counts.",
+			edits:  one("(top == nil || top.Promised.Less(s.Promised))", "top == nil"),
+			checks: []check{in(call, "TestARefusalThatNamesNoHigherTermIsNotTheLastWord")},
 		},
 		{
 			name: "half-a-revocation-denied", ids: "G9", file: "revoke/revoke.go",
 			rule:   "A mechanism of which a part succeeded does not report that nothing was executed.",
-			edits:  one("		return partialError{err}\n	}\n	return err\n}\n\n", "		return err\n	}\n	return err\n}\n\n"),
+			edits:  one("		return nodecall.Partial{Err: err}\n	}\n	return err\n}\n\n", "		return err\n	}\n	return err\n}\n\n"),
 			checks: []check{in(rev, "TestANodeThatPromisedMoreIsReportedAsRefusedWithThatTerm")},
-		},
-		{
-			name: "refusal-hides-a-lost-grant", ids: "G9", file: "establish/establish.go",
-			rule:   "A refusal after a grant whose answer was lost proves nothing about it.",
-			edits:  one("if unknown != nil && leadership.NotExecuted(err) {", "if false {"),
-			checks: []check{in(est, "TestG9_.*")},
 		},
 		{
 			name: "candidate-not-level", ids: "G2", file: "establish/install.go",
@@ -103,7 +118,7 @@ func revokeMutations() []mutation {
 		{
 			name: "install-half-done-denied", ids: "G9", file: "establish/install.go",
 			rule:   "A refused install does not prove that nothing was installed.",
-			edits:  one("		return partialError{err}\n", "		return err\n"),
+			edits:  one("		return nodecall.Partial{Err: err}\n", "		return err\n"),
 			checks: []check{in(est, "TestG9_AnInstallThatIsRefusedDoesNotProveThatNothingWasInstalled")},
 		},
 		{
