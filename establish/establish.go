@@ -34,7 +34,7 @@ type Options struct {
 }
 
 // ErrNilNode is returned for a nil Candidate, Follower or Repairer, for a nil
-// report, and by NewProposal and NewSource when there is no candidate at all.
+// report, by nil Nodes, and by NewProposal and NewSource when there is no candidate at all.
 var ErrNilNode = errors.New("establish: nil node")
 
 // NodeError is what asking one node came to.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/tenure-go/tenure/internal/nils"
 	"github.com/tenure-go/tenure/internal/nodecall"
 	"github.com/tenure-go/tenure/leadership"
 )
@@ -40,7 +41,7 @@ func NewProposal(candidates map[leadership.NodeID]Candidate, followers map[leade
 // left out. Errors as NewProposal.
 func NewSource(candidates map[leadership.NodeID]Candidate, followers map[leadership.NodeID]Follower, repairers map[leadership.NodeID]Repairer, opt Options) (*Nodes, error) {
 	for id, n := range repairers {
-		if nodecall.IsNil(n) {
+		if nils.Is(n) {
 			return nil, &NodeError{Node: id, Op: "use", Err: ErrNilNode}
 		}
 	}
@@ -56,12 +57,12 @@ func newNodes(candidates map[leadership.NodeID]Candidate, followers map[leadersh
 		return nil, ErrNilNode
 	}
 	for id, n := range candidates {
-		if nodecall.IsNil(n) {
+		if nils.Is(n) {
 			return nil, &NodeError{Node: id, Op: "use", Err: ErrNilNode}
 		}
 	}
 	for id, n := range followers {
-		if nodecall.IsNil(n) {
+		if nils.Is(n) {
 			return nil, &NodeError{Node: id, Op: "use", Err: ErrNilNode}
 		}
 	}
@@ -77,7 +78,7 @@ func (n *Nodes) Install(ctx context.Context, p *leadership.Proposal, report func
 		return context.Cause(ctx)
 	case p == nil || p.Term().IsZero():
 		return leadership.ErrNotMinted
-	case report == nil:
+	case n == nil, report == nil:
 		return ErrNilNode
 	}
 	cand, ok := n.candidates[p.To()]
@@ -205,6 +206,9 @@ func (n *Nodes) Grant(ctx context.Context, in *leadership.Installed) error {
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
+	}
+	if n == nil {
+		return ErrNilNode
 	}
 	l := in.Leadership()
 	cand, ok := n.candidates[l.Leader]

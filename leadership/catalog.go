@@ -15,10 +15,10 @@ type Catalog struct {
 }
 
 // RegisterPolicy makes specs of the form "name" or "name(args)" readable.
-// It returns a *TextError for a name that is taken or not [a-z0-9-]+, or a nil
-// function.
+// It returns a *TextError for a name that is taken or not [a-z0-9-]+, a nil
+// function, or a nil Catalog, which stays as it is.
 func (c *Catalog) RegisterPolicy(name string, parse func(args string) (Policy, error)) error {
-	if err := checkName("policy", name, parse == nil); err != nil {
+	if err := c.checkName("policy", name, parse == nil); err != nil {
 		return err
 	}
 	if _, taken := c.policies[name]; taken || builtinPolicy(name) {
@@ -34,7 +34,7 @@ func (c *Catalog) RegisterPolicy(name string, parse func(args string) (Policy, e
 // RegisterPoint makes points of the given kind readable. Errors as
 // RegisterPolicy.
 func (c *Catalog) RegisterPoint(kind string, parse func(text string) (Point, error)) error {
-	if err := checkName("point", kind, parse == nil); err != nil {
+	if err := c.checkName("point", kind, parse == nil); err != nil {
 		return err
 	}
 	if _, taken := c.points[kind]; taken || kind == (LogPoint{}).Kind() {
@@ -47,8 +47,11 @@ func (c *Catalog) RegisterPoint(kind string, parse func(text string) (Point, err
 	return nil
 }
 
-func checkName(what, name string, isNil bool) error {
-	if isNil {
+func (c *Catalog) checkName(what, name string, noFunc bool) error {
+	if c == nil {
+		return &TextError{What: what, Text: clip(name), Reason: "the catalog is nil"}
+	}
+	if noFunc {
 		return &TextError{What: what, Text: name, Reason: "the parse function is nil"}
 	}
 	if !validName(name) {

@@ -58,8 +58,15 @@ type Finding struct {
 // change of leader reads them.
 type Condition struct {
 	Name string
-	// Check must be pure.
+	// Check must be pure. Nil never holds.
 	Check func(v View, node NodeID) Finding
+}
+
+func (c Condition) of(v View, node NodeID) Finding {
+	if c.Check == nil {
+		return Finding{Because: "the condition has no check", Mend: "give it one"}
+	}
+	return c.Check(v, node)
 }
 
 // Conditions is a list of conditions, all of which make a leader.
@@ -81,7 +88,7 @@ func (cs Conditions) Holders(v View) []NodeID {
 		id := v.Rules.Cohort().Node(m).ID
 		all := true
 		for _, c := range cs {
-			all = all && c.Check(v, id).Holds
+			all = all && c.of(v, id).Holds
 		}
 		if all {
 			ids = append(ids, id)
@@ -94,7 +101,7 @@ func (cs Conditions) Holders(v View) []NodeID {
 func (cs Conditions) Explain(v View, node NodeID) []Finding {
 	out := make([]Finding, len(cs))
 	for i, c := range cs {
-		out[i] = c.Check(v, node)
+		out[i] = c.of(v, node)
 		out[i].Condition = c.Name
 	}
 	return out

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/tenure-go/tenure/internal/nils"
 )
 
 var (
@@ -18,6 +20,8 @@ var (
 	// ErrNotMinted is returned when a Revocation, Proposal or Installed was
 	// not made by the step before it (a zero value, or a nil pointer).
 	ErrNotMinted = errors.New("leadership: this value was not minted by the step that must precede it")
+	// ErrNoRegistry is returned by Update for a nil Registry.
+	ErrNoRegistry = errors.New("leadership: no registry given")
 	// ErrNoPolicy is returned for a nil policy or an empty policy spec.
 	ErrNoPolicy = errors.New("leadership: no durability policy given")
 )
@@ -338,9 +342,11 @@ func (e *CorruptError) Error() string {
 
 // NotExecuted reports whether err proves that the operation it is about had no
 // effect and never will have. It follows wrapped and joined errors; one part of
-// a joined error that proves nothing makes the whole prove nothing.
+// a joined error that proves nothing makes the whole prove nothing. A nil pointer
+// proves nothing, whatever its method says: it is what a call that succeeded
+// returns by mistake.
 func NotExecuted(err error) bool {
-	if err == nil {
+	if nils.Is(err) {
 		return false
 	}
 	if p, ok := err.(interface{ NotExecuted() bool }); ok {

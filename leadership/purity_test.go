@@ -30,6 +30,7 @@ func edge(name string) bool {
 var pureImports = []string{
 	"cmp", "encoding/json", "errors", "fmt", "iter", "math", "math/bits", "net/url",
 	"slices", "strconv", "strings", "sync", "time",
+	"github.com/tenure-go/tenure/internal/nils", // one pure function
 }
 
 // waits is the one file of the core that waits: Proposal.Position returns a

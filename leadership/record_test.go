@@ -289,9 +289,10 @@ func TestNotExecutedFollowsWrappedErrors(t *testing.T) {
 		err  error
 		want bool
 	}{{nil, false}, {yes, true}, {no, false}, {fmt.Errorf("x: %w", yes), true}, {errors.Join(yes, yes), true}, {errors.Join(yes, no), false},
-		{fmt.Errorf("%w (after %w)", yes, ErrUnknownOutcome), false}, {&SupersededError{}, false}, {&ConflictError{}, true}} {
+		{fmt.Errorf("%w (after %w)", yes, ErrUnknownOutcome), false}, {&SupersededError{}, false}, {&ConflictError{}, true},
+		{(*StaleTermError)(nil), false}, {fmt.Errorf("x: %w", (*ConflictError)(nil)), false}, {(*ContradictionError)(nil), false}} {
 		if got := NotExecuted(c.err); got != c.want {
-			t.Errorf("NotExecuted(%v) = %v", c.err, got)
+			t.Errorf("NotExecuted(%#v) = %v", c.err, got)
 		}
 	}
 }

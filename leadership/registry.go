@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/tenure-go/tenure/internal/nils"
 )
 
 // Registry stores one Record. It is a dumb store with a compare-and-swap: the
@@ -41,9 +43,15 @@ const updateTries = 64
 // returned is what counts.
 //
 // It returns the record as it stands, and the error of step, of the registry,
-// or ctx. When a Swap of unknown outcome could not be settled, or the error
+// or ctx; ErrNoRegistry or a *TransitionError for a nil registry or step. When a Swap of unknown outcome could not be settled, or the error
 // would otherwise prove that nothing was written, it wraps ErrUnknownOutcome.
 func Update(ctx context.Context, reg Registry, step func(Record) (Record, error)) (Record, error) {
+	switch {
+	case nils.Is(reg):
+		return Record{}, ErrNoRegistry
+	case step == nil:
+		return Record{}, &TransitionError{Step: "update the record", Reason: "no step is given"}
+	}
 	var unknown error // of the last Swap that may have taken effect
 	var inFlight bool // and may do so yet
 	var base uint64

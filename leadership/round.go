@@ -89,10 +89,18 @@ func NewRound(c RoundConfig) (*Round, error) {
 }
 
 // Term returns the term of the attempt.
-func (r *Round) Term() Term { return r.term }
+func (r *Round) Term() Term {
+	if !r.minted() {
+		return Term{}
+	}
+	return r.term
+}
 
 // Rulesets returns the rulesets in force as far as they are known.
 func (r *Round) Rulesets() []Ruleset {
+	if !r.minted() {
+		return nil
+	}
 	out := make([]Ruleset, len(r.rules))
 	for i, rules := range r.rules {
 		out[i] = rules.Ruleset.clone()
@@ -173,59 +181,6 @@ func (r *Round) Add(t Testimony) error {
 		r.tell(m, *at)
 	}
 	return barred
-}
-
-// joiner is a node outside every ruleset in force that promised the term.
-type joiner struct {
-	node  NodeID
-	block Testimony
-	read  *Testimony // the last that told its position
-}
-
-// join notes what a node says that is no member yet.
-func (r *Round) join(t Testimony) {
-	i := slices.IndexFunc(r.joiners, func(j joiner) bool { return j.node == t.Node })
-	if t.Kind == Statement && i < 0 {
-		return // read before its block: it may have gone on since
-	}
-	t.Markers = slices.Clone(t.Markers)
-	if t.Read != nil {
-		at := *t.Read
-		t.Read = &at
-	}
-	switch {
-	case i < 0:
-		i = len(r.joiners)
-		r.joiners = append(r.joiners, joiner{node: t.Node, block: t})
-	case strength(t.Kind, t.Held) > strength(r.joiners[i].block.Kind, r.joiners[i].block.Held):
-		r.joiners[i].block = t
-	}
-	if t.Read == nil {
-		return
-	}
-	r.joiners[i].read = &t
-	if r.proposal != nil {
-		r.proposal.hear(t.Node, *t.Read)
-	}
-}
-
-// admit counts what those said who turn out to be members, as if they had said it
-// only now: of a marker that is only being installed, say, the coordinator hears
-// after the promises that it asked for.
-func (r *Round) admit() {
-	r.joiners = slices.DeleteFunc(r.joiners, func(j joiner) bool {
-		m, ok := r.cohort.Member(j.node)
-		if !ok {
-			return false
-		}
-		// What says that the node is another one by now counts for nothing,
-		// here as in Add.
-		_ = r.count(m, j.block)
-		if j.read != nil {
-			_ = r.count(m, *j.read)
-		}
-		return true
-	})
 }
 
 // minted reports whether NewRound made the round. A zero Round has no ruleset
@@ -371,16 +326,34 @@ func (r *Round) candidacy(to NodeID, unfit []NodeID) error {
 
 // Superseded returns the highest term that a node was seen to have promised
 // above the round's, zero when there is none.
-func (r *Round) Superseded() Term { return r.superseded }
+func (r *Round) Superseded() Term {
+	if !r.minted() {
+		return Term{}
+	}
+	return r.superseded
+}
 
 // Waivers returns the waivers that were entered.
-func (r *Round) Waivers() []Waiver { return slices.Clone(r.waivers) }
+func (r *Round) Waivers() []Waiver {
+	if !r.minted() {
+		return nil
+	}
+	return slices.Clone(r.waivers)
+}
 
 // Blocked returns the nodes that count as blocked.
-func (r *Round) Blocked() []NodeID { return r.cohort.Names(r.blocked) }
+func (r *Round) Blocked() []NodeID {
+	if !r.minted() {
+		return nil
+	}
+	return r.cohort.Names(r.blocked)
+}
 
 // Reads returns the positions that count, in the order of the rulesets.
 func (r *Round) Reads() []NodePosition {
+	if !r.minted() {
+		return nil
+	}
 	out := make([]NodePosition, 0, r.read.Len())
 	for m := range r.read.All() {
 		out = append(out, NodePosition{Node: r.cohort.Node(m).ID, Position: r.seen[m].position})
@@ -392,6 +365,9 @@ func (r *Round) Reads() []NodePosition {
 // had not run out when it answered. Every sufficient set holds a grantor of
 // every lease, so waiting this out waits out all of them.
 func (r *Round) LeaseLeft() time.Duration {
+	if !r.minted() {
+		return 0
+	}
 	var d time.Duration
 	for m := range r.blocked.All() {
 		d = max(d, r.seen[m].lease)

@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/tenure-go/tenure/internal/nodecall"
+	"github.com/tenure-go/tenure/internal/nils"
 	"github.com/tenure-go/tenure/leadership"
 )
 
@@ -22,7 +22,7 @@ func Together(rs ...Revoker) (*Concurrent, error) {
 		return nil, ErrNilMechanism
 	}
 	for _, r := range rs {
-		if nodecall.IsNil(r) {
+		if nils.Is(r) {
 			return nil, ErrNilMechanism
 		}
 	}
@@ -34,7 +34,7 @@ func (c *Concurrent) Revoke(ctx context.Context, ask Ask, report func(leadership
 	if err := begin(ctx, ask, report); err != nil {
 		return err
 	}
-	if len(c.all) == 0 {
+	if c == nil || len(c.all) == 0 {
 		return ErrNilMechanism
 	}
 	errs := make([]error, len(c.all))
@@ -73,7 +73,7 @@ func Then(stages ...Stage) (*Sequence, error) {
 		return nil, ErrNilMechanism
 	}
 	for _, s := range stages {
-		if nodecall.IsNil(s.Revoker) {
+		if nils.Is(s.Revoker) {
 			return nil, ErrNilMechanism
 		}
 		if s.Bound < 0 {
@@ -105,7 +105,7 @@ func (s *Sequence) Revoke(ctx context.Context, ask Ask, report func(leadership.T
 	if err := begin(ctx, ask, report); err != nil {
 		return err
 	}
-	if len(s.stages) == 0 {
+	if s == nil || len(s.stages) == 0 {
 		return ErrNilMechanism
 	}
 	errs := make([]error, len(s.stages))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/tenure-go/tenure/internal/nils"
 	"github.com/tenure-go/tenure/internal/nodecall"
 	"github.com/tenure-go/tenure/leadership"
 )
@@ -44,7 +45,7 @@ type Isolate struct {
 // the leader. by is who is named in the record. It returns ErrNilMechanism for a
 // nil Isolator or Registry.
 func NewIsolate(iso Isolator, reg leadership.Registry, by string, nodes func(Ask) []leadership.NodeID) (*Isolate, error) {
-	if nodecall.IsNil(iso) || nodecall.IsNil(reg) {
+	if nils.Is(iso) || nils.Is(reg) {
 		return nil, ErrNilMechanism
 	}
 	if nodes == nil {
@@ -65,7 +66,7 @@ func (i *Isolate) Revoke(ctx context.Context, ask Ask, report func(leadership.Te
 	if err := begin(ctx, ask, report); err != nil {
 		return err
 	}
-	if i.nodes == nil {
+	if i == nil || i.nodes == nil {
 		return ErrNilMechanism
 	}
 	ids := i.nodes(ask)
@@ -124,7 +125,7 @@ func (e *UnconvertedError) Unwrap() error { return e.Err }
 // the registry, or the end of ctx, after the node was let go is no proof that it
 // was not.
 func (i *Isolate) Release(ctx context.Context, t leadership.Testimony) error {
-	if i.reg == nil {
+	if i == nil || i.reg == nil {
 		return ErrNilMechanism
 	}
 	rec, err := i.reg.Load(ctx)

@@ -6,6 +6,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/tenure-go/tenure/internal/nils"
 	"github.com/tenure-go/tenure/internal/nodecall"
 	"github.com/tenure-go/tenure/leadership"
 )
@@ -42,7 +43,7 @@ func (e *RateError) Error() string {
 // involved, as a fraction: 0.01 for one percent. It returns ErrNilMechanism or
 // a *RateError.
 func NewLease(lessor Lessor, rho float64) (*Lease, error) {
-	if nodecall.IsNil(lessor) {
+	if nils.Is(lessor) {
 		return nil, ErrNilMechanism
 	}
 	if _, err := LeaseWait(0, rho); err != nil {
@@ -87,7 +88,7 @@ func (l *Lease) Revoke(ctx context.Context, ask Ask, report func(leadership.Test
 	if err := begin(ctx, ask, report); err != nil {
 		return err
 	}
-	if l.lessor == nil {
+	if l == nil || l.lessor == nil {
 		return ErrNilMechanism
 	}
 	if ask.Leader == "" {

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"sync"
 
+	"github.com/tenure-go/tenure/internal/nils"
 	"github.com/tenure-go/tenure/internal/nodecall"
 	"github.com/tenure-go/tenure/leadership"
 )
@@ -58,7 +59,7 @@ func checkNodes[N any](nodes map[leadership.NodeID]N) error {
 		if err := id.Validate(); err != nil {
 			return err
 		}
-		if nodecall.IsNil(n) {
+		if nils.Is(n) {
 			return &NodeError{Node: id, Op: "use", Err: ErrNilMechanism}
 		}
 	}
@@ -70,6 +71,9 @@ func checkNodes[N any](nodes map[leadership.NodeID]N) error {
 func (p *Push) Revoke(ctx context.Context, ask Ask, report func(leadership.Testimony)) error {
 	if err := begin(ctx, ask, report); err != nil {
 		return err
+	}
+	if p == nil {
+		return ErrNilMechanism
 	}
 	errs := make([]error, len(ask.Targets))
 	var wg sync.WaitGroup

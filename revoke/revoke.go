@@ -91,7 +91,8 @@ type Options struct {
 }
 
 // ErrNilMechanism is returned for a nil node, Revoker, Isolator, Registry or
-// Lessor, and by Together and Then for none at all.
+// Lessor, by a mechanism that is nil itself, and by Together and Then for none at
+// all.
 var ErrNilMechanism = errors.New("revoke: nil mechanism")
 
 // TargetError is returned for an Ask that cannot be carried out, and for a

@@ -32,6 +32,9 @@ func (s *StepDown) Revoke(ctx context.Context, ask Ask, report func(leadership.T
 	if err := begin(ctx, ask, report); err != nil {
 		return err
 	}
+	if s == nil {
+		return ErrNilMechanism
+	}
 	id := ask.Leader
 	n, ok := s.nodes[id]
 	switch {

@@ -109,6 +109,18 @@ func recordMutations() []mutation {
 			checks: []check{in(pkg, "TestNotExecutedFollowsWrappedErrors")},
 		},
 		{
+			name: "nil-error-proves", ids: "G9", file: "leadership/errors.go",
+			rule:   "A nil pointer of an error proves nothing, whatever its method says.",
+			edits:  one("	if nils.Is(err) {\n", "	if err == nil {\n"),
+			checks: []check{in(pkg, "TestNotExecutedFollowsWrappedErrors")},
+		},
+		{
+			name: "nil-registry-is-used", ids: "G10", file: "leadership/registry.go",
+			rule:   "A registry that is not there is refused with an error.",
+			edits:  one("	case nils.Is(reg):\n", "	case reg == nil:\n"),
+			checks: []check{in(pkg, "TestG10_NothingPanicsWhateverItIsGiven")},
+		},
+		{
 			name: "hold-for-ever", ids: "G5", file: "leadership/decide.go",
 			rule:   "A router holds for a change no longer than HoldFor, then it probes.",
 			edits:  one("case announced && since < r.Intent.HoldFor:", "case announced:"),

@@ -16,7 +16,6 @@ package nodecall
 import (
 	"context"
 	"fmt"
-	"reflect"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -110,12 +109,3 @@ func (e Partial) Unwrap() error { return e.Err }
 
 // NotExecuted reports false, whatever the part that failed proves of itself.
 func (Partial) NotExecuted() bool { return false }
-
-// IsNil also finds the nil pointer of a constructor whose error was ignored.
-func IsNil(v any) bool {
-	if v == nil {
-		return true
-	}
-	p := reflect.ValueOf(v)
-	return p.Kind() == reflect.Pointer && p.IsNil()
-}

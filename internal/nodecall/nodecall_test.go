@@ -178,17 +178,3 @@ func TestPartialDeniesNothing(t *testing.T) {
 		t.Errorf("the part that refused is hidden: %s", by)
 	}
 }
-
-func TestNilsAreFound(t *testing.T) {
-	t.Parallel()
-	var p *leadership.MemoryRegistry
-	var r leadership.Registry
-	for name, v := range map[string]any{"nil": nil, "a nil pointer": p, "a nil interface": r} {
-		if !nodecall.IsNil(v) {
-			t.Errorf("%s was not found", name)
-		}
-	}
-	if nodecall.IsNil(&leadership.MemoryRegistry{}) || nodecall.IsNil(3) || nodecall.IsNil(func() {}) {
-		t.Error("what is there was taken for nil")
-	}
-}

@@ -151,7 +151,7 @@ func (e *PendingError) NotExecuted() bool { return true }
 type CancelledError struct{ Err error }
 
 func (e *CancelledError) Error() string {
-	return "acceptor: not executed: " + e.Err.Error()
+	return fmt.Sprintf("acceptor: not executed: %v", e.Err)
 }
 
 // Unwrap returns the cause of the context's end.

@@ -51,8 +51,14 @@ func OpenFile(dir string) (*FileStore, error) {
 	return f, nil
 }
 
-// Path returns the name of the record's file.
-func (f *FileStore) Path() string { return filepath.Join(f.dir, fileName) }
+// Path returns the name of the record's file, "" for a store that OpenFile did not
+// make.
+func (f *FileStore) Path() string {
+	if f == nil || f.dir == "" {
+		return ""
+	}
+	return filepath.Join(f.dir, fileName)
+}
 
 // Load implements Store. It returns a *leadership.CorruptError for a record that
 // cannot be trusted, and a *CancelledError when ctx ends while it waits for
