@@ -29,7 +29,7 @@ func (n *Node) CatchUp(ctx context.Context, t leadership.Term, donor leadership.
 	if t.Less(pos.Term) {
 		return &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: pos.Term}
 	}
-	at, err := n.here(ctx, n.db)
+	at, err := n.here(ctx, n.reads)
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (n *Node) CatchUp(ctx context.Context, t leadership.Term, donor leadership.
 		return &leadership.DivergedError{Positions: []leadership.NodePosition{{Node: n.cfg.ID, Position: at.Position}, {Node: donor, Position: pos}}}
 	}
 	if at.record.Source.Leader == donor && n.follows(donor, at.live.slave) && at.live.slave.ioRuns() {
-		return n.awaitCovers(ctx, n.db, t, pos)
+		return n.awaitCovers(ctx, n.reads, t, pos)
 	}
 	return n.copy(ctx, t, donor, pos, want)
 }
@@ -57,23 +57,17 @@ func (h here) covers(pos leadership.Position) bool {
 	return pos.IsZero() || h.Position.Extends(pos)
 }
 
-func (n *Node) here(ctx context.Context, q querier) (here, error) {
+func (n *Node) here(ctx context.Context, ask asks) (here, error) {
 	var h here
-	var err error
-	if h.record, err = n.load(ctx, q); err != nil {
-		return h, err
-	}
-	if h.live, err = n.look(ctx, q); err != nil {
-		return h, err
-	}
-	marks, older, err := n.markers(ctx, q)
-	h.Position = position(h.live.state, marks, older)
+	var marks history
+	err := ask(ctx, append(n.askLive(&h.live), n.askRecord(&h.record), n.askMarkers(&marks))...)
+	h.Position = position(h.live.state, marks)
 	return h, err
 }
 
-func (n *Node) awaitCovers(ctx context.Context, q querier, t leadership.Term, pos leadership.Position) error {
+func (n *Node) awaitCovers(ctx context.Context, ask asks, t leadership.Term, pos leadership.Position) error {
 	return n.poll(ctx, func() (bool, error) {
-		h, err := n.here(ctx, q)
+		h, err := n.here(ctx, ask)
 		switch {
 		case err != nil:
 			return false, err
@@ -87,7 +81,7 @@ func (n *Node) awaitCovers(ctx context.Context, q querier, t leadership.Term, po
 			return false, n.stopped(h.live.slave)
 		case !h.live.slave.ioRuns() && !h.live.slave.sqlRuns():
 			// They may have come to the end, and stopped, while this was read.
-			if h, err = n.here(ctx, q); err != nil || h.covers(pos) {
+			if h, err = n.here(ctx, ask); err != nil || h.covers(pos) {
 				return err == nil, err
 			}
 			return false, &leadership.NotReadyError{Node: n.cfg.ID, Reason: "its source had less than " + pos.String()}
@@ -103,7 +97,7 @@ func (n *Node) copy(ctx context.Context, t leadership.Term, donor leadership.Nod
 		return err
 	}
 	defer s.close()
-	h, err := n.here(ctx, s.conn)
+	h, err := n.here(ctx, s.ask)
 	switch {
 	case err != nil:
 		return err
@@ -117,14 +111,15 @@ func (n *Node) copy(ctx context.Context, t leadership.Term, donor leadership.Nod
 		// It acknowledges to another source, under a term that it keeps.
 		return &leadership.NotReadyError{Node: n.cfg.ID, Reason: "it follows " + h.record.Source.String() + ", not " + string(donor)}
 	}
-	if err := s.fence(ctx); err != nil {
+	if err := s.fence(ctx, h.live); err != nil {
 		return err
 	}
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
-	own, err := s.own(ctx)
-	if err != nil {
+	var own serverID
+	var ss []Session
+	if err := s.ask(ctx, n.row("read server_id", "SELECT @@global.server_id", &own), n.askSessions(&ss)); err != nil {
 		return err
 	}
 	// A replica leaves out transactions of its own server, unless its
@@ -135,14 +130,19 @@ func (n *Node) copy(ctx context.Context, t leadership.Term, donor leadership.Nod
 	if mine && h.record.Promised != t {
 		return &leadership.NotReadyError{Node: n.cfg.ID, Reason: "it lacks transactions of its own, and can get them back from a leader that it follows: sweep first"}
 	}
-	if err := s.semiSync(ctx, false, mine); err != nil {
+	if err := s.semiSync(ss, mine); err != nil {
 		return err
 	}
-	if err := s.replicate(ctx, donor, want.State.Positions().String()); err != nil {
+	if err := s.replicate(donor, want.State.Positions().String()); err != nil {
 		return err
 	}
-	err = n.awaitCovers(ctx, s.conn, t, pos)
-	if stop := s.fence(ctx); err == nil {
+	err = n.awaitCovers(ctx, s.ask, t, pos)
+	var l live
+	stop := s.ask(ctx, n.askSlave(&l.slave), n.askIOThreads(&l.ioThreads))
+	if stop == nil {
+		stop = s.fence(ctx, l)
+	}
+	if err == nil {
 		err = stop
 	}
 	return err
@@ -153,11 +153,4 @@ type serverID uint32
 
 func (id serverID) in(st State) bool {
 	return slices.ContainsFunc(st, func(g GTID) bool { return g.Server == uint32(id) })
-}
-
-// own returns the server's id.
-func (s *session) own(ctx context.Context) (serverID, error) {
-	var id serverID
-	err := s.conn.QueryRowContext(ctx, "SELECT @@global.server_id").Scan(&id)
-	return id, s.n.step("read server_id", err)
 }

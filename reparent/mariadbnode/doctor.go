@@ -62,26 +62,23 @@ func (n *Node) Doctor(ctx context.Context) ([]reparent.Finding, error) {
 			f.unread[what] = n.hide(err)
 		}
 	}
-	f.slave, err = n.slave(ctx, n.db)
-	note("the replication status", err)
-	r, err := n.load(ctx, n.db)
+	note("the replication status", n.reads(ctx, n.askSlave(&f.slave)))
+	r, err := n.load(ctx, n.reads)
 	if f.record = err; err == nil {
-		l, err := n.look(ctx, n.db)
+		l, err := n.look(ctx, n.reads)
 		note("the state", err)
-		marks, older, err := n.markers(ctx, n.db)
-		note("the markers", err)
-		f.leads, f.degraded = !r.led(l.readOnly, l.start).IsZero(), degraded(r, l, position(l.state, marks, older))
-		if len(marks) > 0 {
-			f.members = len(marks[len(marks)-1].Ruleset.Members)
-		}
+		var h history
+		note("the markers", n.reads(ctx, n.askMarkers(&h)))
+		f.leads, f.degraded = !r.led(l.readOnly, l.start).IsZero(), degraded(r, l, position(l.state, h))
+		f.members = len(h.last().Ruleset.Members)
 	}
-	writers, accounts, err := n.writers(ctx, n.db)
-	f.privileged = open(writers, accounts)
-	note("mysql.global_priv", err)
+	var c census
+	note("mysql.global_priv", n.reads(ctx, n.askAccounts(&c)...))
+	f.privileged = open(c.writers(), c.accounts)
 	f.unlogged, err = n.unlogged(ctx)
 	note("SHOW MASTER STATUS", err)
-	f.events, err = n.privilegedEvents(ctx, n.db, writers)
-	note("information_schema.EVENTS", err)
+	note("information_schema.EVENTS", n.reads(ctx, n.askEvents(&c)))
+	f.events = c.privilegedEvents()
 	f.plain, err = n.strings(ctx, selectPlain, n.cfg.Schema)
 	note("information_schema.TABLES", err)
 	f.missing, err = n.missing(ctx)

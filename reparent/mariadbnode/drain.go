@@ -21,30 +21,30 @@ func (n *Node) Drain(ctx context.Context, t leadership.Term, d time.Duration) (r
 	if err := t.Validate(); err != nil {
 		return revoke.Drained{}, err
 	}
+	first, now := 0, 0
 	if err := n.announce(ctx, t, d); err != nil {
 		return revoke.Drained{}, err
 	}
-	first, now := 0, 0
 	began, asked := time.Now(), time.Time{}
 	wctx, cancel := context.WithTimeout(ctx, max(d, time.Millisecond))
 	defer cancel()
-	count := func(q string) error {
-		err := n.db.QueryRowContext(wctx, q).Scan(&now)
+	count := func(q question) error {
+		err := n.reads(wctx, q)
 		first = max(first, now)
-		return n.step("count the open transactions", err)
+		return err
 	}
 	err := n.poll(wctx, func() (bool, error) {
 		switch {
 		case asked.IsZero() && time.Since(began) < trxCopy:
 			// Most units are over when their statement is: to ask for the copy while
 			// statements run is to have it made too early.
-			if err := count(selectStatements); err != nil || now > 0 {
+			if err := count(n.count(selectStatements, &now)); err != nil || now > 0 {
 				return false, err
 			}
 		case time.Since(asked) < trxCopy:
 			return false, nil
 		}
-		err := count(selectUnits)
+		err := count(n.count(selectUnits, &now))
 		asked = time.Now()
 		return err == nil && now == 0, err
 	})
@@ -75,26 +75,30 @@ const (
 		" AND (x.trx_id IS NOT NULL AND x.trx_is_read_only = 0 OR " + execute + ")"
 )
 
+func (n *Node) count(q string, into *int) question {
+	return n.row("count the open transactions", q, into)
+}
+
 // announce writes that the leader drains.
 func (n *Node) announce(ctx context.Context, t leadership.Term, d time.Duration) error {
-	s, err := n.turn(ctx, t)
+	var c census
+	s, r, l, err := n.begin(ctx, t, n.askCensus(&c)...)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	r, l, err := s.begin(ctx)
-	if err != nil {
-		return err
-	}
 	if t.Less(r.Promised) {
 		return &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: r.Promised}
 	}
 	if l.readOnly || !r.Promised.Less(t) {
 		return nil // there is nothing to drain
 	}
-	if err := s.privileged(ctx, false); err != nil {
+	if err := n.privileged(&c, false); err != nil {
 		return err
 	}
 	r.Drain, r.Until = t, l.now.Add(max(0, d)+n.cfg.Limits.Drain).UnixMicro()
-	return s.save(ctx, r)
+	if err := s.save(r); err != nil {
+		return err
+	}
+	return s.end(ctx)
 }

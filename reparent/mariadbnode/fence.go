@@ -18,20 +18,17 @@ import (
 // source that hangs it takes as long. A thread that was killed does not, once
 // it is gone; on a busy server it seldom does by itself what STOP SLAVE does, and
 // takes as long, so that timeout should be the least there is, 1 s.
-func (s *session) fence(ctx context.Context) error {
-	st, err := s.n.slave(ctx, s.conn)
-	if err != nil || !st.ioRuns() {
+func (s *session) fence(ctx context.Context, l live) error {
+	if !l.slave.ioRuns() {
+		return nil
+	}
+	if err := s.killIO(ctx, l.ioThreads); err != nil {
 		return err
 	}
-	if err := s.killIO(ctx); err != nil {
-		return err
-	}
-	if err := s.exec(ctx, "stop the IO thread", "STOP SLAVE IO_THREAD"); err != nil {
-		return err
-	}
+	s.later("stop the IO thread", "STOP SLAVE IO_THREAD")
 	return s.n.poll(ctx, func() (bool, error) {
-		st, err := s.n.slave(ctx, s.conn)
-		return err == nil && !st.ioRuns(), err
+		err := s.ask(ctx, s.n.askSlave(&l.slave))
+		return err == nil && !l.slave.ioRuns(), err
 	})
 }
 
@@ -39,21 +36,18 @@ func (s *session) fence(ctx context.Context) error {
 // milliseconds; when it takes longer, STOP SLAVE waits for it.
 const killWait = 200 * time.Millisecond
 
-func (s *session) killIO(ctx context.Context) error {
-	ids, err := s.ioThreads(ctx)
-	if err != nil {
-		return err
-	}
+func (s *session) killIO(ctx context.Context, ids []uint64) error {
 	for _, id := range ids {
-		if err := s.exec(ctx, "kill the IO thread", fmt.Sprintf("KILL %d", id)); err != nil && number(err) != errNoSuchThread {
+		if err := s.gone(s.exec(ctx, "kill the IO thread", fmt.Sprintf("KILL %d", id))); err != nil {
 			return err
 		}
 	}
 	wctx, cancel := context.WithTimeout(ctx, killWait)
 	defer cancel()
-	err = s.n.poll(wctx, func() (bool, error) {
-		ids, err := s.ioThreads(ctx)
-		return len(ids) == 0, err
+	err := s.n.poll(wctx, func() (bool, error) {
+		// Not bounded by wctx, whose end in the middle would cost the connection.
+		err := s.ask(ctx, s.n.askIOThreads(&ids))
+		return err == nil && len(ids) == 0, err
 	})
 	if wctx.Err() != nil && ctx.Err() == nil {
 		return nil
@@ -61,19 +55,10 @@ func (s *session) killIO(ctx context.Context) error {
 	return err
 }
 
-func (s *session) ioThreads(ctx context.Context) ([]uint64, error) {
-	rows, err := s.conn.QueryContext(ctx, "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'system user' AND COMMAND = 'Slave_IO'")
-	if err != nil {
-		return nil, s.n.step("find the IO thread", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var ids []uint64
-	for rows.Next() {
-		var id uint64
-		if err := rows.Scan(&id); err != nil {
-			return nil, s.n.step("find the IO thread", err)
-		}
-		ids = append(ids, id)
-	}
-	return ids, s.n.step("find the IO thread", rows.Err())
+// askIOThreads asks for the connection ids of IO threads.
+func (n *Node) askIOThreads(ids *[]uint64) question {
+	return each(n, ids, "find the IO thread", "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'system user' AND COMMAND = 'Slave_IO'", func(scan func(...any) error) (id uint64, err error) {
+		err = scan(&id)
+		return id, err
+	})
 }

@@ -54,27 +54,23 @@ func (n *Node) Follow(ctx context.Context, t leadership.Term, leader leadership.
 
 // member reports whether the node is to acknowledge, by the newest marker of its
 // log.
-func (n *Node) member(marks []mark) bool {
-	return !n.cfg.Observer && len(marks) > 0 && marks[len(marks)-1].Ruleset.Has(n.cfg.ID)
-}
+func (n *Node) member(m mark) bool { return !n.cfg.Observer && m.Ruleset.Has(n.cfg.ID) }
 
 // pointAt makes l the node's source.
 func (n *Node) pointAt(ctx context.Context, l leadership.Leadership) error {
-	s, err := n.turn(ctx, l.Term)
+	var ss []Session
+	var h history
+	s, r, now, err := n.begin(ctx, l.Term, n.askSessions(&ss), n.askMarkers(&h))
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	r, now, err := s.begin(ctx)
-	if err != nil {
-		return err
-	}
 	next := r
 	if err := next.support(l); err != nil {
 		return err
 	}
 	if r.Source == l && now.readOnly && n.follows(l.Leader, now.slave) && now.slave.ioRuns() && now.slave.sqlRuns() {
-		return nil // it was pointed at l before
+		return s.end(ctx) // it was pointed at l before
 	}
 	// The promise, without the source: the server supports nobody while it is
 	// on its way from one to the other.
@@ -84,31 +80,45 @@ func (n *Node) pointAt(ctx context.Context, l leadership.Leadership) error {
 	}
 	bare.Source = leadership.Leadership{}
 	if bare.Promised != r.Promised || bare.Source != r.Source {
-		if err := s.save(ctx, bare); err != nil {
+		if err := s.save(bare); err != nil {
 			return err
 		}
 	}
-	if err := s.quiesce(ctx); err != nil {
+	if err := s.still(ctx, now, &ss, n.askMarkers(&h)); err != nil {
+		return err
+	}
+	if err := s.semiSync(ss, n.member(h.last())); err != nil {
+		return err
+	}
+	if err := s.save(next); err != nil {
+		return err
+	}
+	if err := s.replicate(l.Leader, ""); err != nil {
+		return err
+	}
+	return s.end(ctx)
+}
+
+// still brings a server to where it completes and acknowledges nothing, and has
+// applied everything that it received, and asks the questions again. One that has
+// promised the term of the call is so already: then now and ss, which were read
+// with the turn, say it, and nothing is asked.
+func (s *session) still(ctx context.Context, now live, ss *[]Session, qs ...question) error {
+	if now.readOnly && !now.slave.ioRuns() && now.slave.settled(now.slavePos) && len(waiting(*ss)) == 0 {
+		return nil
+	}
+	if err := s.quiesce(ctx, now); err != nil {
 		return err
 	}
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
-	marks, _, err := n.markers(ctx, s.conn)
-	if err != nil {
-		return err
-	}
-	if err := s.semiSync(ctx, false, n.member(marks)); err != nil {
-		return err
-	}
-	if err := s.save(ctx, next); err != nil {
-		return err
-	}
-	return s.replicate(ctx, l.Leader, "")
+	return s.ask(ctx, append(qs, s.n.askSessions(ss))...)
 }
 
-// replicate starts replication from a node, up to some position or for good.
-func (s *session) replicate(ctx context.Context, from leadership.NodeID, until string) error {
+// replicate starts replication from a node, up to some position or for good, with
+// the next message.
+func (s *session) replicate(from leadership.NodeID, until string) error {
 	host, port, ok := s.n.peer(from)
 	if !ok {
 		return &PeerError{Node: s.n.cfg.ID, Peer: from}
@@ -124,13 +134,9 @@ func (s *session) replicate(ctx context.Context, from leadership.NodeID, until s
 	if until != "" {
 		start += " UNTIL master_gtid_pos = " + quote(until)
 	}
-	for _, st := range []struct{ step, q string }{
-		{"stop replication", "STOP SLAVE"}, {"change the source", q}, {"start replication", start},
-	} {
-		if err := s.exec(ctx, st.step, st.q); err != nil {
-			return err
-		}
-	}
+	s.later("stop replication", "STOP SLAVE")
+	s.later("change the source", q)
+	s.later("start replication", start)
 	return nil
 }
 
@@ -141,66 +147,66 @@ func bit(b bool) int {
 	return 0
 }
 
-// semiSync sets which side of semi-synchronous replication the server is. To
-// switch the leader's side off answers commits that wait as if they were
-// acknowledged, so that is done at a server without any.
-func (s *session) semiSync(ctx context.Context, master, slave bool) error {
-	if !master {
-		ss, err := s.n.sessions(ctx, s.conn)
-		if err != nil {
-			return err
-		}
-		if w := waiting(ss); len(w) > 0 {
-			return &BlockedError{Node: s.n.cfg.ID, Waiting: w, Err: fmt.Errorf("commits wait for their acknowledgement")}
-		}
+// semiSync makes the server one that does not wait for acknowledgements, and says
+// whether it gives them, with the next message. To switch the leader's side off
+// answers commits that wait as if they were acknowledged, so that is done at a
+// server without any, by its sessions.
+func (s *session) semiSync(ss []Session, slave bool) error {
+	if w := waiting(ss); len(w) > 0 {
+		return &BlockedError{Node: s.n.cfg.ID, Waiting: w, Err: fmt.Errorf("commits wait for their acknowledgement")}
 	}
-	return s.exec(ctx, "set semi-synchronous replication", fmt.Sprintf("SET GLOBAL rpl_semi_sync_master_enabled=%d, GLOBAL rpl_semi_sync_slave_enabled=%d", bit(master), bit(slave)))
+	s.later("set semi-synchronous replication", fmt.Sprintf("SET GLOBAL rpl_semi_sync_master_enabled=0, GLOBAL rpl_semi_sync_slave_enabled=%d", bit(slave)))
+	return nil
 }
+
+// lookAround is how often, while it waits for a marker, a follower looks whether it
+// may come at all: each so many times that it looks for the marker itself.
+const lookAround = 5
 
 // awaitMarker waits until the marker of l is applied here.
 func (n *Node) awaitMarker(ctx context.Context, l leadership.Leadership) (mark, error) {
-	var m mark
+	var marks []mark
+	var r record
+	var st slave
+	marker := n.askMarker(l.Term, &marks)
+	tries := 0
 	err := n.poll(ctx, func() (bool, error) {
-		marks, _, err := n.markers(ctx, n.db)
-		if err != nil {
+		if tries++; tries%lookAround != 0 {
+			err := n.reads(ctx, marker)
+			return err == nil && len(marks) > 0, err
+		}
+		if err := n.reads(ctx, n.askRecord(&r), n.askSlave(&st), marker); err != nil || len(marks) > 0 {
+			return err == nil, err
+		}
+		if err := r.stands(l.Term); err != nil {
 			return false, err
 		}
-		for _, m = range marks {
-			if m.Term == l.Term {
-				return true, nil
-			}
-		}
-		if _, err := n.at(ctx, l.Term); err != nil {
-			return false, err
-		}
-		st, err := n.slave(ctx, n.db)
-		switch {
-		case err != nil:
-			return false, err
-		case st.ioErrno != 0 && !st.ioRuns():
+		if st.ioErrno != 0 && !st.ioRuns() {
 			return false, &ReplicationError{Node: n.cfg.ID, Thread: "IO", Errno: st.ioErrno, Text: st.ioError}
 		}
 		return false, n.stopped(st)
 	})
-	if err == nil && m.Leader != l.Leader {
-		err = &leadership.StaleTermError{Node: n.cfg.ID, Asked: l.Term, Promised: m.Term}
+	if err != nil {
+		return mark{}, err
 	}
-	return m, err
+	if m := marks[0]; m.Leader != l.Leader {
+		return m, &leadership.StaleTermError{Node: n.cfg.ID, Asked: l.Term, Promised: m.Term}
+	}
+	return marks[0], nil
 }
 
 // acknowledge makes a follower that holds the marker an acknowledging one, if
 // it is a member, or one that is not, and accepts.
 func (n *Node) acknowledge(ctx context.Context, l leadership.Leadership, m mark) (leadership.Acceptance, error) {
 	var acc leadership.Acceptance
-	s, err := n.turn(ctx, l.Term)
+	var acks bool
+	var h history
+	s, r, now, err := n.begin(ctx, l.Term, n.askAcks(&acks), n.askMarkers(&h))
 	if err != nil {
 		return acc, err
 	}
 	defer s.close()
-	r, now, err := s.begin(ctx)
 	switch {
-	case err != nil:
-		return acc, err
 	case l.Term.Less(r.Promised):
 		return acc, &leadership.StaleTermError{Node: n.cfg.ID, Asked: l.Term, Promised: r.Promised}
 	case r.Source != l || !n.follows(l.Leader, now.slave):
@@ -210,49 +216,38 @@ func (n *Node) acknowledge(ctx context.Context, l leadership.Leadership, m mark)
 		// It holds the marker and not all that came before: remembered, for its
 		// numbers do not show it any more once its server leads again.
 		r.Skipped = lacks.String()
-		if err := s.save(ctx, r); err != nil {
+		if err := s.save(r); err != nil {
+			return acc, err
+		}
+		if err := s.end(ctx); err != nil {
 			return acc, err
 		}
 		return acc, &SkippedError{Node: n.cfg.ID, GTIDs: lacks}
 	}
-	want := n.member([]mark{m})
-	is, err := s.acknowledges(ctx)
-	if err != nil {
-		return acc, err
-	}
-	if is != want {
-		if err := s.exec(ctx, "stop the IO thread", "STOP SLAVE IO_THREAD"); err != nil {
+	if want := n.member(m); acks != want {
+		s.later("stop the IO thread", "STOP SLAVE IO_THREAD")
+		var ss []Session
+		if err := s.ask(ctx, n.askSessions(&ss)); err != nil {
 			return acc, err
 		}
-		if err := s.semiSync(ctx, false, want); err != nil {
+		if err := s.semiSync(ss, want); err != nil {
 			return acc, err
 		}
-		if err := s.exec(ctx, "start the IO thread", "START SLAVE IO_THREAD"); err != nil {
-			return acc, err
-		}
+		s.later("start the IO thread", "START SLAVE IO_THREAD")
 	}
-	marks, older, err := n.markers(ctx, s.conn)
-	if err != nil {
-		return acc, err
-	}
-	if !r.Floor.IsZero() && !below(position(now.state, marks, older), r.Floor) {
+	pos := position(now.state, h)
+	if !r.Floor.IsZero() && !below(pos, r.Floor) {
 		r.Floor = leadership.Position{}
-		if err := s.save(ctx, r); err != nil {
+		if err := s.save(r); err != nil {
 			return acc, err
 		}
 	}
 	return leadership.Acceptance{
-		Node: n.cfg.ID, Incarnation: incarnation(r.Incarnation, now.start), Term: l.Term, Leader: l.Leader,
-		Position: position(now.state, marks, older),
-	}, nil
+		Node: n.cfg.ID, Incarnation: incarnation(r.Incarnation, now.start), Term: l.Term, Leader: l.Leader, Position: pos,
+	}, s.end(ctx)
 }
 
-// acknowledges reports whether the IO thread of this server acknowledges what
-// it receives.
-func (s *session) acknowledges(ctx context.Context) (bool, error) {
-	var enabled bool
-	if err := s.conn.QueryRowContext(ctx, "SELECT @@global.rpl_semi_sync_slave_enabled").Scan(&enabled); err != nil {
-		return false, s.n.step("read rpl_semi_sync_slave_enabled", err)
-	}
-	return enabled, nil
+// askAcks asks whether the IO thread of this server acknowledges what it receives.
+func (n *Node) askAcks(is *bool) question {
+	return n.row("read rpl_semi_sync_slave_enabled", "SELECT @@global.rpl_semi_sync_slave_enabled", is)
 }

@@ -3,7 +3,7 @@ package mariadbnode
 import (
 	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -41,126 +41,113 @@ func (n *Node) Install(ctx context.Context, m leadership.Marker) (leadership.Acc
 	if err := n.CanEnforce(m.Ruleset); err != nil {
 		return acc, &leadership.UnenforceablePolicyError{Node: n.cfg.ID, Policy: m.Ruleset.Policy, Err: err}
 	}
-	s, err := n.turn(ctx, m.Term)
+	var ss []Session
+	var h history
+	s, r, now, err := n.begin(ctx, m.Term, n.askSessions(&ss), n.askMarkers(&h))
 	if err != nil {
 		return acc, err
 	}
 	defer s.close()
-	r, now, err := s.begin(ctx)
-	if err != nil {
-		return acc, err
-	}
 	next := r
 	if err := next.support(l); err != nil {
 		return acc, err
 	}
 	if r.Source != l {
-		if err := s.save(ctx, next); err != nil {
+		if err := s.save(next); err != nil {
 			return acc, err
 		}
 	}
 	leads := r.led(now.readOnly, now.start) == m.Term
 	if !leads {
-		if err := s.promote(ctx); err != nil {
+		if err := s.still(ctx, now, &ss, n.askMarkers(&h)); err != nil {
+			return acc, err
+		}
+		if err := s.promote(ss); err != nil {
 			return acc, err
 		}
 	}
-	marks, _, err := n.markers(ctx, s.conn)
-	if err != nil {
-		return acc, err
-	}
-	if len(marks) == 0 || marks[len(marks)-1].Term != m.Term {
-		if len(marks) > 0 && m.Term.Less(marks[len(marks)-1].Term) {
-			return acc, &leadership.StaleTermError{Node: n.cfg.ID, Asked: m.Term, Promised: marks[len(marks)-1].Term}
+	if last := h.last().Term; last != m.Term {
+		if m.Term.Less(last) {
+			return acc, &leadership.StaleTermError{Node: n.cfg.ID, Asked: m.Term, Promised: last}
 		}
-		if err := s.mark(ctx, m); err != nil {
+		// What the log is before the marker is read once nothing adds to it.
+		if err := s.ask(ctx, n.askLive(&now)...); err != nil {
+			return acc, err
+		}
+		if err := s.mark(m, now.state); err != nil {
 			return acc, err
 		}
 	}
 	if !leads {
-		if err := s.exec(ctx, "arm semi-synchronous replication", "SET GLOBAL rpl_semi_sync_master_enabled=1"); err != nil {
-			return acc, err
-		}
+		s.later("arm semi-synchronous replication", "SET GLOBAL rpl_semi_sync_master_enabled=1")
 	}
-	if err := s.armed(ctx); err != nil {
+	var set semi
+	if err := s.ask(ctx, append(n.askLive(&now), n.askSemi(&set), n.askMarkers(&h))...); err != nil {
 		return acc, err
 	}
-	h, err := n.here(ctx, s.conn)
-	if err != nil {
+	if err := n.armed(set); err != nil {
 		return acc, err
 	}
-	return leadership.Acceptance{Node: n.cfg.ID, Incarnation: incarnation(r.Incarnation, h.live.start), Term: m.Term, Leader: n.cfg.ID, Position: h.Position}, nil
+	_ = s.end(ctx) // all was answered
+	return leadership.Acceptance{Node: n.cfg.ID, Incarnation: incarnation(r.Incarnation, now.start), Term: m.Term, Leader: n.cfg.ID, Position: position(now.state, h)}, nil
 }
 
-// promote makes a read-only server one without a source, that would wait for
-// acknowledgements once it is told to.
-func (s *session) promote(ctx context.Context) error {
-	if err := s.quiesce(ctx); err != nil {
+// promote makes a read-only server that is still one without a source, that would
+// wait for acknowledgements once it is told to, with the next message.
+func (s *session) promote(ss []Session) error {
+	if err := s.semiSync(ss, false); err != nil {
 		return err
 	}
-	if err := s.settle(ctx); err != nil {
-		return err
-	}
-	if err := s.semiSync(ctx, false, false); err != nil {
-		return err
-	}
-	for _, st := range []struct{ step, q string }{
-		{"stop replication", "STOP SLAVE"},
-		{"forget the source", "RESET SLAVE ALL"},
-		{"set up semi-synchronous replication", "SET GLOBAL rpl_semi_sync_master_timeout=" + maxTimeout + ", GLOBAL rpl_semi_sync_master_wait_no_slave=1, GLOBAL rpl_semi_sync_master_wait_point=AFTER_SYNC"},
-	} {
-		if err := s.exec(ctx, st.step, st.q); err != nil {
-			return err
-		}
-	}
+	s.later("stop replication", "STOP SLAVE")
+	s.later("forget the source", "RESET SLAVE ALL")
+	s.later("set up semi-synchronous replication", "SET GLOBAL rpl_semi_sync_master_timeout="+maxTimeout+", GLOBAL rpl_semi_sync_master_wait_no_slave=1, GLOBAL rpl_semi_sync_master_wait_point=AFTER_SYNC")
 	return nil
+}
+
+// semi are the settings that make a leader wait for acknowledgements.
+type semi struct {
+	enabled, noSlave bool
+	timeout, point   string
+}
+
+func (n *Node) askSemi(set *semi) question {
+	return n.row("read the semi-synchronous settings back", "SELECT @@global.rpl_semi_sync_master_enabled, @@global.rpl_semi_sync_master_wait_no_slave, @@global.rpl_semi_sync_master_timeout, @@global.rpl_semi_sync_master_wait_point",
+		&set.enabled, &set.noSlave, &set.timeout, &set.point)
 }
 
 // armed returns a *SettingError unless the server waits for an acknowledgement,
 // for ever and before anybody sees the change. Rpl_semi_sync_master_status
 // proves none of that: it says ON although commits return at once.
-func (s *session) armed(ctx context.Context) error {
-	var enabled, noSlave, ro bool
-	var timeout, point string
-	err := s.conn.QueryRowContext(ctx, "SELECT @@global.rpl_semi_sync_master_enabled, @@global.rpl_semi_sync_master_wait_no_slave, @@global.rpl_semi_sync_master_timeout, @@global.rpl_semi_sync_master_wait_point, @@global.read_only").
-		Scan(&enabled, &noSlave, &timeout, &point, &ro)
-	if err != nil {
-		return s.n.step("read the semi-synchronous settings back", err)
-	}
+func (n *Node) armed(set semi) error {
 	bad := func(name, value, want string) error {
-		return &SettingError{Node: s.n.cfg.ID, Name: name, Value: value, Want: want}
+		return &SettingError{Node: n.cfg.ID, Name: name, Value: value, Want: want}
 	}
 	switch {
-	case !enabled:
+	case !set.enabled:
 		return bad("rpl_semi_sync_master_enabled", "OFF", "ON")
-	case !noSlave:
+	case !set.noSlave:
 		return bad("rpl_semi_sync_master_wait_no_slave", "OFF", "ON")
-	case timeout != maxTimeout:
-		return bad("rpl_semi_sync_master_timeout", timeout, maxTimeout)
-	case !strings.EqualFold(point, "AFTER_SYNC"):
-		return bad("rpl_semi_sync_master_wait_point", point, "AFTER_SYNC")
+	case set.timeout != maxTimeout:
+		return bad("rpl_semi_sync_master_timeout", set.timeout, maxTimeout)
+	case !strings.EqualFold(set.point, "AFTER_SYNC"):
+		return bad("rpl_semi_sync_master_wait_point", set.point, "AFTER_SYNC")
 	}
 	return nil
 }
 
-// mark writes the marker after the log.
-func (s *session) mark(ctx context.Context, m leadership.Marker) error {
+// mark writes the marker after the log, whose state that is, with the next message.
+// A message that ends in between leaves a session that is in the binary log, and
+// which is closed therefore.
+func (s *session) mark(m leadership.Marker, before State) error {
 	doc, err := json.Marshal(m)
 	if err != nil {
 		return err
 	}
-	l, err := s.n.look(ctx, s.conn)
-	if err != nil {
-		return err
-	}
-	if err := s.exec(ctx, "prepare the marker", "SET SESSION sql_log_bin=1, binlog_format=ROW"); err != nil {
-		return err
-	}
-	err = s.exec(ctx, "write the marker", s.n.sql("INSERT INTO {}.marker (num, proposer, doc, server, before_state) VALUES (?, ?, ?, @@global.server_id, ?)"), m.Term.Num, m.Term.Proposer, string(doc), l.state.String())
-	if err != nil {
-		return err
-	}
-	return s.exec(ctx, "leave the binary log", "SET SESSION sql_log_bin=0")
+	s.later("prepare the marker", "SET SESSION sql_log_bin=1, binlog_format=ROW")
+	s.later("write the marker", s.n.sql("INSERT INTO {}.marker (num, proposer, doc, server, before_state)")+
+		fmt.Sprintf(" VALUES (%d, %s, %s, @@global.server_id, %s)", m.Term.Num, quote(m.Term.Proposer), quote(string(doc)), quote(before.String())))
+	s.later("leave the binary log", "SET SESSION sql_log_bin=0")
+	return nil
 }
 
 // Grant implements establish.Candidate: read_only=0, once the marker of t is in
@@ -174,15 +161,13 @@ func (n *Node) Grant(ctx context.Context, t leadership.Term) error {
 	if err := t.Validate(); err != nil {
 		return err
 	}
-	s, err := n.turn(ctx, t)
+	var h history
+	var set semi
+	s, r, l, err := n.begin(ctx, t, n.askMarkers(&h), n.askSemi(&set))
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	r, l, err := s.begin(ctx)
-	if err != nil {
-		return err
-	}
 	self := leadership.Leadership{Leader: n.cfg.ID, Term: t}
 	notReady := func(reason string) error { return &leadership.NotReadyError{Node: n.cfg.ID, Reason: reason} }
 	switch {
@@ -195,44 +180,46 @@ func (n *Node) Grant(ctx context.Context, t leadership.Term) error {
 	case l.slave.ioRuns():
 		return notReady("it replicates from " + l.slave.host)
 	}
-	marks, _, err := n.markers(ctx, s.conn)
-	if err != nil {
-		return err
-	}
-	if len(marks) == 0 || marks[len(marks)-1].Term != t {
+	m := h.last()
+	if m.Term != t {
 		return notReady("the marker of " + t.String() + " is not in its log")
 	}
-	if err := s.armed(ctx); err != nil {
+	if err := n.armed(set); err != nil {
 		return err
 	}
 	if r.Granted != t || r.Start != l.start {
 		r.Granted, r.Start = t, l.start
-		if err := s.save(ctx, r); err != nil {
+		if err := s.save(r); err != nil {
 			return err
 		}
 	}
-	if err := s.exec(ctx, "open to clients", "SET GLOBAL read_only=0"); err != nil {
+	s.later("open to clients", "SET GLOBAL read_only=0")
+	if !undecided(h) {
+		return s.end(ctx)
+	}
+	if err := s.ask(ctx); err != nil {
 		return err
 	}
 	// The note waits for an acknowledgement, which no server-side bound ends.
 	dctx, cancel := context.WithTimeout(ctx, n.cfg.Limits.Statement)
 	defer cancel()
-	s.decide(dctx, marks)
+	s.decide(dctx, m)
 	return nil
 }
 
-// decide notes in the log that the newest marker is complete, when that is news
-// that changes what later rounds ask for: until then every ruleset of the last
-// two markers counts as one in force.
-func (s *session) decide(ctx context.Context, marks []mark) {
-	m := marks[len(marks)-1]
-	if m.decided || len(m.Over) == 0 && (len(marks) < 2 || marks[len(marks)-2].Ruleset.Equal(m.Ruleset)) {
-		return
-	}
-	err := errors.Join(
-		s.exec(ctx, "note that the marker is complete", "SET SESSION sql_log_bin=1, binlog_format=ROW"),
-		s.exec(ctx, "note that the marker is complete", s.n.sql("UPDATE {}.marker SET decided=1 WHERE num = ? AND proposer = ?"), m.Term.Num, m.Term.Proposer),
-	)
+// undecided reports whether it is news that changes what later rounds ask for that
+// the newest marker is complete: until then every ruleset of the last two markers
+// counts as one in force.
+func undecided(h history) bool {
+	m := h.last()
+	return !m.decided && (len(m.Over) > 0 || len(h.marks) > 1 && !h.marks[len(h.marks)-2].Ruleset.Equal(m.Ruleset))
+}
+
+// decide notes in the log that the newest marker is complete. The session stays in
+// the binary log, and is closed.
+func (s *session) decide(ctx context.Context, m mark) {
+	s.later("note that the marker is complete", "SET SESSION sql_log_bin=1, binlog_format=ROW")
+	err := s.exec(ctx, "note that the marker is complete", s.n.sql("UPDATE {}.marker SET decided=1")+fmt.Sprintf(" WHERE num = %d AND proposer = %s", m.Term.Num, quote(m.Term.Proposer)))
 	if err != nil {
 		// The grant stands; the note only makes later changes easier.
 		s.n.cfg.Logger.Warn("mariadbnode: "+err.Error(), "node", s.n.cfg.ID)

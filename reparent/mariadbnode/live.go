@@ -21,6 +21,8 @@ type live struct {
 	state    State // all that it has logged
 	slavePos State
 	slave    slave
+	// ioThreads are the connection ids of IO threads. Only begin reads them.
+	ioThreads []uint64
 }
 
 // slave is the state of replication at this server; the zero slave is that of a
@@ -66,41 +68,55 @@ const selectLive = `SELECT @@global.read_only, @@global.rpl_semi_sync_master_ena
 
 // look reads the state of the server. What it says together was not true
 // together unless the node is quiet.
-func (n *Node) look(ctx context.Context, q querier) (live, error) {
+func (n *Node) look(ctx context.Context, ask asks) (live, error) {
 	var l live
-	var state, pos string
-	var now, start float64
-	if err := q.QueryRowContext(ctx, selectLive).Scan(&l.readOnly, &l.armed, &state, &pos, &now, &start); err != nil {
-		return l, n.step("read the server's state", err)
-	}
-	l.start = int64(start)
-	l.now = time.UnixMicro(int64(now * 1e6))
-	var err error
-	if l.state, err = ParseState(state); err != nil {
-		return l, n.step("read gtid_binlog_state", err)
-	}
-	if l.slavePos, err = ParseState(pos); err != nil {
-		return l, n.step("read gtid_slave_pos", err)
-	}
-	// A server that was filled from a backup has a position before it has a
-	// binary log.
-	l.state = l.state.Merge(l.slavePos)
-	l.slave, err = n.slave(ctx, q)
+	err := ask(ctx, n.askLive(&l)...)
 	return l, err
 }
 
-// slave reads SHOW ALL SLAVES STATUS.
-func (n *Node) slave(ctx context.Context, q querier) (slave, error) {
-	rows, err := q.QueryContext(ctx, "SHOW ALL SLAVES STATUS")
-	if err != nil {
-		return slave{}, n.step("read the replication status", err)
-	}
-	defer func() { _ = rows.Close() }()
-	all, err := columns(rows)
-	if err != nil {
-		return slave{}, n.step("read the replication status", err)
-	}
+// askLive asks for the state of the server.
+func (n *Node) askLive(l *live) []question {
+	const step = "read the server's state"
+	return []question{{step: step, q: selectLive, rows: func(rows *sql.Rows) error {
+		*l = live{slave: l.slave, ioThreads: l.ioThreads}
+		var state, pos string
+		var now, start float64
+		if err := n.row(step, "", &l.readOnly, &l.armed, &state, &pos, &now, &start).rows(rows); err != nil || rows.Err() != nil {
+			return err
+		}
+		l.start = int64(start)
+		l.now = time.UnixMicro(int64(now * 1e6))
+		var err error
+		if l.state, err = ParseState(state); err != nil {
+			return n.step("read gtid_binlog_state", err)
+		}
+		if l.slavePos, err = ParseState(pos); err != nil {
+			return n.step("read gtid_slave_pos", err)
+		}
+		// A server that was filled from a backup has a position before it has a
+		// binary log.
+		l.state = l.state.Merge(l.slavePos)
+		return nil
+	}}, n.askSlave(&l.slave)}
+}
+
+// askSlave asks for SHOW ALL SLAVES STATUS.
+func (n *Node) askSlave(into *slave) question {
+	const step = "read the replication status"
+	return question{step: step, q: "SHOW ALL SLAVES STATUS", rows: func(rows *sql.Rows) error {
+		all, err := columns(rows)
+		if err != nil {
+			return n.step(step, err)
+		}
+		*into, err = n.replication(all)
+		return err
+	}}
+}
+
+// replication reads the rows of SHOW ALL SLAVES STATUS.
+func (n *Node) replication(all []map[string]string) (slave, error) {
 	var s slave
+	var err error
 	for _, r := range all {
 		if r["Connection_name"] != "" {
 			return s, &UnsupportedError{Node: n.cfg.ID, Reason: "it has a named replication connection, " + strconv.Quote(r["Connection_name"]) + ": with several sources an acknowledgement cannot be told apart"}
@@ -163,51 +179,71 @@ type mark struct {
 	decided bool
 }
 
-// markers reads the newest markers of the log, oldest first, and whether there
-// are older ones.
-func (n *Node) markers(ctx context.Context, q querier) (marks []mark, older bool, err error) {
-	fail := func(err error) ([]mark, bool, error) { return nil, false, n.step("read the markers", err) }
-	rows, err := q.QueryContext(ctx, n.sql("SELECT num, proposer, doc, server, before_state, decided FROM {}.marker ORDER BY num DESC, proposer DESC LIMIT ?"), maxEras+1)
-	if err != nil {
-		return fail(err)
+// history is the newest markers of a log, oldest first, and whether there are older
+// ones.
+type history struct {
+	marks []mark
+	older bool
+}
+
+// last returns the newest marker; the zero mark is that of none.
+func (h history) last() mark {
+	if len(h.marks) == 0 {
+		return mark{}
 	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var m mark
-		var t leadership.Term
-		var doc, before string
-		if err := rows.Scan(&t.Num, &t.Proposer, &doc, &m.server, &before, &m.decided); err != nil {
-			return fail(err)
+	return h.marks[len(h.marks)-1]
+}
+
+// askMarkers asks for the markers.
+func (n *Node) askMarkers(h *history) question {
+	const step = "read the markers"
+	var all []mark
+	q := each(n, &all, step, n.sql("SELECT num, proposer, doc, server, before_state, decided FROM {}.marker ORDER BY num DESC, proposer DESC LIMIT "+strconv.Itoa(maxEras+1)), readMark)
+	rows := q.rows
+	q.rows = func(r *sql.Rows) error {
+		if err := rows(r); err != nil {
+			return err
 		}
-		if err := json.Unmarshal([]byte(doc), &m.Marker); err != nil {
-			return fail(err)
+		*h = history{marks: all, older: len(all) > maxEras}
+		if h.older {
+			h.marks = all[:maxEras]
 		}
-		if m.Term != t {
-			return fail(&leadership.TextError{What: "marker", Text: clip(doc), Reason: "it is of another term than its row"})
-		}
-		if m.before, err = ParseState(before); err != nil {
-			return fail(err)
-		}
-		marks = append(marks, m)
+		slices.Reverse(h.marks)
+		return nil
 	}
-	if err := rows.Err(); err != nil {
-		return fail(err)
+	return q
+}
+
+// askMarker asks for the marker of a term.
+func (n *Node) askMarker(t leadership.Term, into *[]mark) question {
+	return each(n, into, "look for the marker", n.sql("SELECT num, proposer, doc, server, before_state, decided FROM {}.marker")+
+		" WHERE num = "+strconv.FormatUint(t.Num, 10)+" AND proposer = "+quote(t.Proposer), readMark)
+}
+
+func readMark(scan func(...any) error) (m mark, err error) {
+	var t leadership.Term
+	var doc, before string
+	if err := scan(&t.Num, &t.Proposer, &doc, &m.server, &before, &m.decided); err != nil {
+		return m, err
 	}
-	if older = len(marks) > maxEras; older {
-		marks = marks[:maxEras]
+	if err := json.Unmarshal([]byte(doc), &m.Marker); err != nil {
+		return m, err
 	}
-	slices.Reverse(marks)
-	return marks, older, nil
+	if m.Term != t {
+		return m, &leadership.TextError{What: "marker", Text: clip(doc), Reason: "it is of another term than its row"}
+	}
+	m.before, err = ParseState(before)
+	return m, err
 }
 
 // position makes the position of a log from its state and its markers.
-func position(st State, marks []mark, older bool) leadership.Position {
-	if len(st) == 0 && len(marks) == 0 {
+func position(st State, h history) leadership.Position {
+	if len(st) == 0 && len(h.marks) == 0 {
 		return leadership.Position{}
 	}
-	p := Point{State: st, Older: older}
+	p := Point{State: st, Older: h.older}
 	var t leadership.Term
-	for _, m := range marks {
+	for _, m := range h.marks {
 		p.Eras = append(p.Eras, Era{Term: m.Term, Server: m.server, Before: m.before})
 		t = m.Term
 	}
@@ -215,38 +251,29 @@ func position(st State, marks []mark, older bool) leadership.Position {
 }
 
 // sightings returns the rulesets that the log shows, the last two markers of it.
-func sightings(marks []mark) []leadership.Sighting {
+func sightings(h history) []leadership.Sighting {
 	var out []leadership.Sighting
-	for _, m := range marks[max(0, len(marks)-2):] {
+	for _, m := range h.marks[max(0, len(h.marks)-2):] {
 		out = append(out, leadership.Sighting{Marker: m.Marker, Decided: m.decided})
 	}
 	return out
 }
 
-// sessions returns the client sessions at the server other than our own that
-// are executing something.
-func (n *Node) sessions(ctx context.Context, q querier) ([]Session, error) {
-	rows, err := q.QueryContext(ctx, `SELECT ID, USER, COALESCE(STATE, ''), COALESCE(TIME_MS, 0), COMMAND FROM information_schema.PROCESSLIST
- WHERE ID <> CONNECTION_ID() AND USER <> 'system user' AND COMMAND NOT LIKE 'Binlog Dump%' AND COMMAND <> 'Daemon'`)
-	if err != nil {
-		return nil, n.step("list the sessions", err)
-	}
-	defer func() { _ = rows.Close() }()
-	var out []Session
-	for rows.Next() {
-		var s Session
+// askSessions asks for the client sessions at the server other than our own.
+func (n *Node) askSessions(into *[]Session) question {
+	return each(n, into, "list the sessions", `SELECT ID, USER, COALESCE(STATE, ''), COALESCE(TIME_MS, 0), COMMAND FROM information_schema.PROCESSLIST
+ WHERE ID <> CONNECTION_ID() AND USER <> 'system user' AND COMMAND NOT LIKE 'Binlog Dump%' AND COMMAND <> 'Daemon'`, func(scan func(...any) error) (s Session, err error) {
 		var ms float64
 		var command string
-		if err := rows.Scan(&s.ID, &s.User, &s.State, &ms, &command); err != nil {
-			return nil, n.step("list the sessions", err)
+		if err := scan(&s.ID, &s.User, &s.State, &ms, &command); err != nil {
+			return s, err
 		}
 		s.For = time.Duration(ms * float64(time.Millisecond))
 		if command == "Sleep" {
 			s.State = "Sleep"
 		}
-		out = append(out, s)
-	}
-	return out, n.step("list the sessions", rows.Err())
+		return s, nil
+	})
 }
 
 // acking is the state of a commit that waits for a replica.

@@ -36,11 +36,12 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.MultiStatements = true // see ask
 	connector, err := mysql.NewConnector(c)
 	if err != nil {
 		return nil, &ConfigError{"DSN", "it cannot be used"}
 	}
-	n := &Node{cfg: cfg, addr: cfg.Addr, db: sql.OpenDB(connector)}
+	n := &Node{cfg: cfg, addr: cfg.Addr, db: sql.OpenDB(poolConnector{connector})}
 	if n.addr == "" {
 		n.addr = c.Addr
 	}

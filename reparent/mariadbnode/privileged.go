@@ -1,7 +1,6 @@
 package mariadbnode
 
 import (
-	"context"
 	"slices"
 	"strings"
 )
@@ -60,92 +59,78 @@ func open(writers map[string]bool, accounts []account) []string {
 	return slices.Compact(out)
 }
 
-// writers reads who writes although the server is read-only. The parts are put
-// together here: a recursive query over them inside another one has made 10.11
-// crash.
-func (n *Node) writers(ctx context.Context, q querier) (map[string]bool, []account, error) {
+// census is who could write although the server is read-only, and who is there. The
+// parts are put together here: a recursive query over them inside another one has
+// made 10.11 crash.
+type census struct {
+	accounts []account
+	grants   []grant
+	own      string
+	events   []scheduled
+	sessions []Session
+}
+
+// scheduled is an event: it runs with the rights of its definer.
+type scheduled struct{ name, definer string }
+
+// askAccounts asks who writes although the server is read-only.
+func (n *Node) askAccounts(c *census) []question {
 	const step = "look for privileged accounts"
-	accounts, err := table(ctx, q, func(scan func(...any) error) (a account, err error) {
-		return a, scan(&a.name, &a.access, &a.version, &a.locked)
-	}, `SELECT User, COALESCE(JSON_VALUE(Priv, '$.access'), 0), COALESCE(JSON_VALUE(Priv, '$.version_id'), 0),
- COALESCE(JSON_VALUE(Priv, '$.account_locked'), 'false') IN ('true', '1') FROM mysql.global_priv`)
-	if err != nil {
-		return nil, nil, n.step(step, err)
+	return []question{
+		each(n, &c.accounts, step, `SELECT User, COALESCE(JSON_VALUE(Priv, '$.access'), 0), COALESCE(JSON_VALUE(Priv, '$.version_id'), 0),
+ COALESCE(JSON_VALUE(Priv, '$.account_locked'), 'false') IN ('true', '1') FROM mysql.global_priv`, func(scan func(...any) error) (a account, err error) {
+			err = scan(&a.name, &a.access, &a.version, &a.locked)
+			return a, err
+		}),
+		each(n, &c.grants, step, "SELECT User, Role FROM mysql.roles_mapping", func(scan func(...any) error) (g grant, err error) {
+			err = scan(&g.to, &g.role)
+			return g, err
+		}),
+		n.row(step, "SELECT SUBSTRING_INDEX(CURRENT_USER(), '@', 1)", &c.own),
 	}
-	grants, err := table(ctx, q, func(scan func(...any) error) (g grant, err error) {
-		return g, scan(&g.to, &g.role)
-	}, "SELECT User, Role FROM mysql.roles_mapping")
-	if err != nil {
-		return nil, nil, n.step(step, err)
-	}
-	var own string
-	if err := q.QueryRowContext(ctx, "SELECT SUBSTRING_INDEX(CURRENT_USER(), '@', 1)").Scan(&own); err != nil {
-		return nil, nil, n.step(step, err)
-	}
-	return writers(accounts, grants, own), accounts, nil
 }
 
-// table reads all rows of a query.
-func table[T any](ctx context.Context, q querier, row func(scan func(...any) error) (T, error), query string) ([]T, error) {
-	rows, err := q.QueryContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var out []T
-	for rows.Next() {
-		r, err := row(rows.Scan)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, r)
-	}
-	return out, rows.Err()
+// askEvents asks for the events that run.
+func (n *Node) askEvents(c *census) question {
+	return each(n, &c.events, "look for privileged events", "SELECT CONCAT(EVENT_SCHEMA, '.', EVENT_NAME), DEFINER FROM information_schema.EVENTS WHERE @@global.event_scheduler = 'ON' AND STATUS = 'ENABLED'", func(scan func(...any) error) (e scheduled, err error) {
+		err = scan(&e.name, &e.definer)
+		return e, err
+	})
 }
 
-// privileged returns a *PrivilegedError when somebody is connected, or an event
-// is scheduled, who writes although the server is read-only. promised says that
-// the term of the call is promised already.
-func (s *session) privileged(ctx context.Context, promised bool) error {
-	writers, _, err := s.n.writers(ctx, s.conn)
-	if err != nil {
-		return err
-	}
-	e := &PrivilegedError{Node: s.n.cfg.ID, promised: promised}
-	all, err := s.n.sessions(ctx, s.conn)
-	if err != nil {
-		return err
-	}
-	for _, o := range all {
-		if writers[o.User] {
-			e.Sessions = append(e.Sessions, o)
-		}
-	}
-	if e.Events, err = s.n.privilegedEvents(ctx, s.conn, writers); err != nil {
-		return err
-	}
-	if len(e.Sessions)+len(e.Events) == 0 {
-		return nil
-	}
-	return e
+// askCensus asks for all of it.
+func (n *Node) askCensus(c *census) []question {
+	return append(n.askAccounts(c), n.askSessions(&c.sessions), n.askEvents(c))
 }
 
-// privilegedEvents returns the events that run, while the scheduler does, with
-// an account that may write to a read-only server.
-func (n *Node) privilegedEvents(ctx context.Context, q querier, writers map[string]bool) ([]string, error) {
-	type event struct{ name, definer string }
-	all, err := table(ctx, q, func(scan func(...any) error) (e event, err error) {
-		return e, scan(&e.name, &e.definer)
-	}, "SELECT CONCAT(EVENT_SCHEMA, '.', EVENT_NAME), DEFINER FROM information_schema.EVENTS WHERE @@global.event_scheduler = 'ON' AND STATUS = 'ENABLED'")
-	if err != nil {
-		return nil, n.step("look for privileged events", err)
-	}
+func (c *census) writers() map[string]bool { return writers(c.accounts, c.grants, c.own) }
+
+// privilegedEvents returns the events that may write to a read-only server.
+func (c *census) privilegedEvents() []string {
+	writers := c.writers()
 	var out []string
-	for _, e := range all {
+	for _, e := range c.events {
 		user, _, _ := strings.Cut(e.definer, "@")
 		if writers[user] {
 			out = append(out, e.name)
 		}
 	}
-	return out, nil
+	return out
+}
+
+// privileged returns a *PrivilegedError when somebody is connected, or an event is
+// scheduled, who writes although the server is read-only. promised says that the
+// term of the call is promised already.
+func (n *Node) privileged(c *census, promised bool) error {
+	writers := c.writers()
+	e := &PrivilegedError{Node: n.cfg.ID, Events: c.privilegedEvents(), promised: promised}
+	for _, o := range c.sessions {
+		if writers[o.User] {
+			e.Sessions = append(e.Sessions, o)
+		}
+	}
+	if len(e.Sessions)+len(e.Events) == 0 {
+		return nil
+	}
+	return e
 }

@@ -41,15 +41,18 @@ func (n *Node) promise(ctx context.Context, t leadership.Term, kind leadership.T
 	if err := t.Validate(); err != nil {
 		return leadership.Testimony{}, err
 	}
-	s, err := n.turn(ctx, t)
+	// Who writes in spite of read_only is asked with the rest where a leader is
+	// expected, and by itself where one is found.
+	var c census
+	var known []question
+	if kind == leadership.Demoted {
+		known = n.askCensus(&c)
+	}
+	s, r, l, err := n.begin(ctx, t, known...)
 	if err != nil {
 		return leadership.Testimony{}, err
 	}
 	defer s.close()
-	r, l, err := s.begin(ctx)
-	if err != nil {
-		return leadership.Testimony{}, err
-	}
 	led := r.led(l.readOnly, l.start)
 	before := r
 	if err := r.raise(t); err != nil {
@@ -58,53 +61,53 @@ func (n *Node) promise(ctx context.Context, t leadership.Term, kind leadership.T
 	// A server that was a leader stays armed until it follows somebody.
 	writes := !l.readOnly || l.armed
 	if writes && r.Source.Leader != n.cfg.ID {
-		if err := s.privileged(ctx, !before.Promised.Less(t)); err != nil {
-			return leadership.Testimony{}, err
-		}
-	}
-	if before.Promised.Less(t) {
-		// Before read_only is asked for: while that waits, this table cannot be
-		// written either.
-		if err := s.save(ctx, r); err != nil {
-			return leadership.Testimony{}, err
-		}
-	}
-	if before.Promised.Less(t) || !n.keeps(r, l) {
-		if err := s.quiesce(ctx); err != nil {
-			return leadership.Testimony{}, err
-		}
-		if writes {
-			if err := s.privileged(ctx, true); err != nil {
+		if known == nil {
+			if err := s.ask(ctx, n.askCensus(&c)...); err != nil {
 				return leadership.Testimony{}, err
 			}
 		}
+		if err := n.privileged(&c, !before.Promised.Less(t)); err != nil {
+			return leadership.Testimony{}, err
+		}
 	}
-	if kind == leadership.Demoted && (led.IsZero() || led == t) {
-		kind = leadership.Promised
+	raised := before.Promised.Less(t)
+	if raised {
+		// Before read_only is asked for: while that waits, this table cannot be
+		// written either.
+		if err := s.save(r); err != nil {
+			return leadership.Testimony{}, err
+		}
 	}
 	out := n.testimony(r, l, kind, led)
-	if l, err = n.look(ctx, s.conn); err != nil {
+	if kind == leadership.Demoted && (led.IsZero() || led == t) {
+		out.Kind = leadership.Promised
+	}
+	// What the testimony says is read after all that makes it true, in the same
+	// message where there is nothing to wait for.
+	var h history
+	last := append(n.askLive(&l), n.askMarkers(&h))
+	if raised || !n.keeps(r, l) {
+		c = census{}
+		if writes {
+			last = append(n.askCensus(&c), last...)
+		}
+		if err := s.quiesce(ctx, l, last...); err != nil {
+			return leadership.Testimony{}, err
+		}
+		if err := n.privileged(&c, true); err != nil {
+			return leadership.Testimony{}, err
+		}
+	} else if err := s.ask(ctx, last...); err != nil {
 		return leadership.Testimony{}, err
 	}
 	if out.Incarnation != incarnation(r.Incarnation, l.start) {
 		return leadership.Testimony{}, &leadership.IncarnationError{Node: n.cfg.ID, Want: out.Incarnation, Got: incarnation(r.Incarnation, l.start)}
 	}
 	if l.slave.settled(l.slavePos) {
-		if err := n.read(ctx, s.conn, r, l.state, &out); err != nil {
-			return leadership.Testimony{}, err
-		}
+		n.read(r, l.state, h, &out)
 	}
+	_ = s.end(ctx) // all was answered
 	return out, nil
-}
-
-// begin reads what a call starts from. The caller has the turn.
-func (s *session) begin(ctx context.Context) (record, live, error) {
-	r, err := s.n.load(ctx, s.conn)
-	if err != nil {
-		return r, live{}, err
-	}
-	l, err := s.n.look(ctx, s.conn)
-	return r, l, err
 }
 
 // keeps reports whether the server is as the record of this very term wants it:
@@ -124,12 +127,13 @@ func (n *Node) follows(id leadership.NodeID, s slave) bool {
 	return ok && s.configured && s.host == host && s.port == port
 }
 
-// quiesce makes the server complete and acknowledge nothing.
-func (s *session) quiesce(ctx context.Context) error {
-	if err := s.fence(ctx); err != nil {
+// quiesce makes the server complete and acknowledge nothing, and asks the questions
+// then. l is how it was a moment ago.
+func (s *session) quiesce(ctx context.Context, l live, qs ...question) error {
+	if err := s.fence(ctx, l); err != nil {
 		return err
 	}
-	return s.readOnly(ctx)
+	return s.readOnly(ctx, l.readOnly, qs...)
 }
 
 func (n *Node) testimony(r record, l live, kind leadership.TestimonyKind, led leadership.Term) leadership.Testimony {
@@ -140,15 +144,10 @@ func (n *Node) testimony(r record, l live, kind leadership.TestimonyKind, led le
 }
 
 // read puts the position into a testimony.
-func (n *Node) read(ctx context.Context, q querier, r record, st State, out *leadership.Testimony) error {
-	marks, older, err := n.markers(ctx, q)
-	if err != nil {
-		return err
-	}
-	pos := position(st, marks, older)
-	out.Read, out.Markers = &pos, sightings(marks)
+func (n *Node) read(r record, st State, h history, out *leadership.Testimony) {
+	pos := position(st, h)
+	out.Read, out.Markers = &pos, sightings(h)
 	out.BelowFloor = below(pos, r.Floor) || !r.whole(st)
-	return nil
 }
 
 // below reports whether a log at pos is not known to be back at floor.
@@ -175,34 +174,43 @@ func (n *Node) Read(ctx context.Context, t leadership.Term) (leadership.Testimon
 	if n.closed.Load() {
 		return leadership.Testimony{}, ErrClosed
 	}
-	if _, err := n.at(ctx, t); err != nil {
+	if _, err := n.at(ctx, n.reads, t); err != nil {
 		return leadership.Testimony{}, err
 	}
 	if err := n.applied(ctx, t); err != nil {
 		return leadership.Testimony{}, err
 	}
-	l, err := n.look(ctx, n.db)
-	if err != nil {
+	// The record last: it says that the position was read as of the promise.
+	var l live
+	var h history
+	var r record
+	if err := n.reads(ctx, append(n.askLive(&l), n.askMarkers(&h), n.askRecord(&r))...); err != nil {
 		return leadership.Testimony{}, err
 	}
-	r, err := n.at(ctx, t)
-	if err != nil {
+	if err := r.stands(t); err != nil {
 		return leadership.Testimony{}, err
 	}
 	out := n.testimony(r, l, leadership.Statement, leadership.Term{})
-	return out, n.read(ctx, n.db, r, l.state, &out)
+	n.read(r, l.state, h, &out)
+	return out, nil
 }
 
 // at returns the record while t is its promise.
-func (n *Node) at(ctx context.Context, t leadership.Term) (record, error) {
-	r, err := n.load(ctx, n.db)
-	switch {
-	case err != nil:
+func (n *Node) at(ctx context.Context, ask asks, t leadership.Term) (record, error) {
+	r, err := n.load(ctx, ask)
+	if err != nil {
 		return r, err
-	case t.Less(r.Promised):
-		return r, &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: r.Promised}
-	case r.Promised.Less(t):
-		return r, &leadership.NotReadyError{Node: n.cfg.ID, Reason: "it has not promised " + t.String()}
 	}
-	return r, nil
+	return r, r.stands(t)
+}
+
+// stands returns nil while t is the record's promise.
+func (r *record) stands(t leadership.Term) error {
+	switch {
+	case t.Less(r.Promised):
+		return &leadership.StaleTermError{Node: r.Node, Asked: t, Promised: r.Promised}
+	case r.Promised.Less(t):
+		return &leadership.NotReadyError{Node: r.Node, Reason: "it has not promised " + t.String()}
+	}
+	return nil
 }

@@ -17,22 +17,33 @@ const (
 // SQL does to such a commit may answer its client OK although no replica has it
 // (KILL QUERY and rpl_semi_sync_master_enabled=0 always do, KILL CONNECTION now
 // and then).
-func (s *session) readOnly(ctx context.Context) error {
-	var is bool
-	if err := s.conn.QueryRowContext(ctx, "SELECT @@global.read_only").Scan(&is); err != nil {
-		return s.n.step("read read_only", err)
+//
+// is says that it was read-only a moment ago. The questions are asked once it is
+// read-only, with the first answer that says so.
+func (s *session) readOnly(ctx context.Context, is bool, qs ...question) error {
+	var ss []Session
+	check := append([]question{s.n.row("read read_only", "SELECT @@global.read_only", &is), s.n.askSessions(&ss)}, qs...)
+	if is {
+		if err := s.ask(ctx, check...); err != nil {
+			return err
+		}
 	}
 	var failed error
 	if !is {
 		bound := s.readOnlyBound(ctx)
-		failed = s.exec(ctx, "set read_only", fmt.Sprintf("SET STATEMENT max_statement_time=%s, lock_wait_timeout=%d FOR SET GLOBAL read_only=1", seconds(bound), wholeSeconds(bound)))
-		if err := s.conn.QueryRowContext(ctx, "SELECT @@global.read_only").Scan(&is); err != nil {
-			return s.n.step("read read_only back", err)
+		var tried bool // all that stands before it in the message is done
+		failed = s.ask(ctx, append([]question{
+			s.n.row("begin to set read_only", "SELECT 1", &tried),
+			do("set read_only", fmt.Sprintf("SET STATEMENT max_statement_time=%s, lock_wait_timeout=%d FOR SET GLOBAL read_only=1", seconds(bound), wholeSeconds(bound))),
+		}, check...)...)
+		if failed != nil && !tried {
+			return failed
 		}
-	}
-	ss, err := s.n.sessions(ctx, s.conn)
-	if err != nil {
-		return err
+		if failed != nil {
+			if err := s.ask(ctx, check...); err != nil {
+				return err
+			}
+		}
 	}
 	waits := waiting(ss)
 	switch {

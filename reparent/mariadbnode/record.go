@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,24 +84,33 @@ func (r *record) draining(now time.Time) time.Time {
 // querier is a connection or the pool.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 }
 
 // sql fills in the schema.
 func (n *Node) sql(q string) string { return strings.ReplaceAll(q, "{}", "`"+n.cfg.Schema+"`") }
 
 // load reads the record.
-func (n *Node) load(ctx context.Context, q querier) (record, error) {
-	var doc string
-	err := q.QueryRowContext(ctx, n.sql("SELECT doc FROM {}.node WHERE k = 1")).Scan(&doc)
-	switch {
-	case errors.Is(err, sql.ErrNoRows), number(err) == errNoSuchTable, number(err) == errBadDB:
-		return record{}, &NotSetUpError{Node: n.cfg.ID, Schema: n.cfg.Schema, Err: n.hide(err)}
-	case err != nil:
-		return record{}, n.step("read the record", err)
-	}
-	return n.decode(doc)
+func (n *Node) load(ctx context.Context, ask asks) (record, error) {
+	var r record
+	err := ask(ctx, n.askRecord(&r))
+	return r, err
+}
+
+// askRecord asks for the record.
+func (n *Node) askRecord(into *record) question {
+	const step = "read the record"
+	return question{step: step, own: true, q: n.sql("SELECT doc FROM {}.node WHERE k = 1"), rows: func(rows *sql.Rows) error {
+		var doc string
+		err := n.row(step, "", &doc).rows(rows)
+		switch {
+		case errors.Is(err, sql.ErrNoRows):
+			return &NotSetUpError{Node: n.cfg.ID, Schema: n.cfg.Schema, Err: err}
+		case err != nil || rows.Err() != nil:
+			return err
+		}
+		*into, err = n.decode(doc)
+		return err
+	}}
 }
 
 const (
@@ -150,7 +160,7 @@ func (n *Node) Setup(ctx context.Context) error {
 		if err := s.supported(ctx); err != nil {
 			return err
 		}
-		if r, err := n.load(ctx, s.conn); err == nil {
+		if r, err := n.load(ctx, s.ask); err == nil {
 			s.n.cfg.Logger.Debug("mariadbnode: already set up", "node", r.Node)
 			return nil
 		} else if fresh := new(NotSetUpError); !errors.As(err, &fresh) {
@@ -162,14 +172,14 @@ func (n *Node) Setup(ctx context.Context) error {
 
 func (s *session) supported(ctx context.Context) error {
 	var v string
-	if err := s.conn.QueryRowContext(ctx, "SELECT VERSION()").Scan(&v); err != nil {
-		return s.n.step("read the version", err)
+	if err := s.ask(ctx, s.n.row("read the version", "SELECT VERSION()", &v)); err != nil {
+		return err
 	}
 	if !strings.Contains(v, "MariaDB") || !newEnough(v) {
 		return &UnsupportedError{Node: s.n.cfg.ID, Reason: "version " + v + ", want MariaDB 10.11 or later"}
 	}
-	_, err := s.n.slave(ctx, s.conn)
-	return err
+	var st slave
+	return s.ask(ctx, s.n.askSlave(&st))
 }
 
 // fresh is the record of a node whose storage has no history with us.
@@ -193,19 +203,17 @@ func (s *session) setUp(ctx context.Context, r record) error {
 	if err != nil {
 		return err
 	}
-	for _, q := range tables {
+	for _, q := range append(slices.Clone(tables), "INSERT IGNORE INTO {}.turn VALUES (1, 0, '0')") {
 		if err := s.exec(ctx, "set up", s.n.sql(q)); err != nil {
 			return err
 		}
 	}
-	if err := s.exec(ctx, "set up", s.n.sql("INSERT IGNORE INTO {}.turn VALUES (1, 0, '0')")); err != nil {
-		return err
-	}
-	return s.exec(ctx, "set up", s.n.sql("INSERT INTO {}.node VALUES (1, ?)"), doc)
+	return s.exec(ctx, "set up", s.n.sql("INSERT INTO {}.node VALUES (1, ")+quote(doc)+")")
 }
 
-// save makes the record durable. It is called with the turn only.
-func (s *session) save(ctx context.Context, r record) error {
+// save makes the record durable with the next message of the session. It is called
+// with the turn only.
+func (s *session) save(r record) error {
 	if err := r.Validate(); err != nil {
 		return err
 	}
@@ -213,5 +221,6 @@ func (s *session) save(ctx context.Context, r record) error {
 	if err != nil {
 		return err
 	}
-	return s.exec(ctx, "write the record", s.n.sql("UPDATE {}.node SET doc = ? WHERE k = 1"), doc)
+	s.later("write the record", s.n.sql("UPDATE {}.node SET doc = ")+quote(doc)+" WHERE k = 1")
+	return nil
 }

@@ -163,22 +163,14 @@ func take(out, page []event) []event {
 }
 
 func (s *session) page(ctx context.Context, file string, pos uint64) (page []event, next uint64, err error) {
-	rows, err := s.conn.QueryContext(ctx, fmt.Sprintf("SHOW RELAYLOG EVENTS IN %s FROM %d LIMIT %d", quote(file), pos, relayPage))
-	if err != nil {
-		return nil, 0, s.n.step("read the relay log", err)
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var e event
-		var server uint64
-		var end uint64
-		if err := rows.Scan(&e.file, &e.pos, &e.kind, &server, &end, &e.info); err != nil {
-			return nil, 0, s.n.step("read the relay log", err)
-		}
-		page, next = append(page, e), e.pos
-	}
-	if err := rows.Err(); err != nil {
-		return page, 0, s.n.step("read the relay log", err)
+	q := each(s.n, &page, "read the relay log", fmt.Sprintf("SHOW RELAYLOG EVENTS IN %s FROM %d LIMIT %d", quote(file), pos, relayPage), func(scan func(...any) error) (e event, err error) {
+		var server, end uint64
+		err = scan(&e.file, &e.pos, &e.kind, &server, &end, &e.info)
+		next = e.pos
+		return e, err
+	})
+	if err := s.ask(ctx, q); err != nil {
+		return page, 0, err
 	}
 	if len(page) == relayPage {
 		page = page[:relayPage-1] // the last is the first of the next page
@@ -206,7 +198,7 @@ func quote(s string) string {
 // the turn only where the relay log has to be rescued.
 func (n *Node) applied(ctx context.Context, t leadership.Term) error {
 	return n.poll(ctx, func() (bool, error) {
-		l, err := n.look(ctx, n.db)
+		l, err := n.look(ctx, n.reads)
 		switch {
 		case err != nil:
 			return false, err
@@ -220,7 +212,7 @@ func (n *Node) applied(ctx context.Context, t leadership.Term) error {
 			return false, err
 		}
 		defer s.close()
-		if _, err := n.at(ctx, t); err != nil {
+		if _, err := n.at(ctx, s.ask, t); err != nil {
 			return false, err
 		}
 		return true, s.settle(ctx)
@@ -234,7 +226,7 @@ func (n *Node) applied(ctx context.Context, t leadership.Term) error {
 // stopped purges the relay log. So it is switched off first, and the relay log
 // named.
 func (s *session) settle(ctx context.Context) error {
-	l, err := s.n.look(ctx, s.conn)
+	l, err := s.n.look(ctx, s.ask)
 	if err != nil || l.slave.settled(l.slavePos) {
 		return err
 	}
@@ -264,7 +256,7 @@ func (s *session) settle(ctx context.Context) error {
 			return errors.Join(unread, err)
 		}
 		before := l.slavePos
-		if l, err = s.n.look(ctx, s.conn); err != nil {
+		if l, err = s.n.look(ctx, s.ask); err != nil {
 			return err
 		}
 		if len(l.slavePos.lacks(before)) == 0 && len(before.lacks(l.slavePos)) == 0 {
@@ -291,7 +283,7 @@ func (s *session) rescue(ctx context.Context, st slave, todo salvage) error {
 // waitReached waits for an SQL thread that runs.
 func (s *session) waitReached(ctx context.Context, want State) error {
 	return s.n.poll(ctx, func() (bool, error) {
-		l, err := s.n.look(ctx, s.conn)
+		l, err := s.n.look(ctx, s.ask)
 		if err != nil || l.slavePos.reached(want) {
 			return err == nil, err
 		}

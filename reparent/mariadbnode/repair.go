@@ -16,7 +16,7 @@ func (n *Node) Errant(ctx context.Context, leader leadership.NodeID, pos leaders
 	if !ok {
 		return nil, &leadership.TextError{What: "position", Text: clip(pos.String()), Reason: "it is of no MariaDB server"}
 	}
-	h, err := n.here(ctx, n.db)
+	h, err := n.here(ctx, n.reads)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (n *Node) Repair(ctx context.Context, t leadership.Term, from leadership.No
 		if err := s.take(ctx, t); err != nil {
 			return err
 		}
-		if err := s.note(ctx, t); err != nil && number(err) != errNoSuchTable && number(err) != errBadDB {
+		if err := s.ask(ctx, s.note(t)); err != nil && number(err) != errNoSuchTable && number(err) != errBadDB {
 			return err
 		}
 		return s.restore(ctx, before)
@@ -88,7 +88,7 @@ func (n *Node) stands(ctx context.Context, l leadership.Leadership) error {
 	}
 	defer func() { _ = p.Close() }()
 	return n.poll(ctx, func() (bool, error) {
-		r, err := p.load(ctx, p.db)
+		r, err := p.load(ctx, p.reads)
 		switch {
 		case err != nil:
 			return false, err
@@ -111,7 +111,7 @@ func (n *Node) lower(ctx context.Context, t leadership.Term) (record, State, err
 		return record{}, nil, err
 	}
 	defer s.close()
-	h, err := n.here(ctx, s.conn)
+	h, err := n.here(ctx, s.ask)
 	if err != nil {
 		return record{}, nil, err
 	}
@@ -126,10 +126,10 @@ func (n *Node) lower(ctx context.Context, t leadership.Term) (record, State, err
 	if r.Floor.IsZero() || h.Position.Rank(r.Floor) == leadership.Ahead {
 		r.Floor = h.Position
 	}
-	if err := s.save(ctx, r); err != nil {
+	if err := s.save(r); err != nil {
 		return record{}, nil, err
 	}
-	return r, h.live.state, s.quiesce(ctx)
+	return r, h.live.state, s.quiesce(ctx, h.live)
 }
 
 // history gives a server that was filled from a backup the state of the log it is
@@ -137,22 +137,22 @@ func (n *Node) lower(ctx context.Context, t leadership.Term) (record, State, err
 // so that all that earlier leaders wrote would seem to be missing. The newest
 // marker in the copy says what came before it, and the position what came after.
 // It comes last: a server that has its record can be repaired again.
-func (s *session) history(ctx context.Context, marks []mark, lacks error) error {
+func (s *session) history(ctx context.Context, h history, lacks error) error {
 	if num := number(lacks); num == errNoSuchTable || num == errBadDB {
 		return &RepairError{Node: s.n.cfg.ID, Reason: "the copy lacks the markers, which no replication brings back: copy the table marker of schema " + s.n.cfg.Schema, Err: lacks}
 	}
 	var state, at string
-	if err := s.conn.QueryRowContext(ctx, "SELECT @@global.gtid_binlog_state, @@global.gtid_slave_pos").Scan(&state, &at); err != nil {
-		return s.n.step("read the position of the copy", err)
+	if err := s.ask(ctx, s.n.row("read the position of the copy", "SELECT @@global.gtid_binlog_state, @@global.gtid_slave_pos", &state, &at)); err != nil {
+		return err
 	}
-	if lacks != nil || state != "" || len(marks) == 0 {
+	if lacks != nil || state != "" || len(h.marks) == 0 {
 		return lacks
 	}
 	pos, err := ParseState(at)
 	if err != nil {
 		return s.n.step("read the position of the copy", err)
 	}
-	before := marks[len(marks)-1].before
+	before := h.last().before
 	if !pos.reached(before) || before.reached(pos) {
 		return &RepairError{Node: s.n.cfg.ID, Reason: "gtid_slave_pos is " + strconv.Quote(at) + " and the copy is of later: set it to the position of the backup"}
 	}
@@ -162,34 +162,37 @@ func (s *session) history(ctx context.Context, marks []mark, lacks error) error 
 // restore writes the record after a rebuild.
 func (s *session) restore(ctx context.Context, r record) error {
 	var is bool
-	if err := s.conn.QueryRowContext(ctx, "SELECT @@global.read_only").Scan(&is); err != nil {
-		return s.n.step("read read_only", err)
+	if err := s.ask(ctx, s.n.row("read read_only", "SELECT @@global.read_only", &is)); err != nil {
+		return err
 	}
 	if !is {
 		return &RepairError{Node: s.n.cfg.ID, Reason: "the server came back writable"}
 	}
-	marks, _, lacks := s.n.markers(ctx, s.conn)
+	var h history
+	lacks := s.ask(ctx, s.n.askMarkers(&h))
 	fresh := s.n.fresh()
 	r.Incarnation, r.Skipped = fresh.Incarnation, ""
-	old, err := s.n.load(ctx, s.conn)
+	old, err := s.n.load(ctx, s.ask)
 	var none *NotSetUpError
 	switch {
 	case errors.As(err, &none):
 		if err := s.setUp(ctx, r); err != nil {
 			return err
 		}
-		return s.history(ctx, marks, lacks)
+		return s.history(ctx, h, lacks)
 	case err == nil && r.Promised.Less(old.Promised):
 		return &leadership.StaleTermError{Node: s.n.cfg.ID, Asked: r.Promised, Promised: old.Promised}
 	}
-	if err := s.fence(ctx); err != nil {
+	var l live
+	if err := s.ask(ctx, s.n.askSlave(&l.slave), s.n.askIOThreads(&l.ioThreads)); err != nil {
 		return err
 	}
-	if err := s.exec(ctx, "forget the source", "RESET SLAVE ALL"); err != nil {
+	if err := s.fence(ctx, l); err != nil {
 		return err
 	}
-	if err := s.save(ctx, r); err != nil {
+	s.later("forget the source", "RESET SLAVE ALL")
+	if err := s.save(r); err != nil {
 		return err
 	}
-	return s.history(ctx, marks, lacks)
+	return s.history(ctx, h, lacks)
 }

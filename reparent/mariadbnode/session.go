@@ -11,11 +11,13 @@ import (
 )
 
 // session is a connection of its own to the server, with bounds that the server
-// keeps: it is never put back into the pool.
+// keeps. It goes back to the pool when the call is over and every statement of it
+// was answered; else it is closed, and what it was doing ends with it.
 type session struct {
-	n    *Node
-	conn *sql.Conn
-	id   uint64
+	n      *Node
+	conn   *sql.Conn
+	queue  []question // for the next message
+	failed bool       // a message was not answered to its end
 }
 
 // pinned runs f on a connection that is not in the binary log.
@@ -40,32 +42,81 @@ func (n *Node) open(ctx context.Context) (*session, error) {
 		return nil, n.step("connect", err)
 	}
 	s := &session{n: n, conn: conn}
+	if s.prepared(false) {
+		return s, nil
+	}
 	l := n.cfg.Limits
 	// The server ends what we can no longer ask it to end: a statement of a
 	// coordinator that gave up, and the connection of one that froze.
-	err = s.exec(ctx, "prepare the session", fmt.Sprintf(
+	s.later("prepare the session", fmt.Sprintf(
 		"SET SESSION sql_log_bin=0, max_statement_time=%s, lock_wait_timeout=%d, innodb_lock_wait_timeout=%d, wait_timeout=%d, net_read_timeout=%[4]d, net_write_timeout=%[4]d, autocommit=1, sql_mode='STRICT_ALL_TABLES', time_zone='+00:00'",
 		seconds(l.Statement), wholeSeconds(l.Statement), wholeSeconds(l.Statement), wholeSeconds(l.Idle)))
-	if err != nil {
-		s.close()
-		return nil, err
-	}
 	return s, nil
+}
+
+// prepared reports whether a call before this one prepared the connection, or notes
+// that this one has.
+func (s *session) prepared(is bool) bool {
+	_ = s.conn.Raw(func(c any) error {
+		if p, ok := c.(*poolConn); ok {
+			p.prepared = p.prepared || is
+			is = p.prepared
+		}
+		return nil
+	})
+	return is
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.6f", max(d, time.Millisecond).Seconds()) }
 
 func wholeSeconds(d time.Duration) int { return int(max(1, (d+time.Second-1)/time.Second)) }
 
-// close ends the connection, and with it the turn.
+// close ends the connection, and with it the turn, unless end has given both back.
 func (s *session) close() {
+	if s.conn == nil {
+		return
+	}
 	_ = s.conn.Raw(func(any) error { return driver.ErrBadConn })
 	_ = s.conn.Close()
+	s.conn = nil
 }
 
-func (s *session) exec(ctx context.Context, step, q string, args ...any) error {
-	_, err := s.conn.ExecContext(ctx, q, args...)
-	return s.n.step(step, err)
+// end does what was left for later, gives the turn back, asks the questions, and
+// puts the connection back into the pool. The turn is given back only after
+// everything that was done with it has been answered or is done in this very
+// message. After an error, and of a session in which anything has failed, the
+// connection is closed instead.
+func (s *session) end(ctx context.Context, qs ...question) error {
+	err := s.ask(ctx, append([]question{do("give the turn back", "DO RELEASE_ALL_LOCKS()")}, qs...)...)
+	if err == nil && !s.failed {
+		s.prepared(true)
+		_ = s.conn.Close()
+		s.conn = nil
+	}
+	s.close()
+	return err
+}
+
+// poolConn is a connection of the pool, which a session may have prepared. Who only
+// reads may use it as well.
+type poolConn struct {
+	fullConn
+	prepared bool
+}
+
+type poolConnector struct{ driver.Connector }
+
+// Connect implements driver.Connector.
+func (c poolConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := c.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	full, err := full(conn)
+	if err != nil {
+		return nil, err
+	}
+	return &poolConn{fullConn: full}, nil
 }
 
 // lockName is the server-side lock that serialises the calls at a node.
@@ -94,50 +145,59 @@ func (h holder) evicts(t leadership.Term, waited, stolen time.Duration) bool {
 	return false
 }
 
-// turn opens a session that holds the server-side lock: until it is closed,
-// nothing else that carries a term is done at this server. GET_LOCK is the
-// connection's own: the server gives it up only when the thread of that
-// connection has ended, with whatever it was executing. So to have it proves
-// that no statement of an earlier holder is still under way.
-func (n *Node) turn(ctx context.Context, t leadership.Term) (*session, error) {
+// turn opens a session that holds the server-side lock, and asks the questions under
+// it: until it is closed, nothing else that carries a term is done at this server.
+// GET_LOCK is the connection's own: the server gives it up when it is told to, which
+// comes after all else, or when the thread of that connection has ended, with
+// whatever it was executing. So to have it proves that no statement of an earlier
+// holder is still under way.
+func (n *Node) turn(ctx context.Context, t leadership.Term, qs ...question) (*session, error) {
 	s, err := n.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.take(ctx, t); err != nil {
-		s.close()
-		return nil, err
-	}
-	if err := s.note(ctx, t); err != nil {
+	if err := s.take(ctx, t, append([]question{s.note(t)}, qs...)...); err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
 }
 
-// note says whose the turn is.
-func (s *session) note(ctx context.Context, t leadership.Term) error {
-	return s.exec(ctx, "note who has the turn", s.n.sql("UPDATE {}.turn SET conn = ?, term = ? WHERE k = 1"), s.id, t.String())
+// begin opens a session that holds the turn, and reads what a call starts from.
+func (n *Node) begin(ctx context.Context, t leadership.Term, qs ...question) (*session, record, live, error) {
+	var r record
+	var l live
+	s, err := n.turn(ctx, t, append(append([]question{n.askRecord(&r)}, n.askLive(&l)...), append(qs, n.askIOThreads(&l.ioThreads))...)...)
+	return s, r, l, err
 }
 
-func (s *session) take(ctx context.Context, t leadership.Term) error {
+// note says whose the turn is, of a session that has it.
+func (s *session) note(t leadership.Term) question {
+	return question{step: "note who has the turn", own: true, q: s.n.sql("UPDATE {}.turn SET conn = CONNECTION_ID(), term = " + quote(t.String()) +
+		" WHERE k = 1 AND IS_USED_LOCK(" + quote(s.n.lockName()) + ") = CONNECTION_ID()")}
+}
+
+// errNoTurn is what a session that tries to take the turn has the server say when
+// somebody else has it, so that nothing else of the message is carried out.
+const errNoTurn = 64001
+
+// take takes the turn, and asks the questions with it.
+func (s *session) take(ctx context.Context, t leadership.Term, qs ...question) error {
 	n := s.n
 	var h holder
 	began := time.Now()
 	evicted := uint64(0)
+	qs = append([]question{do("take the turn", fmt.Sprintf(
+		"BEGIN NOT ATOMIC IF NOT COALESCE(GET_LOCK(%s, 0), 0) THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = %d, MESSAGE_TEXT = 'somebody else has the turn'; END IF; END", quote(n.lockName()), errNoTurn))}, qs...)
 	err := n.poll(ctx, func() (bool, error) {
-		var got sql.NullInt64
-		if err := s.conn.QueryRowContext(ctx, "SELECT GET_LOCK(?, 0), CONNECTION_ID()", n.lockName()).Scan(&got, &s.id); err != nil {
-			return false, n.step("take the turn", err)
+		err := s.ask(ctx, qs...)
+		if number(err) != errNoTurn {
+			return err == nil, err
 		}
-		if got.Int64 == 1 {
-			return true, nil
-		}
-		now, err := n.holder(ctx, s.conn)
-		if err != nil {
+		s.failed = false // nothing was done
+		if h, err = n.holder(ctx, s.ask); err != nil {
 			return false, err
 		}
-		h = now
 		if h.evicts(t, time.Since(began), n.cfg.Limits.Stolen) && evicted != h.conn {
 			evicted = h.conn
 			n.cfg.Logger.Info("mariadbnode: ending a call of a lower term", "node", n.cfg.ID, "connection", h.conn, "its term", h.term, "for", t)
@@ -145,27 +205,26 @@ func (s *session) take(ctx context.Context, t leadership.Term) error {
 		}
 		return false, nil
 	})
-	switch {
-	case err != nil && ctx.Err() != nil:
+	if err != nil && ctx.Err() != nil {
 		return &TurnError{Node: n.cfg.ID, Holder: h.conn, Term: h.term, Err: context.Cause(ctx)}
 	}
 	return err
 }
 
-func (n *Node) holder(ctx context.Context, q querier) (holder, error) {
+func (n *Node) holder(ctx context.Context, ask asks) (holder, error) {
+	const step = "look who has the turn"
 	var h holder
 	var conn sql.NullInt64
 	var term string
-	err := q.QueryRowContext(ctx, n.sql("SELECT IS_USED_LOCK(?), conn, term FROM {}.turn WHERE k = 1"), n.lockName()).Scan(&conn, &h.wrote, &term)
-	if num := number(err); num == errNoSuchTable || num == errBadDB {
-		return h, &NotSetUpError{Node: n.cfg.ID, Schema: n.cfg.Schema, Err: n.hide(err)}
-	}
-	if err != nil {
-		return h, n.step("look who has the turn", err)
+	q := n.row(step, n.sql("SELECT IS_USED_LOCK(")+quote(n.lockName())+n.sql("), conn, term FROM {}.turn WHERE k = 1"), &conn, &h.wrote, &term)
+	q.own = true
+	if err := ask(ctx, q); err != nil {
+		return h, err
 	}
 	h.conn = uint64(conn.Int64)
+	var err error
 	if h.term, err = leadership.ParseTerm(term); err != nil {
-		return h, n.step("look who has the turn", err)
+		return h, n.step(step, err)
 	}
 	return h, nil
 }
@@ -174,9 +233,15 @@ func (n *Node) holder(ctx context.Context, q querier) (holder, error) {
 const errNoSuchThread = 1094
 
 func (s *session) kill(ctx context.Context, conn uint64) error {
-	err := s.exec(ctx, "end a connection", fmt.Sprintf("KILL HARD CONNECTION %d", conn))
-	if number(err) == errNoSuchThread {
-		return nil
+	return s.gone(s.exec(ctx, "end a connection", fmt.Sprintf("KILL HARD CONNECTION %d", conn)))
+}
+
+// gone takes the answer to a KILL for what is wanted when there is nothing left to
+// end.
+func (s *session) gone(err error) error {
+	if number(err) != errNoSuchThread {
+		return err
 	}
-	return err
+	s.failed = false // it was answered to its end: the KILL stood last
+	return nil
 }

@@ -158,12 +158,20 @@ func (c *appConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	full, ok := conn.(fullConn)
-	if !ok {
-		_ = conn.Close()
-		return nil, errors.New("mariadbnode: the driver's connection lacks an interface")
+	full, err := full(conn)
+	if err != nil {
+		return nil, err
 	}
 	return &appConn{fullConn: full, socket: s}, nil
+}
+
+// full returns a connection as what the driver's are, or closes it.
+func full(conn driver.Conn) (fullConn, error) {
+	if full, ok := conn.(fullConn); ok {
+		return full, nil
+	}
+	_ = conn.Close()
+	return nil, errors.New("mariadbnode: the driver's connection lacks an interface")
 }
 
 // Driver implements driver.Connector.

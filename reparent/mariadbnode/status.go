@@ -15,29 +15,20 @@ func (n *Node) Status(ctx context.Context) (leadership.Status, error) {
 	if n.closed.Load() {
 		return leadership.Status{}, ErrClosed
 	}
-	r, err := n.load(ctx, n.db)
-	if err != nil {
-		return leadership.Status{}, err
-	}
-	l, err := n.look(ctx, n.db)
-	if err != nil {
-		return leadership.Status{}, err
-	}
-	marks, older, err := n.markers(ctx, n.db)
-	if err != nil {
-		return leadership.Status{}, err
-	}
+	var r record
+	var l live
+	var h history
 	var acks bool
-	if err := n.db.QueryRowContext(ctx, "SELECT @@global.rpl_semi_sync_slave_enabled").Scan(&acks); err != nil {
-		return leadership.Status{}, n.step("read rpl_semi_sync_slave_enabled", err)
+	if err := n.reads(ctx, append(n.askLive(&l), n.askRecord(&r), n.askMarkers(&h), n.askAcks(&acks))...); err != nil {
+		return leadership.Status{}, err
 	}
-	pos := position(l.state, marks, older)
+	pos := position(l.state, h)
 	s := leadership.Status{
 		Node: n.cfg.ID, Incarnation: incarnation(r.Incarnation, l.start), Reachable: true, Promised: r.Promised,
-		Leads: r.led(l.readOnly, l.start), Position: pos, Markers: sightings(marks), BelowFloor: below(pos, r.Floor) || !r.whole(l.state),
+		Leads: r.led(l.readOnly, l.start), Position: pos, Markers: sightings(h), BelowFloor: below(pos, r.Floor) || !r.whole(l.state),
 		Draining: !r.draining(l.now).IsZero(),
 	}
-	member := n.member(marks)
+	member := n.member(h.last())
 	if n.follows(r.Source.Leader, l.slave) && l.slave.ioRuns() && l.slave.ioErrno == 0 && l.slave.sqlRuns() && acks == member {
 		s.Source = r.Source
 	}
