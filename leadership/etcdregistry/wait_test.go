@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"sync"
 	"testing"
 	"time"
 
@@ -126,10 +127,54 @@ func TestAWaitWhoseMemberIsFrozenHearsOfAChangeByItself(t *testing.T) {
 	}
 }
 
-var watcherTotal = regexp.MustCompile(`(?m)^etcd_debugging_mvcc_watcher_total (\d+)$`)
+// etcd tells a watch that begins in the past of changes in rounds of 100 ms.
+func TestAWatchIsNotBehindBecauseOtherKeysAreWritten(t *testing.T) {
+	t.Parallel()
+	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
+	c := open(t, "c", impatient(etcd.Endpoints()...))
+	cli := raw(t, clientv3.Config{Endpoints: etcd.Endpoints()})
+	last := create(t, c.Registry())
+	busy, end := context.WithCancel(t.Context())
+	var writing sync.WaitGroup
+	for range 4 {
+		writing.Go(func() {
+			for busy.Err() == nil {
+				_, _ = cli.Put(busy, "other", "key")
+			}
+		})
+	}
+	t.Cleanup(func() { end(); writing.Wait() })
+	for range 10 {
+		ctx, cancel := context.WithCancel(t.Context())
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			if _, err := c.Registry().Wait(ctx, last.Version); !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		})
+		watched(t, etcd.Endpoints()[0], 1)
+		behind, err := metric(t.Context(), etcd.Endpoints()[0], slowWatcherTotal)
+		if err != nil || behind != "0" {
+			t.Errorf("%s watches are behind, %v", behind, err)
+		}
+		cancel()
+		waiting.Wait()
+		watched(t, etcd.Endpoints()[0], 0)
+	}
+}
+
+var (
+	watcherTotal     = regexp.MustCompile(`(?m)^etcd_debugging_mvcc_watcher_total (\d+)$`)
+	slowWatcherTotal = regexp.MustCompile(`(?m)^etcd_debugging_mvcc_slow_watcher_total (\d+)$`)
+)
 
 // watchers returns how many watches a member has.
 func watchers(ctx context.Context, url string) (string, error) {
+	return metric(ctx, url, watcherTotal)
+}
+
+// metric returns what a member says of itself.
+func metric(ctx context.Context, url string, name *regexp.Regexp) (string, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/metrics", nil)
 	if err != nil {
 		return "", err
@@ -143,9 +188,9 @@ func watchers(ctx context.Context, url string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	m := watcherTotal.FindSubmatch(b)
+	m := name.FindSubmatch(b)
 	if m == nil {
-		return "", errors.New("no etcd_debugging_mvcc_watcher_total")
+		return "", fmt.Errorf("no %s", name)
 	}
 	return string(m[1]), nil
 }

@@ -23,6 +23,7 @@ type watch struct {
 	cancel context.CancelFunc
 	ch     clientv3.WatchChan
 	silent bool // the last await was ended by its time, and the watch seemed well
+	opened bool // once, from the present on
 }
 
 func (c *Client) watch(key string, opts ...clientv3.OpOption) *watch {
@@ -31,10 +32,20 @@ func (c *Client) watch(key string, opts ...clientv3.OpOption) *watch {
 
 // await returns nil when the key may have changed at or after revision rev, and after
 // the time given at the latest; or the cause of ctx.
+//
+// The first one opens the watch and returns, since the key may have changed before
+// that: from then on it is told of every change. A watch that begins in the past is
+// told by etcd in rounds of 100 ms until it has caught up, and any key that was
+// written since rev, by anybody, makes rev the past.
 func (w *watch) await(ctx context.Context, rev int64, within time.Duration) error {
 	timer := time.NewTimer(within)
 	defer timer.Stop()
 	w.silent = false
+	if !w.opened {
+		w.opened = true
+		w.open(ctx, 0)
+		return nil
+	}
 	if w.stream == nil {
 		w.open(ctx, rev)
 	}
@@ -77,8 +88,8 @@ func (w *watch) pause(ctx context.Context, timer *time.Timer) error {
 	return nil
 }
 
-// open returns when etcd has the watch, or after an attempt with a channel that is
-// closed.
+// open returns when etcd has the watch, from rev on or, for 0, from now on; or after an
+// attempt with a channel that is closed.
 func (w *watch) open(ctx context.Context, rev int64) {
 	w.c.counts.watches.Add(1)
 	w.stream = clientv3.NewWatcher(w.c.etcd)
