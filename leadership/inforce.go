@@ -59,10 +59,31 @@ func (r *Round) decide(rs Ruleset) error {
 	return nil
 }
 
+// doubt takes in that a node knows a ruleset to be complete, in a round that was
+// told who leads. With a registry in Shortcut mode it is activation that makes a
+// ruleset the only one: a marker that became durable under an attempt which died
+// before it was activated may be missed by a later attempt, whose leader goes on
+// under the ruleset of the record. So a ruleset that the record does not have takes
+// no other out of force. That it is there at all may also mean that the record is
+// old, and then nobody is known to lead.
+func (r *Round) doubt(rs Ruleset) error {
+	if rs.Version < r.decided || slices.ContainsFunc(r.initial, rs.Equal) {
+		return nil
+	}
+	r.known = nil
+	return r.enter(rs)
+}
+
 // sight lets the rulesets in force grow (or shrink) by what a log shows.
 func (r *Round) sight(ss []Sighting) error {
 	for _, s := range ss {
 		if s.Marker.Ruleset.IsZero() {
+			continue
+		}
+		if s.Decided && r.pinned {
+			if err := r.doubt(s.Marker.Ruleset); err != nil {
+				return err
+			}
 			continue
 		}
 		if s.Decided {

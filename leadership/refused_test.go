@@ -124,7 +124,8 @@ func TestStepsThatARecordCannotTakeLeaveItAsItIs(t *testing.T) {
 
 	// A node is barred by its storage: another declaration of the same replaces
 	// the first, and one of another storage stands beside it.
-	two := must(must(must(r.Bar(Bar{Node: "n1", Incarnation: "old"})).Bar(Bar{Node: "n1", Incarnation: "new"})).Bar(Bar{Node: "n1", Incarnation: "old"}))
+	at := term(5, "c")
+	two := must(must(must(r.Bar(Bar{Node: "n1", Incarnation: "old", Term: at})).Bar(Bar{Node: "n1", Incarnation: "new", Term: at})).Bar(Bar{Node: "n1", Incarnation: "old", Term: at}))
 	if len(two.Barred) != 2 || two.Barred[1].Incarnation != "old" || len(r.Barred) != 0 {
 		t.Errorf("got %+v", two.Barred)
 	}

@@ -17,8 +17,9 @@ type RoundConfig struct {
 	Catalog *Catalog
 	// Known restricts the tests to one potential leader. It is sound only
 	// with a registry in Shortcut mode, where no leadership can complete
-	// anything before it is recorded as active. Nil: every eligible member
-	// of every ruleset in force is a potential leader.
+	// anything before it is recorded as active; Rulesets are then those of
+	// the record it was read from, and stay in force. Nil: every eligible
+	// member of every ruleset in force is a potential leader.
 	Known *Leadership
 	// Barred says why a testimony counts for nothing, "" when it does, as
 	// Record.IsBarred. Nil bars nobody.
@@ -36,6 +37,7 @@ type Round struct {
 	term    Term
 	catalog *Catalog
 	known   *Leadership
+	pinned  bool // a leader was known when the round began
 	barred  func(Testimony) string
 
 	cohort  *Cohort // the bit space; grows with the rulesets
@@ -71,7 +73,7 @@ func NewRound(c RoundConfig) (*Round, error) {
 	if len(c.Rulesets) == 0 {
 		return nil, ErrEmptyCohort
 	}
-	r := &Round{term: c.Term, catalog: c.Catalog, known: c.Known, barred: c.Barred, cohort: &Cohort{}}
+	r := &Round{term: c.Term, catalog: c.Catalog, known: c.Known, pinned: c.Known != nil, barred: c.Barred, cohort: &Cohort{}}
 	for _, rs := range c.Rulesets {
 		if err := r.force(rs); err != nil {
 			return nil, err
@@ -83,6 +85,9 @@ func NewRound(c RoundConfig) (*Round, error) {
 	if c.Known != nil {
 		if _, ok := r.cohort.Member(c.Known.Leader); !ok {
 			return nil, &UnknownNodeError{Node: c.Known.Leader}
+		}
+		for _, rs := range r.initial {
+			r.decided = max(r.decided, rs.Version) // it was activated
 		}
 	}
 	return r, nil
@@ -129,10 +134,7 @@ func (r *Round) Add(t Testimony) error {
 		return ErrNotMinted
 	}
 	// An accepted entry or a grant binds a node to its term as a promise does.
-	newest := MaxTerm(t.Term, t.Led)
-	if t.Read != nil {
-		newest = MaxTerm(newest, t.Read.Term)
-	}
+	newest := MaxTerm(t.Term, t.Led, t.accepted())
 	switch {
 	case t.Kind == Refused, r.term.Less(newest):
 		r.superseded = MaxTerm(r.superseded, newest)
@@ -158,9 +160,10 @@ func (r *Round) Add(t Testimony) error {
 			t.Read, t.Markers = nil, nil
 		}
 	}
-	if r.known != nil && r.known.Term.Less(t.Led) {
-		// A grant above the recorded leadership proves that the record we
-		// started from was old. Whoever else leads may be just as unknown.
+	if r.known != nil && (r.known.Term.Less(t.Led) || t.Led == r.known.Term && t.Node != r.known.Leader) {
+		// A grant above the recorded leadership, or of its term at another
+		// node, proves that the record we started from was not right. Whoever
+		// else leads may be just as unknown.
 		r.known = nil
 	}
 	err := r.sight(t.Markers)

@@ -138,7 +138,8 @@ func (m Marker) clone() Marker {
 func (m Marker) Leadership() Leadership { return Leadership{Leader: m.Leader, Term: m.Term} }
 
 // Sighting is a marker in a node's log. Decided says that the node knows it to
-// be complete; false is always safe.
+// be complete: durable under every ruleset that was in force, its own and Over.
+// False is always safe.
 type Sighting struct {
 	Marker  Marker `json:"marker"`
 	Decided bool   `json:"decided,omitempty"`

@@ -141,8 +141,9 @@ func (r Record) Abandon(t Term) Record {
 }
 
 // Hold records an isolation before it is made. It returns a *SupersededError
-// when a newer attempt was announced: a resumed coordinator must not shoot the
-// new leader; a *NodeIDError or a *TermError.
+// when a newer attempt was announced, or isolated the node: a resumed coordinator
+// must not shoot the new leader, nor make a lower promise enough to let a node go
+// that the newer attempt counts as blocked; a *NodeIDError or a *TermError.
 func (r Record) Hold(h Isolation) (Record, error) {
 	if err := h.Node.Validate(); err != nil {
 		return r, err
@@ -152,6 +153,11 @@ func (r Record) Hold(h Isolation) (Record, error) {
 	}
 	if h.Term.Less(r.Fence) {
 		return r, &SupersededError{Term: h.Term, By: r.Fence}
+	}
+	for _, o := range r.Held {
+		if o.Node == h.Node && h.Term.Less(o.Term) {
+			return r, &SupersededError{Term: h.Term, By: o.Term}
+		}
 	}
 	n := r.clone()
 	n.Held = append(slices.DeleteFunc(n.Held, func(o Isolation) bool { return o.Node == h.Node }), h)
@@ -182,10 +188,19 @@ func (r Record) Release(t Testimony) (Record, error) {
 }
 
 // Bar records that an incarnation of a node was declared gone, in place of what
-// was recorded of it. It returns a *NodeIDError.
+// was recorded of it at a lower term; one of a higher term stands. It returns a
+// *NodeIDError or a *TermError.
 func (r Record) Bar(b Bar) (Record, error) {
 	if err := b.Node.Validate(); err != nil {
 		return r, err
+	}
+	if err := b.Term.Validate(); err != nil {
+		return r, err // it would bar nothing
+	}
+	for _, o := range r.Barred {
+		if o.Node == b.Node && o.Incarnation == b.Incarnation && b.Term.Less(o.Term) {
+			return r, nil
+		}
 	}
 	n := r.clone()
 	n.Barred = append(slices.DeleteFunc(n.Barred, func(o Bar) bool {

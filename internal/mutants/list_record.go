@@ -109,6 +109,24 @@ func recordMutations() []mutation {
 			checks: []check{in(pkg, "TestNotExecutedFollowsWrappedErrors")},
 		},
 		{
+			name: "late-hold-lowers-the-term", ids: "G1 G5", file: "leadership/transitions.go",
+			rule:   "An isolation of a lower term does not take the place of one of a higher term.",
+			edits:  one("if o.Node == h.Node && h.Term.Less(o.Term) {", "if false {"),
+			checks: []check{in(pkg, "TestWhatALateCoordinatorWritesTakesNoNewerWordBack")},
+		},
+		{
+			name: "late-bar-lowers-the-term", ids: "G2", file: "leadership/transitions.go",
+			rule:   "A node stays barred by the highest term that it was declared gone at.",
+			edits:  one("o.Incarnation == b.Incarnation && b.Term.Less(o.Term) {", "o.Incarnation == b.Incarnation && false {"),
+			checks: []check{in(pkg, "TestWhatALateCoordinatorWritesTakesNoNewerWordBack")},
+		},
+		{
+			name: "bar-of-no-term", ids: "G2 G10", file: "leadership/transitions.go",
+			rule:   "A node is not barred in a way that bars nothing.",
+			edits:  one("		return r, err // it would bar nothing\n", "		_ = err\n"),
+			checks: []check{in(pkg, "TestWhatALateCoordinatorWritesTakesNoNewerWordBack")},
+		},
+		{
 			name: "nil-error-proves", ids: "G9", file: "leadership/errors.go",
 			rule:   "A nil pointer of an error proves nothing, whatever its method says.",
 			edits:  one("	if nils.Is(err) {\n", "	if err == nil || false && nils.Is(err) {\n"),

@@ -24,6 +24,30 @@ func roundMutations() []mutation {
 			checks: []check{in(pkg, "TestReadBeforeBlockIsNotDiscovery")},
 		},
 		{
+			name: "ruleset-that-was-never-activated-decides", ids: "G1 G2 G6", file: "leadership/inforce.go",
+			rule:   "With a known leader, the ruleset of its record stays in force beside one that became durable and was never activated.",
+			edits:  one("if s.Decided && r.pinned {", "if s.Decided && r.pinned && r.term.IsZero() {"),
+			checks: []check{in(pkg, "TestG6_ARulesetThatWasNeverActivatedTakesNoOtherOutOfForce")},
+		},
+		{
+			name: "ruleset-before-the-activated-in-force", ids: "G5", file: "leadership/round.go",
+			rule:   "With a known leader, what came before the ruleset of its record is over.",
+			edits:  one("r.decided = max(r.decided, rs.Version) // it was activated", "_ = rs"),
+			checks: []check{in(pkg, "TestG6_ARulesetThatWasNeverActivatedTakesNoOtherOutOfForce")},
+		},
+		{
+			name: "second-leader-of-the-known-term", ids: "G1", file: "leadership/round.go",
+			rule:   "When another node led under the term of the known leader, nobody is known to lead.",
+			edits:  one("t.Led == r.known.Term && t.Node != r.known.Leader)", "false)"),
+			checks: []check{in(pkg, "TestAGrantOfTheKnownTermAtAnotherNodeMeansThatNobodyIsKnown")},
+		},
+		{
+			name: "marker-above-the-term-ignored", ids: "G5", file: "leadership/round.go",
+			rule:   "A marker above the round's term ends the attempt, also before a position was read.",
+			edits:  one("newest := MaxTerm(t.Term, t.Led, t.accepted())", "newest := MaxTerm(t.Term, t.Led, Testimony{Read: t.Read}.accepted())"),
+			checks: []check{in(pkg, "TestAMarkerAboveTheTermSupersedesTheRound")},
+		},
+		{
 			name: "joiner-not-admitted", ids: "G5", file: "leadership/round.go",
 			rule:   "What a node promised before a marker showed that it is a member counts from then on.",
 			edits:  one("	r.admit()\n", ""),
@@ -86,7 +110,7 @@ func roundMutations() []mutation {
 		{
 			name: "stale-leader-stays-known", ids: "G1 G6", file: "leadership/round.go",
 			rule:   "A record's leader is the only one to revoke no longer when a node led a later term.",
-			edits:  one("if r.known != nil && r.known.Term.Less(t.Led) {", "if false {"),
+			edits:  one("if r.known != nil && (r.known.Term.Less(t.Led) ||", "if r.known != nil && (false ||"),
 			checks: []check{in(pkg, "TestKnownLeaderIsEnoughOnlyWhileItIsKnown")},
 		},
 		{
