@@ -58,7 +58,7 @@ func (o *op) catchUp(t leadership.Term, p Peer, donor leadership.NodeID, want Po
 	if err != nil {
 		return err
 	}
-	defer func() { s.close() }()
+	defer func() { o.leave(s) }()
 	st, err := o.look(o.ctx, s)
 	if err != nil {
 		return err

@@ -249,7 +249,7 @@ func (gone) Follow(context.Context, leadership.Term, leadership.NodeID) (leaders
 
 // away is a node whose machine cannot be reached, by any coordinator.
 func away(n reparent.Node) reparent.Node {
-	n.Status, n.Promise, n.Follow, n.Repair = gone{}, gone{}, gone{}, nil
+	n.Status, n.Promise, n.Follow, n.Repair, n.Prepare = gone{}, gone{}, gone{}, nil, nil
 	return n
 }
 

@@ -123,6 +123,24 @@
 //     before its grant. It waits for nobody that there is until its commits are seen to
 //     wait, and for the standbys of its term after that.
 //
+// # What is done before clients wait, and beside what
+//
+// A change that holds clients is as long for them as what has to be shown while nobody
+// leads. What need not be shown then is done before: Prepare opens the session that the
+// operations of the change use at each server, and looks at the server in it once, so that
+// nothing is connected to, authenticated and read for the first time later. CatchUp has the
+// leader make a checkpoint, if its last one is long ago, and begin a new segment. A session
+// that was left proves nothing: each operation asks again what it rests on.
+//
+// What is put on disk for later, and that nothing rests on yet, is written beside the next
+// step: that a standby is fenced, while its log is read to the end; that it may have been
+// told to promote, while its sessions are ended; that a leader was granted, while a commit
+// waits for its standbys. Nothing of it is relied on before it is there: a note that was
+// lost is a step that is made again. Promises and sources are never among it.
+//
+// A standby that waits for its stream tries again after wal_retrieve_retry_interval, five
+// seconds by default. While its Follow waits it is told to try at once, as a reload does.
+//
 // # State model
 //
 //	           Follow(t)                       Install(t)

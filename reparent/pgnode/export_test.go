@@ -1,6 +1,11 @@
 package pgnode
 
-import "github.com/tenure-go/tenure/leadership"
+import (
+	"context"
+	"testing"
+
+	"github.com/tenure-go/tenure/leadership"
+)
 
 // What the external tests look at of the pure parts.
 var (
@@ -29,4 +34,19 @@ func Quorum(leader leadership.NodeID, rulesets ...leadership.Ruleset) (int, []le
 // StandbyNames is the setting for Quorum's answer.
 func StandbyNames(need int, nodes []leadership.NodeID, t leadership.Term) string {
 	return standbyNames(quorum{need, nodes}, t)
+}
+
+// KeptFor is after how long the server ends the session that n left.
+func KeptFor(ctx context.Context, t testing.TB, n *Node) string {
+	t.Helper()
+	n.turn <- struct{}{}
+	defer n.give()
+	if n.warm == nil {
+		return "none was left"
+	}
+	r, err := n.warm.row(ctx, "SHOW idle_session_timeout")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r[0]
 }

@@ -58,29 +58,46 @@ func (n *Node) Follow(ctx context.Context, t leadership.Term, leader leadership.
 // join attaches the server to the leader of l. led says that it led before, and was
 // not stopped yet.
 func (n *Node) join(ctx context.Context, p Peer, l leadership.Leadership, led bool) error {
-	until := early
 	if led {
-		until = served
+		return n.rejoin(ctx, p, l)
 	}
-	theirs, err := n.leading(ctx, p, l, until)
-	if err != nil {
-		return err
+	looking := n.scout(ctx, p, l)
+	err := n.attach(ctx, p, l, looking.soon)
+	theirs, lookErr := looking.end(errors.Is(err, errNotYet))
+	if errors.Is(err, errNotYet) {
+		if lookErr != nil {
+			return lookErr
+		}
+		err = n.attach(ctx, p, l, theirs.known)
 	}
-	err = n.attach(ctx, p, l, theirs)
 	var not *NotAncestorError
 	if errors.As(err, &not) && theirs.recovering {
 		// It may have been compared before it had replayed everything.
 		if theirs, err = n.leading(ctx, p, l, installed); err == nil {
-			err = n.attach(ctx, p, l, theirs)
-		}
-	}
-	if errors.As(err, &not) && led {
-		if err = n.Repair(ctx, l.Term, l.Leader); err == nil {
-			err = n.attach(ctx, p, l, theirs)
+			err = n.attach(ctx, p, l, theirs.known)
 		}
 	}
 	return err
 }
+
+// rejoin attaches a server that led and was not stopped.
+func (n *Node) rejoin(ctx context.Context, p Peer, l leadership.Leadership) error {
+	theirs, err := n.leading(ctx, p, l, served)
+	if err != nil {
+		return err
+	}
+	err = n.attach(ctx, p, l, theirs.known)
+	var not *NotAncestorError
+	if errors.As(err, &not) {
+		if err = n.Repair(ctx, l.Term, l.Leader); err == nil {
+			err = n.attach(ctx, p, l, theirs.known)
+		}
+	}
+	return err
+}
+
+// known is a look at a leader that was had before.
+func (st state) known(context.Context) (state, error) { return st, nil }
 
 // source makes l the node's source on disk. here says that the server is attached
 // to it already, as far as its configuration says, and led that it led before and was
@@ -107,7 +124,7 @@ func (o *op) receives(l leadership.Leadership) bool {
 	if err != nil {
 		return false
 	}
-	defer s.close()
+	defer o.leave(s)
 	r, err := s.row(o.ctx, "SELECT current_setting('primary_conninfo'), (SELECT count(*) FROM pg_stat_wal_receiver)")
 	if err != nil || r[1] == "0" {
 		return false
@@ -131,8 +148,10 @@ func (o *op) again(p Peer, l leadership.Leadership, before state) state {
 	return st
 }
 
-// attach points the server at its leader.
-func (n *Node) attach(ctx context.Context, p Peer, l leadership.Leadership, theirs state) error {
+// attach points the server at its leader, of which look says what it holds. A server that
+// the promise of this term has not fenced, one that leads, say, is left as it is until
+// that is known.
+func (n *Node) attach(ctx context.Context, p Peer, l leadership.Leadership, look func(context.Context) (state, error)) error {
 	o, err := n.begin(ctx, l.Term)
 	if err != nil {
 		return err
@@ -149,16 +168,26 @@ func (n *Node) attach(ctx context.Context, p Peer, l leadership.Leadership, thei
 	if o.own.Rebuild != nil {
 		return o.attachCopy(to)
 	}
+	theirs := state{}
+	if fenced := o.own.Fenced == l.Term; !fenced {
+		if theirs, err = look(o.ctx); err != nil {
+			return err
+		}
+		look = theirs.known
+	}
 	s, err := o.up()
 	if err != nil {
 		return err
 	}
-	defer func() { s.close() }()
+	defer func() { o.leave(s) }()
 	if s, err = o.detached(s); err != nil {
 		return err
 	}
 	st, err := o.settle(o.ctx, s)
 	if err != nil {
+		return err
+	}
+	if theirs, err = look(o.ctx); err != nil {
 		return err
 	}
 	if !theirs.point.Contains(st.point) {
@@ -167,14 +196,14 @@ func (n *Node) attach(ctx context.Context, p Peer, l leadership.Leadership, thei
 	if !theirs.point.Contains(st.point) {
 		return &NotAncestorError{Node: n.cfg.ID, Leader: l, At: st.point.position(), Of: theirs.point.position()}
 	}
-	err = o.note(func(own *lineage) {
+	// The server reads what is altered when it is told to, below, or when it is restarted
+	// just now. Then it follows whom the record names, and whose the timeline is that it
+	// receives is not known of this log before the marker comes.
+	err = o.noteBeside(func(own *lineage) {
 		own.Noted, own.Last = st.point.Eras, l
 		own.Granted, own.Started, own.Told = leadership.Term{}, "", false
-	})
+	}, func() error { return o.alter(o.ctx, s, to) })
 	if err != nil {
-		return err
-	}
-	if err := o.alter(o.ctx, s, to); err != nil {
 		return err
 	}
 	// That the server has taken it is seen by what arrives.
@@ -229,19 +258,20 @@ func (n *Node) arrived(ctx context.Context, l leadership.Leadership) (state, err
 	var last error
 	defer func() {
 		if s != nil {
-			s.close()
+			n.giveBack(s)
 		}
 	}()
 	own, _, err := loadLineage(n.cfg.Dir)
 	if err != nil {
 		return st, err
 	}
+	var waits nudge
 	err = poll(ctx, 2*time.Millisecond, func() (bool, error) {
 		if err := n.current(ctx, l.Term); err != nil {
 			return false, err
 		}
 		if s == nil {
-			if s, last = n.local(ctx); last != nil {
+			if s, last = n.lent(ctx, askName); last != nil {
 				s = nil
 				return false, nil
 			}
@@ -250,6 +280,9 @@ func (n *Node) arrived(ctx context.Context, l leadership.Leadership) (state, err
 		st = state{}
 		if last = st.marks(ctx, s); last == nil && st.has(l) {
 			st, last = look(ctx, s, own.Noted, own.Last)
+		}
+		if last == nil && !st.has(l) {
+			last = waits.end(ctx, s)
 		}
 		if last != nil {
 			s.close()

@@ -89,19 +89,21 @@ func (o *op) install(ctx context.Context, m leadership.Marker, names string) (st
 	if err != nil {
 		return state{}, err
 	}
-	defer func() { s.close() }()
-	st, err := o.look(ctx, s)
+	defer func() { o.leave(s) }()
+	r, err := s.row(ctx, "SELECT pg_is_in_recovery()")
 	if err != nil {
-		return st, err
+		return state{}, err
+	}
+	// A standby is looked at when it is as it will be promoted.
+	st := state{recovering: r[0] == "t"}
+	if !st.recovering {
+		if st, err = o.look(ctx, s); err != nil {
+			return st, err
+		}
 	}
 	ours := !st.recovering && o.own.Last == l
 	if ours && o.own.Granted == l.Term {
 		return st, nil // a late duplicate
-	}
-	if st.recovering && !st.point.term().Less(l.Term) {
-		// It was promoted for l before, and restarted. Another timeline of one
-		// term would be one that nobody can tell from what others made.
-		return st, &leadership.NotReadyError{Node: o.cfg.ID, Reason: "its server restarted since it was promoted for " + l.String() + ": a new term is needed"}
 	}
 	if !ours {
 		if st, s, err = o.promote(ctx, l, s, st); err != nil {
@@ -186,28 +188,41 @@ func (o *op) promote(ctx context.Context, l leadership.Leadership, s *session, s
 	if err != nil {
 		return st, s, err
 	}
-	if err := o.evict(s, o.cfg.Limits.Connect); err != nil {
+	if st, err = o.settled(ctx, s, l); err != nil {
+		return st, s, err
+	}
+	// Before it is told to, it is on disk that it may have been. Nothing is lost by a note
+	// of one that was not, so that its sessions are ended meanwhile.
+	tell := func(own *lineage) {
+		own.Noted, own.Last = st.point.Eras, l
+		own.Granted, own.Started, own.Told = leadership.Term{}, "", true
+	}
+	var evicted error
+	err = o.noteBeside(tell, func() error {
+		evicted = o.evict(s, o.cfg.Limits.Connect)
+		return nil
+	})
+	if err != nil {
+		return st, s, err
+	}
+	if evicted != nil {
 		// Sessions that it may not end, a superuser's: a restart ends them.
 		if s, err = o.restarted(s); err != nil {
 			return st, s, err
 		}
-	}
-	if st, err = o.settle(ctx, s); err != nil {
-		return st, s, err
-	}
-	err = o.note(func(own *lineage) {
-		own.Noted, own.Last = st.point.Eras, l
-		own.Granted, own.Started, own.Told = leadership.Term{}, "", true
-	})
-	if err != nil {
-		return st, s, err
+		if st, err = o.settled(ctx, s, l); err == nil {
+			err = o.note(tell)
+		}
+		if err != nil {
+			return st, s, err
+		}
 	}
 	// The session that is to be seen waiting is opened meanwhile.
 	var probing sync.WaitGroup
 	probing.Go(func() {
 		// Without it one is opened when it is needed.
-		if p, err := dial(ctx, o.conf, opName, o.cfg.Limits.Connect); err == nil {
-			o.idle = p
+		if p, err := o.dial(ctx); err == nil {
+			o.probe = p
 		}
 	})
 	defer probing.Wait()
@@ -225,6 +240,17 @@ func (o *op) promote(ctx context.Context, l leadership.Leadership, s *session, s
 	}
 	st, err = o.look(ctx, s)
 	return st, s, err
+}
+
+// settled is settle for a standby that is to be promoted for l.
+func (o *op) settled(ctx context.Context, s *session, l leadership.Leadership) (state, error) {
+	st, err := o.settle(ctx, s)
+	if err == nil && !st.point.term().Less(l.Term) {
+		// It was promoted for l before, and restarted. Another timeline of one
+		// term would be one that nobody can tell from what others made.
+		err = &leadership.NotReadyError{Node: o.cfg.ID, Reason: "its server restarted since it was promoted for " + l.String() + ": a new term is needed"}
+	}
+	return st, err
 }
 
 // mark writes the marker row.
@@ -256,7 +282,7 @@ func (n *Node) Grant(ctx context.Context, t leadership.Term) error {
 	if err != nil {
 		return o.failed("grant", err)
 	}
-	defer s.close()
+	defer o.leave(s)
 	st, err := o.look(o.ctx, s)
 	if err != nil {
 		return o.failed("grant", err)
@@ -277,12 +303,13 @@ func (o *op) open(s *session, st state, t leadership.Term) error {
 	if err := o.arm(o.ctx, s, names["synchronous_standby_names"]); err != nil {
 		return err
 	}
-	if !st.last.Decided {
-		if err := o.decide(s, t); err != nil {
-			return err
+	err = o.noteBeside(func(own *lineage) { own.Granted, own.Started = t, st.started }, func() error {
+		if st.last.Decided {
+			return nil
 		}
-	}
-	if err := o.note(func(own *lineage) { own.Granted, own.Started = t, st.started }); err != nil {
+		return o.decide(s, t)
+	})
+	if err != nil {
 		return err
 	}
 	if _, err := o.gate(true); err != nil {

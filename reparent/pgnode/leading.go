@@ -40,7 +40,12 @@ func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership, unt
 	var s, own *session
 	var last error
 	var since, decided time.Time
-	defer func() { s.close(); own.close() }()
+	defer func() {
+		s.close()
+		if own != nil {
+			n.giveBack(own)
+		}
+	}()
 	every := leadingEvery
 	if until == served {
 		every = servedEvery

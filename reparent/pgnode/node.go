@@ -2,6 +2,7 @@ package pgnode
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -13,7 +14,8 @@ import (
 
 // Node is one PostgreSQL server as a node. It is safe for concurrent use, also
 // with other Nodes of the same Dir in other processes of the machine, and owns
-// no goroutine and no connection between calls.
+// no goroutine between calls. It keeps one connection to its server for the next
+// call, until Close, or until the server ends it for being idle half a minute.
 type Node struct {
 	cfg     Config
 	conf    *pgx.ConnConfig
@@ -23,6 +25,7 @@ type Node struct {
 	exempt  []string // roles that it admits
 
 	turn chan struct{} // one operation at a time; held across IO
+	warm *session      // left by one step or operation for the next, of whoever has the turn
 
 	mu     sync.Mutex // guards what follows, for field accesses only
 	term   leadership.Term
@@ -36,7 +39,7 @@ type Node struct {
 func (n *Node) Reparent() reparent.Node {
 	return reparent.Node{
 		ID: n.cfg.ID, Addr: n.cfg.Addr, Priority: n.cfg.Priority,
-		Status: n, Promise: n, StepDown: n, Candidate: n, Follow: n, Repair: n, Enforce: n,
+		Status: n, Promise: n, StepDown: n, Candidate: n, Follow: n, Repair: n, Enforce: n, Prepare: n,
 		GrantsAtInstall: true, ClientGate: true,
 	}
 }
@@ -48,6 +51,8 @@ func (n *Node) Close() {
 	n.closed = true
 	n.mu.Unlock()
 	n.turn <- struct{}{}
+	n.warm.close()
+	n.warm = nil
 	n.give()
 }
 
@@ -83,7 +88,7 @@ type op struct {
 	ctx    context.Context // ends, too, when a higher term wants the node
 	acc    *acceptor.Acceptor
 	own    lineage
-	idle   *session // left by one step for the next; nil: none
+	probe  *session // opened for waited; nil: none
 	unlock func()
 	done   context.CancelCauseFunc
 }
@@ -128,7 +133,7 @@ func (o *op) end() {
 	o.mu.Lock()
 	o.cancel = nil
 	o.mu.Unlock()
-	o.idle.close()
+	o.probe.close()
 	o.done(nil)
 	if o.unlock != nil {
 		o.unlock()
@@ -145,6 +150,25 @@ func (o *op) note(edit func(*lineage)) error {
 	}
 	o.own = next
 	return nil
+}
+
+// noteBeside is note while f runs, which must not note anything itself. It returns when
+// both have ended. It is for what need not be on disk before f has its effect, and must be
+// before what comes next.
+func (o *op) noteBeside(edit func(*lineage), f func() error) error {
+	before := o.own
+	edit(&o.own)
+	next := o.own
+	var saving sync.WaitGroup
+	var failed error
+	saving.Go(func() { failed = next.save(o.cfg.Dir) })
+	err := f()
+	saving.Wait()
+	if failed == nil {
+		return err
+	}
+	o.own = before
+	return errors.Join(failed, err)
 }
 
 // binds promises a term that the node's log shows to be above its promise: an

@@ -55,33 +55,43 @@ func (n *Node) block(ctx context.Context, t leadership.Term, kind leadership.Tes
 	}
 	defer o.end()
 	led := o.own.Granted
+	connected := o.meanwhile(t)
 	got, err := o.acc.Recruit(o.ctx, t, nil)
+	connected()
 	if err != nil {
 		return leadership.Testimony{}, err
+	}
+	read := func() (err error) {
+		if o.own.Rebuild != nil {
+			got.BelowFloor = true
+			return nil
+		}
+		got, err = o.readSoon(got, t)
+		return o.failed("read", err)
 	}
 	// At its own term, a node that follows or leads goes on: a late duplicate of
 	// the promise does not unseat the leader.
 	// One that only has its source on disk, and not at the server, is fenced.
-	if src := o.acc.Status().Source; src.Term != t || o.own.Last != src {
-		// A leader that can be shut where it is needs no stop, which would cost
-		// the clients of a planned change more than all the rest.
-		orderly := kind == leadership.Demoted && !led.IsZero() && o.own.Fenced.Less(t) && o.own.Rebuild == nil
-		if !orderly || o.stepDown(t) != nil {
-			if err := o.fence(t); err != nil {
-				return leadership.Testimony{}, err
-			}
-		}
-		if kind == leadership.Demoted && !led.IsZero() {
-			got.Kind = leadership.Demoted
-		}
-		got.Led = led
+	if src := o.acc.Status().Source; src.Term == t && o.own.Last == src {
+		err := read()
+		return got, err
 	}
-	if o.own.Rebuild != nil {
-		got.BelowFloor = true
-		return got, nil
+	if kind == leadership.Demoted && !led.IsZero() {
+		got.Kind = leadership.Demoted
 	}
-	got, err = o.readSoon(got, t)
-	return got, o.failed("read", err)
+	got.Led = led
+	// A leader that can be shut where it is needs no stop, which would cost
+	// the clients of a planned change more than all the rest.
+	orderly := kind == leadership.Demoted && !led.IsZero() && o.own.Fenced.Less(t) && o.own.Rebuild == nil
+	if orderly && o.stepDown(t) == nil {
+		err = read()
+	} else {
+		err = o.fenceThen(t, read)
+	}
+	if err != nil {
+		return leadership.Testimony{}, err
+	}
+	return got, nil
 }
 
 // readSoon adds the position if it can be had without delay.
@@ -96,7 +106,7 @@ func (o *op) readSoon(got leadership.Testimony, t leadership.Term) (leadership.T
 		if err != nil {
 			return acceptor.Reading{}, err
 		}
-		defer s.close()
+		defer o.leave(s)
 		return o.readAt(ctx, s, t)
 	})
 	if err := o.stands(t); err != nil {
@@ -157,7 +167,7 @@ func (n *Node) Read(ctx context.Context, t leadership.Term) (leadership.Testimon
 		if err != nil {
 			return acceptor.Reading{}, err
 		}
-		defer s.close()
+		defer o.leave(s)
 		return o.readAt(ctx, s, t)
 	})
 	if err := o.stands(t); err != nil {
@@ -195,11 +205,11 @@ func (n *Node) Drain(ctx context.Context, t leadership.Term, d time.Duration) (r
 	}
 	ctx, cancel := context.WithTimeout(ctx, max(d, time.Millisecond))
 	defer cancel()
-	s, err := n.local(ctx)
+	s, err := n.lent(ctx, askName)
 	if err != nil {
 		return revoke.Drained{}, n.failed("drain", err)
 	}
-	defer s.close()
+	defer n.giveBack(s)
 	var first, now int
 	err = poll(ctx, 3*time.Millisecond, func() (bool, error) {
 		var err error

@@ -94,7 +94,7 @@ func (o *op) halt(modes ...StopMode) error {
 func (o *op) silent() error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(o.ctx), o.cfg.Limits.Connect)
 	defer cancel()
-	s, err := o.local(ctx)
+	s, err := o.dial(ctx)
 	s.close()
 	var answer *pgconn.PgError
 	switch {
@@ -147,15 +147,29 @@ func (o *op) start() error {
 // fence carries the promise of t out at the server: it accepts from nobody, takes
 // no clients, and if it led it is a standby now. What it does outlives a restart.
 func (o *op) fence(t leadership.Term) error {
+	return o.fenceThen(t, func() error { return nil })
+}
+
+// fenceThen is fence, and f while it is put on disk that the server is fenced: were that
+// lost, it would be fenced again.
+func (o *op) fenceThen(t leadership.Term, f func() error) error {
 	if !o.own.Fenced.Less(t) {
-		return nil
+		return f()
 	}
 	if err := o.detach(); err != nil {
 		return o.failed("fence", err)
 	}
-	return o.note(func(l *lineage) {
+	fenced := func(l *lineage) {
 		l.Fenced, l.Granted, l.Started, l.Told, l.Shut = t, leadership.Term{}, "", false, nil
-	})
+	}
+	if o.own.System != 0 {
+		return o.noteBeside(fenced, f)
+	}
+	// The first look at the server is noted, too.
+	if err := o.note(fenced); err != nil {
+		return err
+	}
+	return f()
 }
 
 func (o *op) detach() error {
@@ -174,7 +188,7 @@ func (o *op) detach() error {
 	case err != nil:
 		return o.demoted(StopImmediate, StopKill)
 	}
-	defer func() { s.close() }()
+	defer func() { o.leave(s) }()
 	if err := o.alone(s); err != nil {
 		return o.demoted(StopFast, StopImmediate, StopKill)
 	}
@@ -201,7 +215,6 @@ func (o *op) detach() error {
 		return err
 	}
 	s, err = o.receiverGone(s)
-	o.idle, s = s, nil
 	return err
 }
 
@@ -286,6 +299,12 @@ func (n *Node) clients() string {
 	return " FROM pg_stat_activity WHERE backend_type IN ('client backend', 'walsender') AND coalesce(usename, '') NOT IN (" + strings.Join(roles, ", ") + ")"
 }
 
+// strangers is the end of a query over who is being let in, and coming asks for them.
+const (
+	strangers = " FROM pg_locks WHERE locktype = 'virtualxid' AND pid NOT IN (SELECT pid FROM pg_stat_activity)"
+	coming    = "(SELECT coalesce(string_agg(pid::text, ', '), '0')" + strangers + ")"
+)
+
 // evict ends every session of a client, whatever it came for. They are ended, never
 // cancelled: a commit whose wait for a standby is cancelled tells its client that it
 // is done. Who was being let in when it was called is waited for: a server that has
@@ -293,14 +312,13 @@ func (n *Node) clients() string {
 // transaction, and no role yet.
 func (o *op) evict(s *session, bound time.Duration) error {
 	clients := o.clients()
-	const coming = " FROM pg_locks WHERE locktype = 'virtualxid' AND pid NOT IN (SELECT pid FROM pg_stat_activity)"
 	ctx, cancel := context.WithTimeout(o.ctx, bound)
 	defer cancel()
-	r, err := s.row(ctx, "SELECT coalesce(string_agg(pid::text, ', '), '0')"+coming)
+	r, err := s.row(ctx, "SELECT "+coming)
 	if err != nil {
 		return err
 	}
-	ask := "SELECT count(*) + (SELECT count(*)" + coming + " AND pid IN (" + r[0] + "))" + clients
+	ask := "SELECT count(*) + (SELECT count(*)" + strangers + " AND pid IN (" + r[0] + "))" + clients
 	return poll(ctx, 2*time.Millisecond, func() (bool, error) {
 		if err := s.exec(ctx, "SELECT pg_terminate_backend(pid)"+clients); err != nil {
 			return false, err

@@ -8,16 +8,19 @@ import (
 	"maps"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/tenure-go/tenure/leadership"
 )
 
 // session is one connection of the node's role, used for statements of the
 // simple protocol, each of which carries a bound that the server keeps.
 type session struct {
 	c     *pgconn.PgConn
+	name  string
 	bound time.Duration
 }
 
@@ -51,7 +54,7 @@ func dialWith(ctx context.Context, conf *pgx.ConnConfig, bound time.Duration, pa
 	if err != nil {
 		return nil, err
 	}
-	return &session{c: pc, bound: bound}, nil
+	return &session{c: pc, name: c.RuntimeParams["application_name"], bound: bound}, nil
 }
 
 // close ends a session; a nil one, of a connection that failed, is fine.
@@ -112,14 +115,106 @@ func (n *Node) local(ctx context.Context) (*session, error) {
 	return dial(ctx, n.conf, askName, n.cfg.Limits.Connect)
 }
 
-// local opens a session at the node's own server that may change it, or returns the
-// one that the step before left.
+// keptFor is after how long the server ends a session of an operation that nothing was
+// asked in.
+const keptFor = 30 * time.Second
+
+// dial opens a session at the node's own server that may change it.
+func (o *op) dial(ctx context.Context) (*session, error) {
+	return dialWith(ctx, o.conf, o.cfg.Limits.Connect, map[string]string{
+		"statement_timeout": fmt.Sprint(o.cfg.Limits.Connect.Milliseconds()), "replication": "database", "application_name": opName,
+		"idle_session_timeout": fmt.Sprint(keptFor.Milliseconds()),
+	})
+}
+
+// pingWait is how long a session that was left is waited for.
+const pingWait = 200 * time.Millisecond
+
+// local returns a session at the node's own server that may change it: the one that the
+// step before left, or the operation before, or a new one.
+//
+// A change asks a node for several operations within a moment, most of them while nobody
+// leads, and to connect and authenticate takes longer than most of what is asked. What
+// was left has no statement under way, so that nothing of an older term can land in it;
+// the next operation of another process ends it with the rest. It is asked first whether
+// it is still there, since the server may have restarted.
 func (o *op) local(ctx context.Context) (*session, error) {
-	if s := o.idle; s != nil {
-		o.idle = nil
+	s := o.warm
+	if o.warm = nil; s.answers(ctx) {
 		return s, nil
 	}
-	return dial(ctx, o.conf, opName, o.cfg.Limits.Connect)
+	return o.dial(ctx)
+}
+
+// answers reports whether a session that was left is still there, and closes it if not.
+func (s *session) answers(ctx context.Context) bool {
+	if s == nil {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, pingWait)
+	defer cancel()
+	if s.exec(ctx, "SELECT 1") == nil {
+		return true
+	}
+	s.close()
+	return false
+}
+
+// leave leaves a session for the next step, or for the next operation.
+func (n *Node) leave(s *session) {
+	n.mu.Lock()
+	closed := n.closed
+	n.mu.Unlock()
+	if s == nil || closed || n.warm != nil || s.name != opName || s.c.IsClosed() || s.c.IsBusy() {
+		s.close()
+		return
+	}
+	n.warm = s
+}
+
+// meanwhile opens the session that an operation of t needs, if none was left, and returns
+// what waits for it. A session does nothing until somebody uses it, and so may be opened
+// before a promise is on disk.
+func (o *op) meanwhile(t leadership.Term) (wait func()) {
+	var opening sync.WaitGroup
+	if o.warm == nil && !t.Less(o.acc.Status().Promised) {
+		opening.Go(func() {
+			// Without it the step opens one, and has the error.
+			ctx, cancel := context.WithTimeout(o.ctx, pingWait)
+			defer cancel()
+			if s, err := o.dial(ctx); err == nil {
+				o.leave(s)
+			}
+		})
+	}
+	return opening.Wait
+}
+
+// lent returns a session at the node's own server for a call that takes no turn: the one
+// that was left, if nobody has the turn, or a new one of the name. giveBack ends it, or
+// leaves it again.
+func (n *Node) lent(ctx context.Context, name string) (*session, error) {
+	select {
+	case n.turn <- struct{}{}:
+		s := n.warm
+		n.warm = nil
+		n.give()
+		if s.answers(ctx) {
+			return s, nil
+		}
+	default:
+	}
+	return dial(ctx, n.conf, name, n.cfg.Limits.Connect)
+}
+
+func (n *Node) giveBack(s *session) {
+	select {
+	case n.turn <- struct{}{}:
+		defer n.give()
+		n.leave(s)
+	default:
+		s.close()
+	}
 }
 
 // alone ends the sessions of operations that are over: one whose context ended, or
@@ -261,16 +356,22 @@ func (n *Node) loaded(ctx context.Context, s *session, since string, want map[st
 
 // lacks returns an error unless a session has the settings.
 func (n *Node) lacks(ctx context.Context, s *session, want map[string]string) error {
-	for _, k := range sortedKeys(want) {
-		r, err := s.row(ctx, "SELECT current_setting("+quote(k)+")")
-		if err != nil {
-			return err
-		}
-		if r[0] != want[k] {
-			if k == "primary_conninfo" { // it may have a password
-				return fmt.Errorf("a new session has another %s than was set: something overrides it", k)
-			}
-			return fmt.Errorf("%s is %q in a new session, not %q: something overrides it", k, r[0], want[k])
+	keys := sortedKeys(want)
+	ask := make([]string, len(keys))
+	for i, k := range keys {
+		ask[i] = "current_setting(" + quote(k) + ")"
+	}
+	r, err := s.row(ctx, "SELECT "+strings.Join(ask, ", "))
+	if err != nil {
+		return err
+	}
+	for i, k := range keys {
+		switch {
+		case r[i] == want[k]:
+		case k == "primary_conninfo": // it may have a password
+			return fmt.Errorf("a new session has another %s than was set: something overrides it", k)
+		default:
+			return fmt.Errorf("%s is %q in a new session, not %q: something overrides it", k, r[i], want[k])
 		}
 	}
 	return nil

@@ -45,7 +45,7 @@ func (o *op) stepDown(t leadership.Term) error {
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer o.leave(s)
 	if err := o.alone(s); err != nil {
 		return err
 	}
@@ -229,7 +229,7 @@ func (o *op) shipped(s *session, q quorum, at LSN) error {
 func (n *Node) empty(ctx context.Context, s *session) *session {
 	var err error
 	if s == nil {
-		if s, err = dial(ctx, n.conf, opName, n.cfg.Limits.Connect); err != nil {
+		if s, err = n.lent(ctx, opName); err != nil {
 			return nil
 		}
 	}

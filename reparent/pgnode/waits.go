@@ -23,9 +23,11 @@ func (o *op) waits(ctx context.Context, s *session) error {
 
 // waited makes one commit in a session of its own and reports whether it waited.
 func (o *op) waited(ctx context.Context, s *session) (waits bool, err error) {
-	probe, err := o.local(ctx)
-	if err != nil {
-		return false, err
+	probe := o.probe
+	if o.probe = nil; probe == nil {
+		if probe, err = o.dial(ctx); err != nil {
+			return false, err
+		}
 	}
 	defer probe.close()
 	r, err := probe.row(ctx, "SELECT current_setting('synchronous_standby_names'), current_setting('synchronous_commit')")
