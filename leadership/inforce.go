@@ -63,12 +63,15 @@ func (r *Round) decide(rs Ruleset) error {
 // told who leads. With a registry in Shortcut mode it is activation that makes a
 // ruleset the only one: a marker that became durable under an attempt which died
 // before it was activated may be missed by a later attempt, whose leader goes on
-// under the ruleset of the record. So a ruleset that the record does not have takes
-// no other out of force. That it is there at all may also mean that the record is
-// old, and then nobody is known to lead.
+// under the ruleset of the record. So only the record's own takes others out of
+// force. One that the record should have and has not may also mean that the record
+// is old, and then nobody is known to lead.
 func (r *Round) doubt(rs Ruleset) error {
-	if rs.Version < r.decided || slices.ContainsFunc(r.initial, rs.Equal) {
-		return nil
+	if slices.ContainsFunc(r.initial, rs.Equal) {
+		return r.decide(rs)
+	}
+	if slices.ContainsFunc(r.initial, func(own Ruleset) bool { return rs.Version < own.Version }) {
+		return r.force(rs)
 	}
 	r.known = nil
 	return r.enter(rs)

@@ -86,9 +86,6 @@ func NewRound(c RoundConfig) (*Round, error) {
 		if _, ok := r.cohort.Member(c.Known.Leader); !ok {
 			return nil, &UnknownNodeError{Node: c.Known.Leader}
 		}
-		for _, rs := range r.initial {
-			r.decided = max(r.decided, rs.Version) // it was activated
-		}
 	}
 	return r, nil
 }

@@ -30,9 +30,9 @@ func roundMutations() []mutation {
 			checks: []check{in(pkg, "TestG6_ARulesetThatWasNeverActivatedTakesNoOtherOutOfForce")},
 		},
 		{
-			name: "ruleset-before-the-activated-in-force", ids: "G5", file: "leadership/round.go",
-			rule:   "With a known leader, what came before the ruleset of its record is over.",
-			edits:  one("r.decided = max(r.decided, rs.Version) // it was activated", "_ = rs"),
+			name: "ruleset-before-the-activated-in-force", ids: "G5", file: "leadership/inforce.go",
+			rule:   "With a known leader, the ruleset of its record takes those before it out of force once a node knows it to be complete.",
+			edits:  one("		return r.decide(rs)\n	}\n	if slices", "		return nil\n	}\n	if slices"),
 			checks: []check{in(pkg, "TestG6_ARulesetThatWasNeverActivatedTakesNoOtherOutOfForce")},
 		},
 		{
