@@ -113,7 +113,8 @@
 // Anti-flap: an automatic change is followed by none for calm, and after most of them in
 // window a person has to look. Planned changes do not count: a leader that dies right
 // after one is replaced at once. A change that somebody else began is left alone for
-// grace, and resumed after it. Of several watchers the first by name acts, the next one
+// grace, and resumed after it; no server is asked anything by a watcher meanwhile, until
+// it is nearly over. Of several watchers the first by name acts, the next one
 // interval and timeout later; should two act, the higher term wins and the other touches
 // nothing more. A wrong verdict costs an interruption, never data.
 //

@@ -155,13 +155,17 @@ func (w *watcher) look(ctx context.Context) verdict.Verdict {
 		c.Unread = "the record cannot be read (" + oneText(err) + ")"
 		return verdict.Decide(c, rules(w.cfg))
 	}
-	c.Replicas = w.ask(ctx)
-	now := time.Now()
 	c.Of, c.Intent = w.rec.Active, w.rec.Intent
 	if c.Intent.Term != w.intent {
-		w.intent, w.intentSince = c.Intent.Term, now
+		w.intent, w.intentSince = c.Intent.Term, w.looked
 	}
-	c.IntentFor = now.Sub(w.intentSince)
+	c.IntentFor = w.looked.Sub(w.intentSince)
+	if v, ok := verdict.LeftAlone(c, rules(w.cfg)); ok {
+		w.forget()
+		return v
+	}
+	c.Replicas = w.ask(ctx)
+	now := time.Now()
 	self := verdict.Sighting{Observer: w.cfg.Name, Of: c.Of, Saw: w.saw, For: now.Sub(w.sawSince)}
 	if w.saw != verdict.Leads {
 		self.Missed = now.Sub(w.led)

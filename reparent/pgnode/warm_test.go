@@ -60,8 +60,10 @@ func TestASessionThatWasLeftIsNotReliedUpon(t *testing.T) {
 	n := c.nodes["n2"]
 	require.NoError(t, n.Prepare(ctx, term(10)))
 	c.scalar("n2", "SELECT pg_terminate_backend(pid)::text FROM pg_stat_activity WHERE application_name = 'tenure_op'")
+	before := c.scalar("n2", life)
 	_, err := n.Promise(ctx, term(10))
 	require.NoError(t, err, "it was ended")
+	require.Equal(t, before, c.scalar("n2", life), "its server was not stopped for that")
 	require.NoError(t, c.servers["n2"].Kill())
 	require.NoError(t, c.servers["n2"].Start(ctx))
 	_, err = n.Promise(ctx, term(11))

@@ -185,6 +185,18 @@ func Decide(c Case, r Rules) Verdict {
 	return v
 }
 
+// LeftAlone reports whether another change is under way, by c.Intent and c.IntentFor, that
+// will be left alone for longer than it takes to become sure of anything: then nobody need
+// be asked anything, which spares the servers of a change what every observer would cost
+// them while clients wait for it.
+func LeftAlone(c Case, r Rules) (Verdict, bool) {
+	if c.Intent.Phase == leadership.Cleared || c.IntentFor >= r.Grace-r.Dead-2*r.Stale {
+		return Verdict{}, false
+	}
+	return Verdict{State: Unsure, Reasons: []string{
+		fmt.Sprintf("%s has been under way for %s: it is left alone, and nobody is asked meanwhile", c.Intent, round(c.IntentFor))}}, true
+}
+
 // judge says what the leader is, whatever may be done about it.
 func judge(t tally, c Case, r Rules) Verdict {
 	switch {

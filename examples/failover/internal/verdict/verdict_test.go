@@ -110,6 +110,27 @@ func TestVerdicts(t *testing.T) {
 	}
 }
 
+func TestWhatIsLeftAloneWouldNotBeActedOn(t *testing.T) {
+	t.Parallel()
+	change := leadership.Intent{Term: leadership.Term{Num: 5, Proposer: "c1"}, By: "c1", Kind: leadership.KindPlanned, To: "n2", Phase: leadership.Holding}
+	c := verdict.Case{Self: "w1", Of: of, Sightings: gone(verdict.Refused, time.Hour), Replicas: replicas(verdict.Lost, verdict.Lost)}
+	_, alone := verdict.LeftAlone(c, rules)
+	require.False(t, alone, "there is no change")
+	c.Intent = change
+	for _, d := range []time.Duration{0, time.Second, 49 * time.Second} {
+		c.IntentFor = d
+		v, alone := verdict.LeftAlone(c, rules)
+		require.True(t, alone, "%s", d)
+		require.Equal(t, verdict.Unsure, v.State)
+		require.Contains(t, v.Reasons[0], "under way")
+		require.Empty(t, verdict.Decide(c, rules).Do, "%s", d)
+	}
+	// In time to be sure of a dead leader when the change is taken for abandoned.
+	c.IntentFor = rules.Grace - rules.Dead - 2*rules.Stale
+	_, alone = verdict.LeftAlone(c, rules)
+	require.False(t, alone)
+}
+
 func TestHalfOfTheObserversAreNotMostOfThem(t *testing.T) {
 	t.Parallel()
 	for observers, enough := range map[int]int{1: 1, 2: 2, 3: 2, 4: 3, 5: 3} {
