@@ -15,8 +15,11 @@ func (r *Round) force(rs Ruleset) error {
 	return r.enter(rs)
 }
 
-// enter puts a ruleset in force unless it is already.
+// enter puts a ruleset in force unless it is already, or was lifted.
 func (r *Round) enter(rs Ruleset) error {
+	if slices.ContainsFunc(r.lifted, rs.Equal) {
+		return nil
+	}
 	for _, have := range r.rules {
 		if have.Ruleset.Equal(rs) {
 			return nil
@@ -93,6 +96,7 @@ func (r *Round) sight(ss []Sighting) error {
 			if err := r.decide(s.Marker.Ruleset); err != nil {
 				return err
 			}
+			r.lift(s.Marker)
 			continue
 		}
 		for _, rs := range append([]Ruleset{s.Marker.Ruleset}, s.Marker.Over...) {
@@ -100,6 +104,27 @@ func (r *Round) sight(ss []Sighting) error {
 				return err
 			}
 		}
+		if slices.ContainsFunc(r.initial, s.Marker.Ruleset.Equal) {
+			r.lift(s.Marker)
+		}
 	}
 	return nil
+}
+
+// lift takes out of force, for good, the rulesets that a marker replaced by a
+// person's word. That a log shows such a marker is not enough, since its attempt
+// may have been abandoned, and another one may have gone on under the ruleset that
+// it would have replaced: it must be known to be complete, or its ruleset from the
+// record, which is written before anybody may lead under it.
+//
+// Only rulesets below the marker's own are lifted, which is in force, or a later
+// one is: what is left is never nothing.
+func (r *Round) lift(m Marker) {
+	for _, rs := range m.Waived {
+		if rs.Version >= m.Ruleset.Version || slices.ContainsFunc(r.lifted, rs.Equal) {
+			continue
+		}
+		r.lifted = append(r.lifted, rs.clone())
+		r.rules = slices.DeleteFunc(r.rules, func(have *Rules) bool { return have.Ruleset.Equal(rs) })
+	}
 }

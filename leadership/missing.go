@@ -69,7 +69,7 @@ func (r *Round) shrink(s Set, enough func(Set) bool) Set {
 func (r *Round) anyCandidate(willing, read Set) bool {
 	for m := range (willing & read).All() {
 		ok := !r.seen[m].belowFloor
-		for _, rules := range r.rules {
+		for _, rules := range r.demands() {
 			ok = ok && rules.leaders.Has(m) && rules.Durable(m, willing)
 		}
 		if ok {

@@ -15,13 +15,17 @@ type Revocation struct {
 }
 
 // Revocation mints the proof. It returns the error of Revoked or Discovered,
-// or a *DivergedError when the logs that were read disagree within the
-// highest accepted term.
+// a *DivergedError when the logs that were read disagree within the highest
+// accepted term, or a *WaiverError when a waiver has a Ruleset and what it takes
+// for that is not there.
 func (r *Round) Revocation() (*Revocation, error) {
 	if err := r.Revoked(); err != nil {
 		return nil, err
 	}
 	if err := r.Discovered(); err != nil {
+		return nil, err
+	}
+	if err := r.resort(); err != nil {
 		return nil, err
 	}
 	top, donors, err := best(r.Reads())
@@ -99,7 +103,8 @@ func (v *Revocation) Rulesets() []Ruleset {
 }
 
 // Propose binds the term to one candidate and one selected log. next changes
-// the ruleset with this leadership; nil keeps the one of the selected log.
+// the ruleset with this leadership; nil keeps the one of the selected log, or
+// takes that of a Waiver, beside which next must be nil.
 //
 // A term carries one proposal. Asking again for the same is answered with the
 // same *Proposal, so that a retry is not a second establishment; asking for
@@ -113,8 +118,11 @@ func (v *Revocation) Propose(to NodeID, next *Ruleset) (*Proposal, error) {
 		return nil, err
 	}
 	r := v.round
+	if next != nil && r.survivors != nil {
+		return nil, &WaiverError{"it names the ruleset to go on with: the proposal can name no other"}
+	}
 	if p := r.proposal; p != nil {
-		if p.marker.Leader == to && (next == nil && !p.changes || next != nil && p.marker.Ruleset.Equal(*next)) {
+		if p.marker.Leader == to && (next == nil && (!p.changes || r.survivors != nil) || next != nil && p.marker.Ruleset.Equal(*next)) {
 			return p, nil
 		}
 		return nil, &BoundError{Term: r.term, To: p.marker.Leader, Ruleset: p.marker.Ruleset.Version}
@@ -134,11 +142,24 @@ func (v *Revocation) Propose(to NodeID, next *Ruleset) (*Proposal, error) {
 		rules:     slices.Clone(r.rules), // the round's own shrinks in place
 		marker:    Marker{Term: r.term, Leader: to, Ruleset: r.inherited(donors)},
 	}
+	if r.survivors != nil {
+		p.rules = slices.DeleteFunc(p.rules, r.excused)
+		rs, inForce, err := r.successor()
+		switch {
+		case err != nil:
+			return nil, err
+		case inForce:
+			p.marker.Ruleset = rs
+		default:
+			next = &rs
+		}
+	}
 	if next != nil {
 		if err := p.change(*next, r.catalog); err != nil {
 			return nil, err
 		}
 	}
+	p.marker.Waived = r.waived()
 	for _, rules := range p.rules {
 		if !rules.Ruleset.Equal(p.marker.Ruleset) {
 			p.marker.Over = append(p.marker.Over, rules.Ruleset)

@@ -61,7 +61,9 @@ type Round struct {
 	// mechanisms where they are.
 	joiners []joiner
 
-	proposal *Proposal
+	lifted    []Ruleset // that a marker in force waived
+	survivors *survivors
+	proposal  *Proposal
 }
 
 // NewRound returns an empty round. It returns a *TermError, or the errors of
@@ -277,9 +279,10 @@ func (r *Round) willing() Set {
 
 // Ready returns nil when the round is sufficient to establish the node: both
 // tests pass, it was reached and read above its floor, it is eligible, and the
-// willing nodes hold a durable set for it under every ruleset in force. Else
-// the error of the test, an *UnknownNodeError, *IneligibleError, *BarredError
-// or *NotReadyError.
+// willing nodes hold a durable set for it under every ruleset in force, less
+// what a Waiver's Ruleset excuses. Else the error of the test, an
+// *UnknownNodeError, *IneligibleError, *BarredError, *NotReadyError, or a
+// *WaiverError.
 //
 // unfit names nodes that promised and still cannot accept: their log cannot be
 // brought to the selected one. They count as blocked and read, never as willing:
@@ -292,36 +295,6 @@ func (r *Round) Ready(to NodeID, unfit ...NodeID) error {
 		return err
 	}
 	return r.candidacy(to, unfit)
-}
-
-func (r *Round) candidacy(to NodeID, unfit []NodeID) error {
-	m, ok := r.cohort.Member(to)
-	if !ok {
-		return &UnknownNodeError{Node: to}
-	}
-	willing := r.willing()
-	for _, id := range unfit {
-		if u, ok := r.cohort.Member(id); ok && u != m {
-			willing = willing.Without(u)
-		}
-	}
-	switch {
-	case !willing.Has(m):
-		return &NotReadyError{Node: to, Reason: "it did not promise term " + r.term.String()}
-	case r.seen[m].belowFloor:
-		return &BarredError{Node: to, Reason: "it is below its floor: it dropped entries for a repair and has not got them back"}
-	case !r.read.Has(m):
-		return &NotReadyError{Node: to, Reason: "its position was not read"}
-	}
-	for _, rules := range r.rules {
-		if !rules.leaders.Has(m) {
-			return &IneligibleError{Node: to, Reason: "it is not an eligible member of the ruleset in force"}
-		}
-		if have := willing & rules.members; !rules.Durable(m, have) {
-			return &NotReadyError{Node: to, Reason: "its marker cannot become durable on the nodes that promised, " + setText(r.cohort.Names(have)) + ": reach one of " + setText(r.cohort.Names(rules.members.Minus(have)))}
-		}
-	}
-	return nil
 }
 
 // Superseded returns the highest term that a node was seen to have promised

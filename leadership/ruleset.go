@@ -61,6 +61,14 @@ func (rs Ruleset) clone() Ruleset {
 	return rs
 }
 
+func cloneRulesets(rss []Ruleset) []Ruleset {
+	out := slices.Clone(rss)
+	for i := range out {
+		out[i] = out[i].clone()
+	}
+	return out
+}
+
 // Rules is a compiled Ruleset. It is immutable and safe for concurrent use.
 type Rules struct {
 	Ruleset Ruleset

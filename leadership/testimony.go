@@ -122,15 +122,24 @@ type Marker struct {
 	// Over are the rulesets that stay in force beside Ruleset until this
 	// marker is complete under all of them.
 	Over []Ruleset `json:"over,omitempty"`
+	// Waived are rulesets that Ruleset took the place of although this marker
+	// could not become complete under them: a person stated that too many of
+	// their members are gone (Waiver.Ruleset). They are in force no more for
+	// whoever knows Ruleset from the record, or knows the marker to be complete;
+	// for anybody else they are.
+	Waived []Ruleset `json:"waived,omitempty"`
+}
+
+// Equal reports whether two markers are the same in every part.
+func (m Marker) Equal(o Marker) bool {
+	return m.Leadership() == o.Leadership() && m.Ruleset.Equal(o.Ruleset) &&
+		slices.EqualFunc(m.Over, o.Over, Ruleset.Equal) && slices.EqualFunc(m.Waived, o.Waived, Ruleset.Equal)
 }
 
 // clone returns m with storage of its own.
 func (m Marker) clone() Marker {
 	m.Ruleset = m.Ruleset.clone()
-	m.Over = slices.Clone(m.Over)
-	for i := range m.Over {
-		m.Over[i] = m.Over[i].clone()
-	}
+	m.Over, m.Waived = cloneRulesets(m.Over), cloneRulesets(m.Waived)
 	return m
 }
 
@@ -165,10 +174,26 @@ type Waiver struct {
 	Loss   bool     `json:"loss,omitempty"`
 	Reason string   `json:"reason"`
 	By     string   `json:"by"`
+	// Ruleset, when given, is the last resort of a cluster in which so many
+	// nodes are gone that nobody can complete anything: it takes the place of
+	// every ruleset in force that cannot be satisfied without the nodes that
+	// are Gone, without being complete under it, which is all that it excuses.
+	// Its members are survivors: members in force, and none of Gone. Every
+	// member in force that is not Gone must promise and be read, so that the
+	// best log that is left is chosen. It is refused where a ruleset in force
+	// can be satisfied without the nodes that are Gone, since then the ordinary
+	// way is open. Version 0 takes the next one. Nil: nothing but the
+	// testimony of the nodes that are Gone is waived.
+	//
+	// What it takes for the statement to hold is that no node which is Gone
+	// ever accepts or completes anything again. Where they live on, or come
+	// back with their storage, and a coordinator that has neither read the
+	// record nor reached a survivor finds enough of them, there are two leaders.
+	Ruleset *Ruleset `json:"ruleset,omitempty"`
 }
 
-// Validate returns a *WaiverError when w names nobody, or says not why or by
-// whom.
+// Validate returns a *WaiverError when w names nobody, says not why or by
+// whom, or has as a member of its Ruleset a node that is Gone.
 func (w Waiver) Validate() error {
 	switch {
 	case len(w.Gone) == 0:
@@ -177,6 +202,14 @@ func (w Waiver) Validate() error {
 		return &WaiverError{"it gives no reason"}
 	case w.By == "":
 		return &WaiverError{"it does not say by whom"}
+	}
+	if w.Ruleset == nil {
+		return nil
+	}
+	for _, id := range w.Gone {
+		if w.Ruleset.Has(id) {
+			return &WaiverError{"node " + string(id) + " is gone and a member of the ruleset to go on with"}
+		}
 	}
 	return nil
 }

@@ -162,7 +162,9 @@ func (r *Round) settle() {
 // Waive enters a person's statement that nodes are gone as certified
 // testimony. It returns a *WaiverError, *UnknownNodeError, ErrNotMinted, or a
 // *WaiverError for a node that has itself testified in this round: what
-// answers is not gone. A node that answers later stops counting as gone.
+// answers is not gone. A node that answers later stops counting as gone. For a
+// Waiver.Ruleset the errors of Ruleset.Compile are added, and a *WaiverError for
+// one that has others than members in force, or is a second one.
 func (r *Round) Waive(w Waiver) error {
 	if !r.minted() {
 		return ErrNotMinted
@@ -176,6 +178,11 @@ func (r *Round) Waive(w Waiver) error {
 	}
 	if here := gone & r.answered; here != 0 {
 		return &WaiverError{"node " + string(r.cohort.Node(here.first()).ID) + " has answered: it is not gone"}
+	}
+	if w.Ruleset != nil {
+		if err := r.outlive(w, gone); err != nil {
+			return err
+		}
 	}
 	for m := range gone.All() {
 		r.block(m, Certified, false)

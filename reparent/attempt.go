@@ -179,7 +179,11 @@ func (a *attempt) established(ctx, mctx context.Context) (in *leadership.Install
 	err = a.do(ctx, StepPropose, func(context.Context) (err error) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
-		prop, err = rev.Propose(choice.To, a.next)
+		next := a.next
+		if a.change.survivors() != nil {
+			next = nil // the round has it from the waiver
+		}
+		prop, err = rev.Propose(choice.To, next)
 		return err
 	})
 	if err != nil {

@@ -34,7 +34,12 @@ type Change struct {
 	// must be nil. The leader has Limits.Revoke and Limits.Install together; when
 	// its answer is lost the candidate is asked, for Limits.Status at most.
 	LeaderLed bool
-	// Waiver is a person's statement that nodes are gone for good.
+	// Waiver is a person's statement that nodes are gone for good, for an
+	// emergency or a resume. It stands for their promises, and with Loss for
+	// their logs; the rest must still suffice to establish a leader. Where it
+	// never can, because too many are gone, an emergency whose waiver has a
+	// Ruleset goes on with the survivors that it names. That one needs the
+	// registry, which must hold the new ruleset before anybody leads under it.
 	Waiver *leadership.Waiver
 	// GoOnIfLate goes on although routers are late at Config.Barrier when
 	// Limits.Quiet is over, or the barrier does not answer; the Report then says
@@ -143,12 +148,23 @@ func (c Change) validate(ctx context.Context) error {
 		}
 	}
 	if c.Waiver != nil {
-		if c.Kind != leadership.KindEmergency && c.Kind != leadership.KindResume {
+		switch {
+		case c.Kind != leadership.KindEmergency && c.Kind != leadership.KindResume:
 			return bad("a waiver is for an emergency or a resume")
+		case c.survivors() != nil && c.Kind != leadership.KindEmergency:
+			return bad("a waiver with a ruleset to go on with is for an emergency")
 		}
 		return c.Waiver.Validate()
 	}
 	return nil
+}
+
+// survivors is the ruleset that a waiver wants to go on with, nil for none.
+func (c Change) survivors() *leadership.Ruleset {
+	if c.Waiver == nil {
+		return nil
+	}
+	return c.Waiver.Ruleset
 }
 
 // first reports whether the change makes the cluster's first record.
@@ -165,8 +181,12 @@ func (c Change) orderly() bool {
 	return false
 }
 
-// unplanned reports whether the change may go on without the registry, and goes
-// before any other that is under way: somebody has to lead.
+// unplanned reports whether the change goes before any other that is under way:
+// somebody has to lead.
 func (c Change) unplanned() bool {
 	return c.Kind == leadership.KindEmergency || c.Kind == leadership.KindUndo
 }
+
+// blind reports whether the change may begin without the registry. That it has the
+// full test to rest on is not enough where a waiver excuses a part of it.
+func (c Change) blind() bool { return c.unplanned() && c.survivors() == nil }

@@ -157,7 +157,7 @@ type Guard struct {
 	mu       sync.Mutex // guards what follows; taken by every call, for moments
 	last     leadership.Record
 	lastTerm leadership.Term
-	unsaved  *leadership.Installed // granted, but not in the record yet
+	unsaved  *led // granted, but not in the record yet
 }
 
 // New returns a guard for the cluster. It returns a *ConfigError,

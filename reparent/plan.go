@@ -33,7 +33,7 @@ func (a *attempt) withoutRegistry(why error) error {
 	if a.rec.Version == 0 {
 		a.rec = leadership.Record{Mode: a.g.cfg.Mode, Ruleset: a.g.cfg.Ruleset}
 	}
-	if !a.change.unplanned() || a.rec.Mode != leadership.Full || a.rec.Ruleset.IsZero() || errors.Is(why, leadership.ErrClosed) || isCorrupt(why) {
+	if !a.change.blind() || a.rec.Mode != leadership.Full || a.rec.Ruleset.IsZero() || errors.Is(why, leadership.ErrClosed) || isCorrupt(why) {
 		return fmt.Errorf("reparent: the registry cannot be read: %w", why)
 	}
 	a.blind = why
@@ -73,12 +73,19 @@ func (a *attempt) basis() error {
 	case leadership.KindUndo:
 		a.prefer = a.change.prefer
 	}
-	if a.change.Ruleset != nil {
-		rs := *a.change.Ruleset
+	if err := a.knowsMembers(); err != nil {
+		return err
+	}
+	want := a.change.Ruleset
+	if s := a.change.survivors(); s != nil {
+		want = s
+	}
+	if want != nil {
+		rs := *want
 		if rs.Version == 0 {
 			rs.Version = a.rec.Ruleset.Version + 1
 		}
-		if now := a.rec.Ruleset.Version; a.change.Kind == leadership.KindRuleset && rs.Version <= now {
+		if now := a.rec.Ruleset.Version; rs.Version <= now {
 			return &ChangeError{a.change.Kind, fmt.Sprintf("its version is %d and version %d is in force: leave it 0 for the next one", rs.Version, now)}
 		}
 		a.next = &rs
@@ -87,6 +94,17 @@ func (a *attempt) basis() error {
 		return err
 	}
 	return a.checkRuleset()
+}
+
+// knowsMembers refuses to give up what only lost nodes knew while the record says
+// that it may be behind: they may have known of members that nobody else knows of,
+// one of whom leads.
+func (a *attempt) knowsMembers() error {
+	w, i := a.change.Waiver, a.rec.Intent
+	if w == nil || !w.Loss || a.change.Force || i.Kind != leadership.KindRuleset || i.Phase == leadership.Cleared {
+		return nil
+	}
+	return &ChangeError{a.change.Kind, "a change of the ruleset was left unfinished (" + i.String() + "): the nodes that are gone may have known of members that the record does not show. Make sure that none of those leads, and Force"}
 }
 
 func (a *attempt) firstBasis() error {

@@ -128,6 +128,9 @@ func (p *Plan) String() string {
 	for _, q := range p.Choice.Passed {
 		fmt.Fprintf(&b, "  passed over %s: %s\n", q.Node, q.Reason)
 	}
+	if p.Waiver != nil {
+		fmt.Fprintf(&b, "  waived      %s\n", waived(*p.Waiver))
+	}
 	for _, m := range p.Missing {
 		fmt.Fprintf(&b, "  missing     %s\n", idList(m))
 	}

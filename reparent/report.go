@@ -161,11 +161,7 @@ func (r *Report) write(b *strings.Builder, indent string) {
 		line("passed over", "%s: %s", p.Node, p.Reason)
 	}
 	for _, w := range r.Waivers {
-		loss := ""
-		if w.Loss {
-			loss = ", acknowledged requests may be lost"
-		}
-		line("waived", "%s declared gone by %s: %s%s", idList(w.Gone), w.By, w.Reason, loss)
+		line("waived", "%s", waived(w))
 	}
 	if len(r.Stragglers) > 0 {
 		line("stragglers", "%s (Sweep owes them a Follow)", idList(r.Stragglers))
@@ -179,6 +175,17 @@ func (r *Report) write(b *strings.Builder, indent string) {
 	if r.Undo != nil {
 		r.Undo.write(b, indent+"    ")
 	}
+}
+
+func waived(w leadership.Waiver) string {
+	s := fmt.Sprintf("%s declared gone by %s: %s", idList(w.Gone), w.By, w.Reason)
+	if w.Loss {
+		s += ", acknowledged requests may be lost"
+	}
+	if w.Ruleset != nil {
+		s += fmt.Sprintf("; goes on with %s under %s, which took the place of a ruleset that nobody can satisfy", idList(w.Ruleset.IDs()), w.Ruleset.Policy)
+	}
+	return s
 }
 
 func (r *Report) headline() string {

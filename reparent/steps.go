@@ -38,7 +38,10 @@ func (a *attempt) begin(ctx context.Context) error {
 	a.mu.Lock()
 	a.round = r
 	a.mu.Unlock()
-	return a.barGone(ctx)
+	if w := a.change.Waiver; w != nil {
+		a.rep.Waivers = append(a.rep.Waivers, *w)
+	}
+	return nil
 }
 
 func (a *attempt) takeTerm() (err error) {
@@ -77,7 +80,7 @@ func (a *attempt) announce(ctx context.Context) error {
 		}
 		return r.Begin(i, force)
 	})
-	if err == nil || isRule(err) || !a.change.unplanned() || a.rec.Mode != leadership.Full || ctx.Err() != nil {
+	if err == nil || isRule(err) || !a.change.blind() || a.rec.Mode != leadership.Full || ctx.Err() != nil {
 		return err
 	}
 	a.blind = err
@@ -85,23 +88,19 @@ func (a *attempt) announce(ctx context.Context) error {
 	return nil
 }
 
-// barGone records who was declared gone, so that what comes back later under
-// the old identity counts for nothing.
-func (a *attempt) barGone(ctx context.Context) error {
+// bars are those of the nodes that were declared gone, so that what comes back
+// later under the old identity counts for nothing. They are recorded together with
+// the leadership that relies on them: a change that fails leaves none.
+func (a *attempt) bars() []leadership.Bar {
 	w := a.change.Waiver
 	if w == nil {
 		return nil
 	}
-	a.rep.Waivers = append(a.rep.Waivers, *w)
-	return a.write(ctx, func(r leadership.Record) (leadership.Record, error) {
-		for _, id := range w.Gone {
-			var err error
-			if r, err = r.Bar(leadership.Bar{Node: id, Term: a.term, Reason: w.Reason, By: w.By}); err != nil {
-				return r, err
-			}
-		}
-		return r, nil
-	})
+	out := make([]leadership.Bar, len(w.Gone))
+	for i, id := range w.Gone {
+		out[i] = leadership.Bar{Node: id, Term: a.term, Reason: w.Reason, By: w.By}
+	}
+	return out
 }
 
 // write makes one transition of the record. In Full mode an attempt that can
@@ -252,11 +251,14 @@ func promised(err error) (by leadership.Term) {
 	return by
 }
 
-// activate records the leadership before it is granted. In Full mode the proof
-// alone is enough to go on when the registry cannot be asked.
+// activate records the leadership before it is granted, and in the same write who
+// was declared gone for it. In Full mode the proof alone is enough to go on when
+// the registry cannot be asked, except where the record is what keeps everybody
+// from going on under a ruleset that was replaced by a person's word.
 func (a *attempt) activate(ctx context.Context, in *leadership.Installed) error {
-	err := a.write(ctx, func(r leadership.Record) (leadership.Record, error) { return r.Activate(in) })
-	if err == nil || isRule(err) || a.rec.Mode != leadership.Full || ctx.Err() != nil {
+	bars := a.bars()
+	err := a.write(ctx, func(r leadership.Record) (leadership.Record, error) { return activated(r, in, bars) })
+	if err == nil || isRule(err) || a.change.survivors() != nil || a.rec.Mode != leadership.Full || ctx.Err() != nil {
 		return err
 	}
 	a.blind = err
@@ -295,23 +297,42 @@ func (e *UnsavedError) Unwrap() error { return e.Err }
 // is tried again now: first the activation that it missed.
 func (a *attempt) route(ctx context.Context, in *leadership.Installed) error {
 	a.blind = nil
-	err := a.write(ctx, func(r leadership.Record) (leadership.Record, error) { return a.g.save(r, in) })
+	led := &led{in, a.bars()}
+	err := a.write(ctx, func(r leadership.Record) (leadership.Record, error) { return a.g.save(r, led) })
 	if err != nil {
 		a.g.mu.Lock()
-		a.g.unsaved = in
+		a.g.unsaved = led
 		a.g.mu.Unlock()
 		return &UnsavedError{Leadership: in.Leadership(), Err: err}
 	}
 	return nil
 }
 
+// led is a leadership that was granted, and who is barred by what it relied on.
+type led struct {
+	in   *leadership.Installed
+	bars []leadership.Bar
+}
+
+// activated is a record in which a leadership is active, and nodes are barred.
+func activated(r leadership.Record, in *leadership.Installed, bars []leadership.Bar) (leadership.Record, error) {
+	r, err := r.Activate(in)
+	for _, b := range bars {
+		if err != nil {
+			break
+		}
+		r, err = r.Bar(b)
+	}
+	return r, err
+}
+
 // save brings a record to a leadership that was granted.
-func (g *Guard) save(r leadership.Record, in *leadership.Installed) (leadership.Record, error) {
-	l := in.Leadership()
+func (g *Guard) save(r leadership.Record, led *led) (leadership.Record, error) {
+	l := led.in.Leadership()
 	if r.Version == 0 {
 		return r, ErrNoRecord
 	}
-	r, err := r.Activate(in)
+	r, err := activated(r, led.in, led.bars)
 	if err != nil {
 		return r, err
 	}

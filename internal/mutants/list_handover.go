@@ -80,7 +80,7 @@ func handoverMutations() []mutation {
 		{
 			name: "candidate-believed", ids: "G3 G5", file: "reparent/handover/replay.go",
 			rule:   "The marker of an account is the one that its basis makes.",
-			edits:  one("!sameMarker(found, a.Marker) {", "found.Leadership() != a.Marker.Leadership() {"),
+			edits:  one("!found.Equal(a.Marker) {", "found.Leadership() != a.Marker.Leadership() {"),
 			checks: []check{in(pkg, "TestG5_AnAccountProvesWhatItHoldsAndNothingMore")},
 		},
 		{

@@ -2,7 +2,6 @@ package handover
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/tenure-go/tenure/leadership"
 )
@@ -57,12 +56,8 @@ func (a Account) propose(b Baton, revocation func() (*leadership.Revocation, err
 	if err != nil {
 		return nil, err
 	}
-	if found := p.Marker(); !sameMarker(found, a.Marker) {
+	if found := p.Marker(); !found.Equal(a.Marker) {
 		return nil, &MarkerError{Told: a.Marker, Found: found}
 	}
 	return p, nil
-}
-
-func sameMarker(x, y leadership.Marker) bool {
-	return x.Leadership() == y.Leadership() && x.Ruleset.Equal(y.Ruleset) && slices.EqualFunc(x.Over, y.Over, leadership.Ruleset.Equal)
 }

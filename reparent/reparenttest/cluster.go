@@ -187,6 +187,16 @@ func (c *Cluster) RestartRegistry() { c.w.regProc.Restart() }
 // Crash kills a node: what it had not made durable is gone.
 func (c *Cluster) Crash(id leadership.NodeID) { c.w.hosts[id].proc.Crash() }
 
+// Gone kills nodes that never come back, which is what a waiver says of them: what
+// else completes nothing with them is revoked, and what only they had is lost. A
+// node that is restarted all the same makes a liar of whoever said so.
+func (c *Cluster) Gone(ids ...leadership.NodeID) {
+	for _, id := range ids {
+		c.Crash(id)
+		c.w.gone |= 1 << slices.Index(c.w.ids, id)
+	}
+}
+
 // Restart boots it again.
 func (c *Cluster) Restart(id leadership.NodeID) { c.w.hosts[id].proc.Restart() }
 

@@ -61,7 +61,7 @@ func (w *world) checkOnePerTerm(in *install) {
 		switch {
 		case o.by != in.by:
 			w.fail("I7", "%s and %s both install a marker of term %s", o.by.id, in.by.id, in.marker.Term)
-		case !sameMarker(o.marker, in.marker):
+		case !o.marker.Equal(in.marker):
 			w.fail("I7", "%s installs two markers of term %s with different rulesets", in.by.id, in.marker.Term)
 		case o.known && in.known && positionOf(o.base).Rank(positionOf(in.base)) != leadership.Same && !w.prolonged(o, in):
 			w.fail("I7", "%s installs the marker of term %s on two logs, one at %s and one at %s", in.by.id, in.marker.Term, positionOf(o.base), positionOf(in.base))
@@ -75,10 +75,6 @@ func (w *world) checkOnePerTerm(in *install) {
 func (w *world) prolonged(o, in *install) bool {
 	t := in.marker.Term
 	return in.by.copiedBesides(t) && positionOf(in.base).Extends(positionOf(o.base)) && w.holders[place{len(o.base), t}] == 0
-}
-
-func sameMarker(a, b leadership.Marker) bool {
-	return a.Term == b.Term && a.Leader == b.Leader && a.Ruleset.Equal(b.Ruleset) && slices.EqualFunc(a.Over, b.Over, leadership.Ruleset.Equal)
 }
 
 // checkLoss: I2. It is about what was completed under lower terms. What a late
@@ -100,7 +96,7 @@ func (w *world) checkRevoked(in *install) {
 	}
 	var blocked uint64
 	for _, k := range w.looks {
-		if k.known && (k.f.Out || !k.f.Promised.Less(in.marker.Term)) || w.heldBack(k.id) {
+		if k.known && (k.f.Out || !k.f.Promised.Less(in.marker.Term)) || w.heldBack(k.id) || w.gone&(1<<k.index) != 0 {
 			blocked |= 1 << k.index
 		}
 	}
@@ -138,7 +134,7 @@ func (w *world) checkDead(in, o *install) {
 	}
 	var free uint64
 	for _, k := range w.looks {
-		if k.known && (k.f.Out || o.marker.Term.Less(k.f.Promised)) || w.heldBack(k.id) {
+		if k.known && (k.f.Out || o.marker.Term.Less(k.f.Promised)) || w.heldBack(k.id) || w.gone&(1<<k.index) != 0 {
 			continue
 		}
 		free |= 1 << k.index
@@ -219,7 +215,7 @@ func (w *world) checkSelection(in *install) {
 			return // read by other means
 		}
 	}
-	rest := r.Members().Minus(r.set(read))
+	rest := r.Members().Minus(r.set(read | w.gone))
 	if l, ok := r.Could(leaders, rest); ok {
 		w.fail("I13", "%s installs %s on a log at %s, and %s may have completed more, seen only by %v", in.by.id, in.marker.Term, base, r.Cohort().Node(l).ID, r.Cohort().Names(rest))
 	}
@@ -263,7 +259,7 @@ func (w *world) checkRulesets(in *install) {
 	}
 	for _, rs := range need {
 		r := w.compiled(rs)
-		if !slices.Contains(in.rules, r) {
+		if waived := slices.ContainsFunc(in.marker.Waived, rs.Equal); !waived && !slices.Contains(in.rules, r) {
 			w.fail("I14", "%s installs %s under %s, and the log it is installed with may still be ruled by %s", in.by.id, in.marker.Term, rulesNames(in.marker), rs.Policy)
 		}
 	}

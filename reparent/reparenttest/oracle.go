@@ -54,6 +54,7 @@ type oracle struct {
 	reforms       bool        // rulesets may change in this run
 	reformed      atomic.Bool // or somebody asked for that; checks read it beside coordinators
 	excused       map[string]bool
+	gone          uint64 // by a person's word, which is true
 	compiledRules []*rules
 
 	// For the picture of a failing run.

@@ -192,7 +192,7 @@ func (w *world) runs(ctx context.Context, g *reparent.Guard, c reparent.Change) 
 	w.mu.Lock()
 	own := w.own[g]
 	w.mu.Unlock()
-	if c.Kind == leadership.KindRuleset {
+	if c.Kind == leadership.KindRuleset || c.Waiver != nil && c.Waiver.Ruleset != nil {
 		w.reformed.Store(true)
 	}
 	if c.Revoke == nil && c.Kind != leadership.KindBootstrap && c.Kind != leadership.KindAdopt {
