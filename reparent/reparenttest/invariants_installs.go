@@ -129,7 +129,7 @@ func (w *world) checkRevoked(in *install) {
 // are does not depend on the new leader: who left the cohort promised something
 // between the two terms, and is asked for no more.
 func (w *world) checkDead(in, o *install) {
-	if len(o.rules) == 0 {
+	if len(o.rules) == 0 || w.unrecorded(o) {
 		return
 	}
 	var free uint64

@@ -70,6 +70,14 @@ func (w *world) shortcut() *leadership.Leadership {
 	return nil
 }
 
+// unrecorded reports whether the record rules out that an installed leadership is
+// ever granted: it took the place of a ruleset by a person's word, which needs the
+// record, and was overtaken there.
+func (w *world) unrecorded(in *install) bool {
+	r := w.record()
+	return len(in.marker.Waived) > 0 && r.Active != in.marker.Leadership() && in.marker.Term.Less(r.Fence)
+}
+
 // heldBack reports whether a node is kept from everything by other means than
 // its promise: it is isolated, or was declared gone.
 func (w *world) heldBack(id leadership.NodeID) bool {
