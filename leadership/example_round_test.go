@@ -31,7 +31,9 @@ func ExampleRound_Missing() {
 }
 
 // Two of three are burnt. Only a person may say so; what they alone had is given
-// up, and the waiver says who gave it up and why.
+// up, and the waiver says who gave it up and why. That makes the proof and no
+// leader: nothing becomes durable on one of three. For that the waiver must name
+// who goes on.
 func ExampleRound_Waive() {
 	rules, _ := leadership.NewRuleset(leadership.Majority(),
 		leadership.Node{ID: "n1"}, leadership.Node{ID: "n2"}, leadership.Node{ID: "n3"})
@@ -49,11 +51,20 @@ func ExampleRound_Waive() {
 	gone.Reason, gone.By = "rack 4 burnt", "ada"
 	fmt.Println(round.Waive(gone))
 	fmt.Println("revoked:", round.Revoked(), "discovered:", round.Discovered())
+	fmt.Println(round.Ready("n3"))
+
+	alone, _ := leadership.NewRuleset(leadership.Majority(), leadership.Node{ID: "n3"})
+	gone.Ruleset = &alone
+	fmt.Println(round.Waive(gone))
+	fmt.Println(round.Ready("n3"))
 	// Output:
 	// leadership: not revoked below term 8.c1: n1 could still complete with {n1, n2} (ruleset 1): reach n1 or n2
 	// leadership: waiver refused: it gives no reason
 	// <nil>
 	// revoked: <nil> discovered: <nil>
+	// leadership: n3 is not ready to lead: its marker cannot become durable on the nodes that promised, {n3}: reach one of {n1, n2}
+	// <nil>
+	// <nil>
 }
 
 // A proposal is what a term asks for. To ask it for something else is refused:

@@ -8,7 +8,7 @@ func proposalMutations() []mutation {
 		{
 			name: "revocation-without-discovery", ids: "G2 G3", file: "leadership/revocation.go",
 			rule:   "A revocation is minted only when what could have been completed was read.",
-			edits:  one("	if err := r.Discovered(); err != nil {\n		return nil, err\n	}\n	top,", "	top,"),
+			edits:  one("	if err := r.Discovered(); err != nil {\n		return nil, err\n	}\n	if err := r.resort()", "	if err := r.resort()"),
 			checks: []check{in(pkg, "TestRevocationIsMintedOnlyAfterDiscovery")},
 		},
 		{

@@ -101,13 +101,13 @@ func reparentMutations() []mutation {
 		{
 			name: "shortcut-without-registry", ids: "G1 G6", file: "reparent/steps.go",
 			rule:   "In shortcut mode nobody is activated without the registry.",
-			edits:  one("if err == nil || isRule(err) || a.rec.Mode != leadership.Full || ctx.Err() != nil {", "if err == nil || isRule(err) || ctx.Err() != nil {"),
+			edits:  one("a.change.survivors() != nil || a.rec.Mode != leadership.Full || ctx.Err() != nil {", "a.change.survivors() != nil || ctx.Err() != nil {"),
 			checks: []check{in(pkg, "TestG6_InShortcutModeNobodyIsGrantedWhenTheRegistryIsLostOnTheWay")},
 		},
 		{
 			name: "stale-record-begins-blind", ids: "G1 G6", file: "reparent/plan.go",
 			rule:   "In shortcut mode nothing begins without the registry.",
-			edits:  one("!a.change.unplanned() || a.rec.Mode != leadership.Full || a.rec.Ruleset.IsZero()", "!a.change.unplanned() || a.rec.Ruleset.IsZero()"),
+			edits:  one("!a.change.blind() || a.rec.Mode != leadership.Full || a.rec.Ruleset.IsZero()", "!a.change.blind() || a.rec.Ruleset.IsZero()"),
 			checks: []check{in(pkg, "TestInShortcutModeNothingChangesWithoutTheRegistry")},
 		},
 		{
@@ -131,7 +131,7 @@ func reparentMutations() []mutation {
 		{
 			name: "gone-node-not-barred", ids: "G2", file: "reparent/steps.go",
 			rule:   "A node that was declared gone is barred in the record.",
-			edits:  one("		for _, id := range w.Gone {\n", "		for _, id := range w.Gone[:0] {\n"),
+			edits:  one("	for i, id := range w.Gone {\n", "	out = nil\n	for i, id := range w.Gone[:0] {\n"),
 			checks: []check{in(pkg, "TestAWaiverLetsAPersonGoOnAndIsShown")},
 		},
 		{

@@ -126,13 +126,13 @@ func roundMutations() []mutation {
 			checks: []check{in(pkg, "TestHeldBlocksRevokeButTakeNoPart")},
 		},
 		{
-			name: "ineligible-candidate", ids: "G10", file: "leadership/round.go",
+			name: "ineligible-candidate", ids: "G10", file: "leadership/survivors.go",
 			rule:   "Only an eligible member of every ruleset in force is established.",
 			edits:  one("		if !rules.leaders.Has(m) {\n			return &IneligibleError{Node: to", "		if false {\n			return &IneligibleError{Node: to"),
 			checks: []check{in(pkg, "TestG10_BadRoundsAndTermsAreRefused")},
 		},
 		{
-			name: "candidate-without-support", ids: "G3 G5", file: "leadership/round.go",
+			name: "candidate-without-support", ids: "G3 G5", file: "leadership/survivors.go",
 			rule:   "A candidate is proposed only when its marker can become durable on the nodes that promised.",
 			edits:  one("if have := willing & rules.members; !rules.Durable(m, have) {", "if have := willing & rules.members; have == 0 {"),
 			checks: []check{in(pkg, "TestHeldBlocksRevokeButTakeNoPart")},
