@@ -121,7 +121,7 @@ func plain(s *store, version string, ready *atomic.Bool) http.Handler {
 // that started it is gone.
 func serveBackend(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var id, addr, dir, file, version, peer string
-	var asPlain bool
+	var asPlain, create bool
 	fs := flag.NewFlagSet("backend", flag.ContinueOnError)
 	fs.SetOutput(stderr)
 	fs.StringVar(&id, "id", "", "")
@@ -131,6 +131,7 @@ func serveBackend(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	fs.StringVar(&file, "store", "", "")
 	fs.StringVar(&version, "version", "", "")
 	fs.BoolVar(&asPlain, "plain", false, "")
+	fs.BoolVar(&create, "create", false, "")
 	if err := fs.Parse(args); err != nil {
 		return exitUsage
 	}
@@ -156,7 +157,7 @@ func serveBackend(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 	if asPlain {
 		err = runPlain(ln, s, version, stop)
 	} else {
-		err = runGuarded(ln, leadership.NodeID(id), dir, peer, s, version, stop)
+		err = runGuarded(ln, leadership.NodeID(id), dir, create, peer, s, version, stop)
 	}
 	if err != nil {
 		return fail(err)
@@ -166,9 +167,9 @@ func serveBackend(args []string, stdin io.Reader, stdout, stderr io.Writer) int 
 
 // runGuarded serves until stop, and then until the gate is drained and every
 // connection has ended. By then a planned change has made another one lead.
-func runGuarded(ln net.Listener, id leadership.NodeID, dir, peer string, s *store, version string, stop <-chan struct{}) error {
+func runGuarded(ln net.Listener, id leadership.NodeID, dir string, create bool, peer string, s *store, version string, stop <-chan struct{}) error {
 	ctx := context.Background()
-	r, err := openRole(ctx, id, dir)
+	r, err := openRole(ctx, id, dir, create)
 	if err != nil {
 		return errors.Join(err, ln.Close())
 	}

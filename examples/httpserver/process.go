@@ -59,6 +59,7 @@ func (d *deployment) start(id leadership.NodeID) error {
 	d.versions[id]++
 	p := &process{cmd: exec.Command(d.exe, "-id", string(id), "-addr", d.addrs[id], "-peer", d.addrs[other(id)],
 		"-dir", filepath.Join(d.dir, string(id)), "-store", d.store, fmt.Sprintf("-plain=%t", d.plain),
+		fmt.Sprintf("-create=%t", d.versions[id] == 1), // the first start of it, and no other
 		"-version", "v"+strconv.Itoa(d.versions[id]))}
 	p.cmd.Env = append(os.Environ(), backendVar+"=1")
 	p.cmd.Stderr = &p.stderr

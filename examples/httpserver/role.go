@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tenure-go/tenure/internal/durable"
 	"github.com/tenure-go/tenure/lameduck"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/leadership/acceptor"
@@ -38,8 +38,10 @@ type role struct {
 }
 
 // openRole opens the role in dir. What was promised before a restart is
-// promised still.
-func openRole(ctx context.Context, id leadership.NodeID, dir string) (*role, error) {
+// promised still. create allows it to be made, on the first start only: a backend
+// that lost its directory lost its promises, and must not come back as if it had
+// made none, also when it never led and has no marker to miss.
+func openRole(ctx context.Context, id leadership.NodeID, dir string, create bool) (*role, error) {
 	r := &role{id: id, file: filepath.Join(dir, "markers")}
 	b, err := os.ReadFile(r.file)
 	switch {
@@ -58,28 +60,13 @@ func openRole(ctx context.Context, id leadership.NodeID, dir string) (*role, err
 	if err != nil {
 		return nil, err
 	}
-	inc, err := incarnation(dir)
-	if err != nil {
-		return nil, err
-	}
-	r.acc, err = acceptor.Open(ctx, store, id, inc, acceptor.Options{LogTerm: r.last()})
-	var fresh *acceptor.NoRecordError
-	if errors.As(err, &fresh) && len(r.markers) == 0 {
-		r.acc, err = acceptor.Create(ctx, store, id, inc)
+	// The record lies beside the markers, so the name of the storage is in it.
+	r.acc, err = acceptor.Open(ctx, store, id, acceptor.Minted, acceptor.Options{LogTerm: r.last()})
+	var none *acceptor.NoRecordError
+	if create && errors.As(err, &none) && len(r.markers) == 0 {
+		r.acc, err = acceptor.Create(ctx, store, id, acceptor.Minted)
 	}
 	return r, err
-}
-
-// incarnation names the storage in dir: one that was lost and made anew has
-// forgotten its promises.
-func incarnation(dir string) (string, error) {
-	path := filepath.Join(dir, "incarnation")
-	b, err := os.ReadFile(path)
-	if errors.Is(err, os.ErrNotExist) {
-		b = []byte(rand.Text())
-		err = os.WriteFile(path, b, 0o600)
-	}
-	return string(b), err
 }
 
 // serving returns the leadership that this backend holds, zero for none.
@@ -124,25 +111,19 @@ func sightings(markers []leadership.Marker) (out []leadership.Sighting) {
 	return out
 }
 
-// keep writes markers to disk unless they are there. It is called in a bracket
-// of the acceptor, or under its promise, so nothing of a lower term follows.
+// keep writes markers to disk unless what is there is worth more: a call of an
+// older term may come late, and must not take the place of a newer one.
 func (r *role) keep(markers []leadership.Marker) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if o := position(markers).Rank(position(r.markers)); o != leadership.Same && o != leadership.Ahead {
+		return errors.New("a newer leadership's markers are here")
+	}
 	b, err := json.Marshal(markers)
 	if err != nil {
 		return err
 	}
-	next := r.file + ".next"
-	f, err := os.Create(next)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(next, r.file); err != nil {
+	if _, err := durable.Replace(r.file, b); err != nil {
 		return err
 	}
 	r.markers = markers
@@ -229,7 +210,7 @@ func (r *role) CatchUp(ctx context.Context, t leadership.Term, donor leadership.
 	if o := position(markers).Rank(pos); o != leadership.Same && o != leadership.Ahead {
 		return errors.New("the donor is behind")
 	}
-	if len(markers) <= len(r.all()) {
+	if o := position(r.all()).Rank(pos); o == leadership.Same || o == leadership.Ahead {
 		return nil
 	}
 	return r.keep(markers)

@@ -52,7 +52,7 @@ func acceptorMutations() []mutation {
 		{
 			name: "confirm-dropped", ids: "G2", file: "leadership/acceptor/path.go",
 			rule:   "An entry is acknowledged only if its leadership was followed until after the write.",
-			edits:  one("if t.e != nil && a.open.Load() == t.e {\n		return nil", "if t.e != nil {\n		return nil"),
+			edits:  one("if t.e != nil && a.firm.Load() == t.e {\n		return nil", "if t.e != nil {\n		return nil"),
 			checks: []check{in(pkg, "TestG2_NoAcknowledgedEntryIsMissedByAPromise")},
 		},
 		{
@@ -115,7 +115,7 @@ func acceptorMutations() []mutation {
 		{
 			name: "foreign-record-opened", ids: "G4 G10", file: "leadership/acceptor/acceptor.go",
 			rule:   "A record of another incarnation is not this node's.",
-			edits:  one("if rec.Incarnation != incarnation {", "if false {"),
+			edits:  one("if incarnation != Minted && rec.Incarnation != incarnation {", "if false {"),
 			checks: []check{in(pkg, "TestOpenRefusesWhatIsNotItsRecord")},
 		},
 		{
@@ -123,6 +123,42 @@ func acceptorMutations() []mutation {
 			rule:   "A node's promise is at least the term of its log.",
 			edits:  one("if rec.Promised.Less(opts.LogTerm) {", "if false {"),
 			checks: []check{in(pkg, "TestOpenRaisesThePromiseToTheLog")},
+		},
+		{
+			name: "short-reading-believed", ids: "G2", file: "leadership/acceptor/reading.go",
+			rule:   "A reading below what the log is known to hold is no evidence.",
+			edits:  one("if pos.Term.Less(h.known) || h.filled && pos.IsZero() {", "if false {"),
+			checks: []check{in(pkg, "TestAReadingBelowWhatTheLogIsKnownToHoldIsNoEvidence")},
+		},
+		{
+			name: "confirmed-entry-not-known", ids: "G2", file: "leadership/acceptor/path.go",
+			rule:   "A log with a confirmed entry is not testified to be empty.",
+			edits:  one("		a.filled.Store(true)\n		// Looked", "		// Looked"),
+			checks: []check{in(pkg, "TestAReadingBelowWhatTheLogIsKnownToHoldIsNoEvidence")},
+		},
+		{
+			name: "installed-marker-not-known", ids: "G2", file: "leadership/acceptor/reading.go",
+			rule:   "A log with the marker of a term is not testified to end below that term.",
+			edits:  one("if v.gate != nil && v.gate.marked.Load() {", "if false {"),
+			checks: []check{in(pkg, "TestAReadingBelowWhatTheLogIsKnownToHoldIsNoEvidence")},
+		},
+		{
+			name: "replaced-tail-still-claimed", ids: "G8", file: "leadership/acceptor/reading.go",
+			rule:   "A log whose tail its new leader may be replacing is read for what it is.",
+			edits:  one("	if v.open != nil && known.Less(v.open.Term) {", "	if false {"),
+			checks: []check{in(pkg, "TestAReadingThatMayBeTrueIsTaken")},
+		},
+		{
+			name: "caught-up-tail-still-claimed", ids: "G8", file: "leadership/acceptor/change.go",
+			rule:   "A log whose tail was perhaps replaced under the promise before is read for what it is.",
+			edits:  one("		if next.logged.Less(old.Promised) && old.Promised.Less(rec.Promised) {", "		if false {"),
+			checks: []check{in(pkg, "TestAReadingThatMayBeTrueIsTaken")},
+		},
+		{
+			name: "incarnation-not-minted", ids: "G4", file: "leadership/acceptor/acceptor.go",
+			rule:   "Two storages do not get the same name.",
+			edits:  one("		incarnation = rand.Text()\n", "		incarnation = (\"disk-1\" + rand.Text())[:6]\n"),
+			checks: []check{in(pkg, "TestAMintedIncarnationIsOfOneStorageOnly")},
 		},
 		{
 			name: "grant-without-marker", ids: "G2 G3", file: "leadership/acceptor/ops.go",

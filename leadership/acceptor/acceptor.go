@@ -2,6 +2,7 @@ package acceptor
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"sync/atomic"
 
@@ -31,6 +32,12 @@ type Acceptor struct {
 	// follows one pointer and not two. It is stored after view, so whoever
 	// finds it shut finds the reason in view.
 	open atomic.Pointer[epoch]
+	// firm is open again, for Confirm: nil until filled is known, so that who
+	// confirms the first entry passes where that is noted.
+	firm atomic.Pointer[epoch]
+	// filled says that something is in the log for certain: it was opened with a
+	// term, installed a marker, or confirmed an entry. It never falls.
+	filled atomic.Bool
 
 	// want is the record as it was last tried to be saved, and unsettled
 	// says that it is not known to be on disk. Guarded by turn.
@@ -54,6 +61,10 @@ type view struct {
 	changing bool
 	// floors counts the changes of the floor.
 	floors uint64
+	// logged is a term that the log ends at or above, zero when none is known. It
+	// is forgotten once somebody may have replaced the log's tail, for which this
+	// node must have promised a higher term. gate may know of one that is higher.
+	logged leadership.Term
 	// stale and refusal are the prebuilt errors of the data path.
 	stale   *leadership.StaleTermError
 	refusal *GateError
@@ -70,7 +81,8 @@ type epoch struct {
 type Options struct {
 	// LogTerm is the term of the last entry in the node's log. An accepted
 	// entry binds the node to its term, so a LogTerm above the record's
-	// promise is promised, durably, before Open returns.
+	// promise is promised, durably, before Open returns. A Reading below it is
+	// refused, see ShortReadingError.
 	LogTerm leadership.Term
 	// Catalog knows the points of the node's positions. Without it a floor
 	// of an engine's own kind compares with nothing and holds until cleared.
@@ -78,11 +90,21 @@ type Options struct {
 }
 
 // Create writes the first record of a node and opens its acceptor. It is for
-// the first boot of a new member only: an *ExistsError says that there is a
-// record. When Save fails it returns an *UnsettledError and no acceptor; Open
+// the first boot of a new member only, which somebody asks for; a program that
+// creates whenever it finds no record forgets its promises with the disk. An
+// *ExistsError says that there is a record.
+//
+// incarnation names the storage: Minted, or a name that was made at random once
+// and is kept, durably, beside a log that lies on other storage than the record. A
+// name that is the same on every disk compares nothing.
+//
+// When Save fails it returns an *UnsettledError and no acceptor; Open
 // then finds out. Other errors, nothing touched: *leadership.NodeIDError,
 // *ArgumentError, *CancelledError, or what Load returned.
 func Create(ctx context.Context, store Store, id leadership.NodeID, incarnation string) (*Acceptor, error) {
+	if incarnation == Minted {
+		incarnation = rand.Text()
+	}
 	rec, ok, err := load(ctx, store, id, incarnation)
 	if err != nil {
 		return nil, err
@@ -122,7 +144,7 @@ func Open(ctx context.Context, store Store, id leadership.NodeID, incarnation st
 	if rec.Node != id {
 		return nil, &leadership.IncarnationError{Node: id, Want: string(id) + " " + incarnation, Got: string(rec.Node) + " " + rec.Incarnation}
 	}
-	if rec.Incarnation != incarnation {
+	if incarnation != Minted && rec.Incarnation != incarnation {
 		return nil, &leadership.IncarnationError{Node: id, Want: incarnation, Got: rec.Incarnation}
 	}
 	if err := rec.Validate(); err != nil {
@@ -137,12 +159,17 @@ func Open(ctx context.Context, store Store, id leadership.NodeID, incarnation st
 			return nil, &UnsettledError{Node: id, Term: rec.Promised, Err: err}
 		}
 	}
-	return newAcceptor(store, rec), nil
+	a := newAcceptor(store, rec)
+	a.holds(opts.LogTerm)
+	return a, nil
 }
 
 func load(ctx context.Context, store Store, id leadership.NodeID, incarnation string) (State, bool, error) {
 	if store == nil {
 		return State{}, false, &ArgumentError{"store", "it is nil"}
+	}
+	if incarnation == Minted {
+		incarnation = "not known yet"
 	}
 	if err := checkIdentity(id, incarnation); err != nil {
 		return State{}, false, err

@@ -97,7 +97,10 @@ func (a *Acceptor) publish(rec State) {
 	self := leadership.Leadership{Leader: rec.Node, Term: rec.Promised}
 	old := a.view.Load()
 	if old != nil {
-		next.floors = old.floors
+		next.floors, next.logged = old.floors, old.known()
+		if next.logged.Less(old.Promised) && old.Promised.Less(rec.Promised) {
+			next.logged = leadership.Term{} // it may have been given another tail under old.Promised
+		}
 		if old.Floor.String() != rec.Floor.String() {
 			next.floors++
 		}
@@ -127,6 +130,11 @@ func (a *Acceptor) show(v *view) {
 	v.prebuild()
 	a.view.Store(v)
 	a.open.Store(v.open)
+	firm := v.open
+	if !a.filled.Load() {
+		firm = nil
+	}
+	a.firm.Store(firm)
 }
 
 func newEpoch(id leadership.NodeID, l leadership.Leadership) *epoch {

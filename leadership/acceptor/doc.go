@@ -2,7 +2,7 @@
 // rules that each member must obey, embeddable in a store.
 //
 //	store, err := acceptor.OpenFile(dir)
-//	a, err := acceptor.Open(ctx, store, "n1", "disk-1", acceptor.Options{LogTerm: log.term})
+//	a, err := acceptor.Open(ctx, store, "n1", acceptor.Minted, acceptor.Options{LogTerm: log.term})
 //
 //	// Taking an entry from the leader l, in whatever goroutine it came:
 //	tok, err := a.Admit(l)       // refused below the promise
@@ -23,6 +23,8 @@
 //     late duplicate does not unseat the leader of its own term.
 //   - A node whose record is missing, torn, or of another identity or
 //     incarnation does not open.
+//   - A reading of the log that says less than this Acceptor knows to be in it is
+//     not testified.
 //   - The data path neither blocks nor allocates.
 //
 // # What it does not guarantee
@@ -31,6 +33,10 @@
 //     never fall) and calls Confirm between fsync and acknowledgement.
 //   - An entry that was admitted before a promise may still be written after
 //     it, unconfirmed. Confirm says how a log excludes that as well.
+//   - It does not know what the log held before Open, but for Options.LogTerm.
+//   - It does not make another node of one that lost its disk. What was lost comes
+//     back under another NodeID, admitted by a change of the ruleset; another
+//     incarnation alone protects nothing.
 //   - It does not decide durability, and a Completion does not count
 //     acknowledgements. It says that the node may decide, now.
 //   - It does not drain. Let requests finish first, then call StepDown.

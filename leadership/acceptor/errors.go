@@ -35,14 +35,21 @@ func (e *ExistsError) NotExecuted() bool { return true }
 
 // NoRecordError is returned by Open when the store holds no record. The gate
 // stays shut: a voter that lost what it promised is not the node that promised
-// it, and comes back under a new incarnation, as a new member.
+// it. It comes back under another NodeID, which a change of the ruleset admits in
+// place of the lost one. Another incarnation under the old NodeID protects nothing:
+// the others would take its empty log for evidence that nothing was completed, and
+// its acknowledgements for those of the node that promised.
 type NoRecordError struct {
 	Node        leadership.NodeID
 	Incarnation string
 }
 
 func (e *NoRecordError) Error() string {
-	return fmt.Sprintf("acceptor: no record of %s, incarnation %q: a node that lost its record must come back as a new member", e.Node, e.Incarnation)
+	of := string(e.Node)
+	if e.Incarnation != "" && e.Incarnation != Minted {
+		of += fmt.Sprintf(", incarnation %q", e.Incarnation)
+	}
+	return "acceptor: no record of " + of + ": a node that lost its record must come back under another node ID, which a change of the ruleset admits"
 }
 
 // NotExecuted reports true.
@@ -174,3 +181,23 @@ func (e *ReadError) Error() string {
 
 // Unwrap returns the cause.
 func (e *ReadError) Unwrap() error { return e.Err }
+
+// ShortReadingError is the cause of a *ReadError for a Reading that says less
+// than the log is known to hold: it is empty although an entry was confirmed, or
+// below the term of a marker that was installed here, of the grant, or of
+// Options.LogTerm. As evidence it would let completed requests be dropped, so it
+// is none. Most often a ReadFunc forgot a field; else entries are gone from the
+// log, and the node needs a floor (SetFloor) or another name.
+type ShortReadingError struct {
+	// Known is a term that the log ends at or above; zero when it is only
+	// known not to be empty.
+	Known leadership.Term
+	Got   leadership.Position
+}
+
+func (e *ShortReadingError) Error() string {
+	if e.Known.IsZero() {
+		return "acceptor: the log was read as empty, and an entry in it was confirmed: does the ReadFunc fill in Position?"
+	}
+	return fmt.Sprintf("acceptor: the log was read as ending at %q, and it is known to end at term %s or above: does the ReadFunc fill in Position?", e.Got, e.Known)
+}

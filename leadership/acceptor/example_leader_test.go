@@ -129,7 +129,7 @@ func ExampleAcceptor_Grant() {
 		fmt.Println(err)
 		return
 	}
-	a, err := acceptor.Create(ctx, store, "n1", "disk-1")
+	a, err := acceptor.Create(ctx, store, "n1", acceptor.Minted)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -142,7 +142,7 @@ func ExampleAcceptor_Grant() {
 	}
 	fmt.Println("leads:", a.Status().Leads)
 
-	a, err = acceptor.Open(ctx, store, "n1", "disk-1", acceptor.Options{LogTerm: log.term}) // it restarted
+	a, err = acceptor.Open(ctx, store, "n1", acceptor.Minted, acceptor.Options{LogTerm: log.term}) // it restarted
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -36,7 +36,7 @@ func boot(ctx context.Context, id leadership.NodeID) (*acceptor.Acceptor, func()
 	if err != nil {
 		return nil, remove, err
 	}
-	a, err := acceptor.Create(ctx, store, id, "disk-1")
+	a, err := acceptor.Create(ctx, store, id, acceptor.Minted)
 	return a, remove, err
 }
 
@@ -57,7 +57,7 @@ func ExampleOpenFile() {
 		fmt.Println(err)
 		return
 	}
-	a, err := acceptor.Create(ctx, store, "n1", "disk-1")
+	a, err := acceptor.Create(ctx, store, "n1", acceptor.Minted)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -71,7 +71,7 @@ func ExampleOpenFile() {
 		fmt.Println(err)
 		return
 	}
-	a, err = acceptor.Open(ctx, store, "n1", "disk-1", acceptor.Options{})
+	a, err = acceptor.Open(ctx, store, "n1", acceptor.Minted, acceptor.Options{})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -98,16 +98,17 @@ func ExampleOpen() {
 		fmt.Println(err)
 		return
 	}
-	_, err = acceptor.Open(ctx, store, "n1", "disk-1", acceptor.Options{})
+	_, err = acceptor.Open(ctx, store, "n1", acceptor.Minted, acceptor.Options{})
 	fmt.Println(err)
 	var none *acceptor.NoRecordError
 	fmt.Println("no record:", errors.As(err, &none))
 
-	// It comes back as a new member, with storage of another name.
-	_, err = acceptor.Create(ctx, store, "n4", "disk-2")
+	// It comes back under another name, which reparent.SetRuleset admits in place
+	// of the lost one.
+	_, err = acceptor.Create(ctx, store, "n4", acceptor.Minted)
 	fmt.Println(err)
 	// Output:
-	// acceptor: no record of n1, incarnation "disk-1": a node that lost its record must come back as a new member
+	// acceptor: no record of n1: a node that lost its record must come back under another node ID, which a change of the ruleset admits
 	// no record: true
 	// <nil>
 }

@@ -30,7 +30,7 @@ func Example() {
 		fmt.Println(err)
 		return
 	}
-	a, err := acceptor.Open(ctx, store, "n1", "disk-1", acceptor.Options{LogTerm: log.term})
+	a, err := acceptor.Open(ctx, store, "n1", acceptor.Minted, acceptor.Options{LogTerm: log.term})
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -57,7 +57,7 @@ func firstBoot(ctx context.Context, dir string, l leadership.Leadership) error {
 	if err != nil {
 		return err
 	}
-	a, err := acceptor.Create(ctx, store, "n1", "disk-1")
+	a, err := acceptor.Create(ctx, store, "n1", acceptor.Minted)
 	if err != nil {
 		return err
 	}

@@ -138,7 +138,9 @@ func TestErrorsNameTheNodeAndSayWhatBecameOfTheCall(t *testing.T) {
 	}{
 		{&acceptor.ArgumentError{Name: "floor", Reason: "it is odd"}, []string{"floor", "it is odd"}, true, nil},
 		{&acceptor.ExistsError{Record: acceptor.State{Node: "n1", Incarnation: "d1"}}, []string{"n1", `"d1"`, "open it"}, true, nil},
-		{&acceptor.NoRecordError{Node: "n1", Incarnation: "d1"}, []string{"n1", `"d1"`, "new member"}, true, nil},
+		{&acceptor.NoRecordError{Node: "n1", Incarnation: "d1"}, []string{"n1", `"d1"`, "another node ID"}, true, nil},
+		{&acceptor.ShortReadingError{}, []string{"empty", "ReadFunc"}, false, nil},
+		{&acceptor.ShortReadingError{Known: term(3), Got: pos(2, 7)}, []string{"3.c1", "2.c1@log:7", "ReadFunc"}, false, nil},
 		{&acceptor.TwoLeadersError{Node: "n1", Have: lead("n2", 3), Got: lead("n3", 3)}, []string{"n1", "n2", "n3", "3.c1"}, true, nil},
 		{&acceptor.GateError{Node: "n1", Promised: term(3), Changing: true}, []string{"n1", "3.c1", "being made"}, true, nil},
 		{&acceptor.PendingError{Node: "n1", Asked: term(3)}, []string{"n1", "3.c1", "not settled"}, true, nil},

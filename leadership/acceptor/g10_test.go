@@ -2,6 +2,7 @@ package acceptor_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -41,7 +42,13 @@ func TestG10_BadInputTouchesNothing(t *testing.T) {
 		"create, cancelled":      func() error { _, err := acceptor.Create(gone, &memStore{}, "n1", "d1"); return err },
 		"create, nil store":      func() error { _, err := acceptor.Create(ctx, nil, "n1", "d1"); return err },
 		"create, no name":        func() error { _, err := acceptor.Create(ctx, s, "", "d1"); return err },
-		"create, no incarnation": func() error { _, err := acceptor.Create(ctx, s, "n1", ""); return err },
+		"create, no incarnation": func() error { _, err := acceptor.Create(ctx, &memStore{}, "n1", ""); return err },
+		"open, no incarnation":   func() error { _, err := acceptor.Open(ctx, s, "n1", "", acceptor.Options{}); return err },
+		"create, long incarnation": func() error {
+			_, err := acceptor.Create(ctx, &memStore{}, "n1", strings.Repeat("i", 257))
+			return err
+		},
+		"open, odd incarnation": func() error { _, err := acceptor.Open(ctx, s, "n1", "\xff", acceptor.Options{}); return err },
 		"open, bad log term": func() error {
 			_, err := acceptor.Open(ctx, s, "n1", "d1", acceptor.Options{LogTerm: leadership.Term{Num: 1}})
 			return err

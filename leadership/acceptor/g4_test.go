@@ -103,7 +103,8 @@ func (g *g4) promise(t *rapid.T, call func(context.Context, leadership.Term, acc
 		if g.tokOf.Term.Less(p) && g.a.Confirm(g.tok) == nil {
 			t.Fatalf("while the log is read for %s, an entry of %s is confirmed", p, g.tokOf)
 		}
-		return acceptor.Reading{Position: pos(1, 1)}, nil
+		// At least what was installed here.
+		return acceptor.Reading{Position: leadership.Position{Term: p, Point: leadership.LogPoint{Index: 1}}}, nil
 	})
 	if g.outcome(t, p, err) && (got.Term != p || got.Read == nil || !led.IsZero() && got.Led != led.Term) {
 		t.Fatalf("led %s, testimony %+v", led, got)

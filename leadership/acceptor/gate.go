@@ -17,6 +17,8 @@ const shutBit = 1 << 62
 type gate struct {
 	word atomic.Int64
 	idle chan struct{} // holds one token when the last has left a shut gate
+	// marked says that the marker of the leadership is in the log.
+	marked atomic.Bool
 
 	mu     sync.Mutex // guards cancel; taken by Install and by who shuts
 	cancel map[int]context.CancelCauseFunc

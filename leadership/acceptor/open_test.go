@@ -96,3 +96,35 @@ func TestOpenRaisesThePromiseToTheLog(t *testing.T) {
 		t.Error("the promise fell to the log's term")
 	}
 }
+
+func TestAMintedIncarnationIsOfOneStorageOnly(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	names := map[string]bool{}
+	for range 3 {
+		s := &memStore{}
+		a, err := acceptor.Create(ctx, s, "n1", acceptor.Minted)
+		must(t, err)
+		name := a.Status().Incarnation
+		if len(name) < 20 || names[name] || s.disk().Incarnation != name {
+			t.Fatalf("minted %q, on disk %q", name, s.disk().Incarnation)
+		}
+		names[name] = true
+		for _, asked := range []string{acceptor.Minted, name} {
+			a, err = acceptor.Open(ctx, s, "n1", asked, acceptor.Options{})
+			must(t, err)
+			if got := a.Status().Incarnation; got != name {
+				t.Errorf("opened as %q, want %q", got, name)
+			}
+		}
+		_, err = acceptor.Open(ctx, s, "n1", name+"x", acceptor.Options{})
+		as[*leadership.IncarnationError](t, err)
+		_, err = acceptor.Open(ctx, s, "n2", acceptor.Minted, acceptor.Options{})
+		as[*leadership.IncarnationError](t, err)
+		_, err = acceptor.Create(ctx, s, "n1", acceptor.Minted)
+		as[*acceptor.ExistsError](t, err)
+	}
+	if (acceptor.State{Node: "n1", Incarnation: acceptor.Minted}).Validate() == nil {
+		t.Error("a record may have the word for any incarnation as its own")
+	}
+}

@@ -7,8 +7,11 @@ import (
 	"github.com/tenure-go/tenure/leadership"
 )
 
-// Reading is what a node's log says of itself.
+// Reading is what a node's log says of itself. It is evidence of what was never
+// completed, too, so one that says less than the log holds loses requests: what
+// the acceptor knows to be too little is a *ShortReadingError.
 type Reading struct {
+	// Position is where the log ends; zero: it is empty.
 	Position leadership.Position
 	// Markers are the rulesets that the log shows, at least the last two,
 	// oldest first.
@@ -95,6 +98,7 @@ func (a *Acceptor) Read(ctx context.Context, t leadership.Term, read ReadFunc) (
 // have been accepted before the read ended.
 func (a *Acceptor) testify(ctx context.Context, t leadership.Term, read ReadFunc, kind leadership.TestimonyKind) (leadership.Testimony, error) {
 	before := a.view.Load()
+	least := holding{known: before.known(), filled: a.filled.Load()} // of before the read: more may come while it runs
 	var got Reading
 	var failed error
 	if read != nil {
@@ -121,6 +125,10 @@ func (a *Acceptor) testify(ctx context.Context, t leadership.Term, read ReadFunc
 		// A floor that came or went while the log was read leaves open
 		// which side of the repair was seen.
 		out.BelowFloor = before.floors != after.floors || after.BelowFloor(pos)
+		if short := least.check(pos); short != nil && !out.BelowFloor {
+			out.Read, out.Markers = nil, nil
+			return out, &ReadError{Node: after.Node, Term: t, Err: short}
+		}
 	}
 	return out, nil
 }
@@ -202,6 +210,9 @@ func (a *Acceptor) Install(ctx context.Context, l leadership.Leadership, write f
 		}
 		return lost
 	}
+	if err == nil {
+		a.mark(v.gate)
+	}
 	return err
 }
 
@@ -256,6 +267,7 @@ func (a *Acceptor) lead(ctx context.Context, t leadership.Term, installed func()
 	if err := v.grantable(t); err != nil || v.lead == t {
 		return err
 	}
+	a.mark(v.gate)
 	staged := v.open != nil && v.open.Leadership == v.Source
 	if staged && !granted {
 		return nil

@@ -71,19 +71,28 @@ func (s Stream) refused() (Token, error) {
 //
 // A log that wants no entry of a lower term to land after a higher promise
 // calls Confirm under its own mutex right before the write as well, and takes
-// that mutex in the read function of Recruit.
+// that mutex in the read function of Recruit. After a nil an empty Reading is
+// refused, for as long as the Acceptor lives: see ShortReadingError.
 //
 // It neither blocks nor allocates.
 func (a *Acceptor) Confirm(t Token) error {
 	// Tokens keep their epoch alive, so no later one has its address.
-	if t.e != nil && a.open.Load() == t.e {
+	if t.e != nil && a.firm.Load() == t.e {
 		return nil
 	}
-	return a.unconfirmed(t)
+	return a.confirm(t)
 }
 
-func (a *Acceptor) unconfirmed(t Token) error {
+func (a *Acceptor) confirm(t Token) error {
 	switch {
+	case t.e != nil && a.open.Load() == t.e:
+		a.filled.Store(true)
+		// Looked at again: a promise that shuts the gate after this sees the
+		// log filled when it has read.
+		if a.open.Load() == t.e {
+			return nil
+		}
+		return &t.e.lost
 	case a.view.Load() == nil:
 		return ErrNotOpen
 	case t.e == nil:

@@ -7,6 +7,11 @@ import (
 	"github.com/tenure-go/tenure/leadership"
 )
 
+// Minted, given for the incarnation, has Create name the storage at random and
+// Open take the name that the record has; Status tells it. It is for a record that
+// lies on the storage of the log, where the one is not lost without the other.
+const Minted = "(minted)"
+
 // maxIncarnation bounds State.Incarnation, in bytes.
 const maxIncarnation = 256
 
@@ -100,7 +105,9 @@ func checkIdentity(id leadership.NodeID, incarnation string) error {
 	}
 	switch {
 	case incarnation == "":
-		return &ArgumentError{"incarnation", "it is empty"}
+		return &ArgumentError{"incarnation", "it is empty; for one of the record's own give Minted"}
+	case incarnation == Minted:
+		return &ArgumentError{"incarnation", "it is the word for one that is not known"}
 	case len(incarnation) > maxIncarnation:
 		return &ArgumentError{"incarnation", "it is longer than 256 bytes"}
 	case !utf8.ValidString(incarnation):
