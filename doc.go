@@ -106,12 +106,15 @@
 // was on its way to it may still complete that request: it was durable before,
 // and the new leader has it.
 //
+// G3 is kept by types in a coordinator, by the order of terms and the marker in its
+// log at a node, which sees no proof, and by trust between the two.
+//
 // # What it is not
 //
 // It notices no failure: something else says that it is time for a change. It
 // replicates no log; the store does that, and obeys the rules of a member. It
 // trusts what nodes say: a node that lies, or that forgot its promise and comes
-// back under its old name, is outside of every guarantee. It elects nobody on
+// back under its old name, with a new incarnation or without, is outside of every guarantee. It elects nobody on
 // its own, and without a set of nodes that suffices it changes nothing, and
 // names the smallest sets that would do.
 package tenure

@@ -3,8 +3,10 @@
 //
 // An establishment begins with a *leadership.Proposal, which only a proven
 // revocation can make, and a grant takes a *leadership.Installed, which only a
-// durable marker can make. The order "revoke, install durably, activate, grant"
-// is therefore one that the compiler keeps.
+// durable marker can make. So in a coordinator the order "revoke, install durably,
+// activate, grant" is kept by types. Candidate and Follower, at the nodes, take a
+// term and no proof: there the order of terms and the marker in the node's log keep
+// it, and that a call was made from a proof is trusted.
 //
 //	est, err := establish.NewProposal(candidates, followers, establish.Options{})
 //	err = est.Install(ctx, proposal, func(a leadership.Acceptance) { _ = proposal.Add(a) })

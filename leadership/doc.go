@@ -38,7 +38,11 @@
 // The safety logic is functions over plain values: no goroutine, clock, IO or
 // map order outside the implementations of Registry and Barrier. A Revocation, a Proposal and an
 // Installed can be made only by the step before; their zero values are refused
-// by everything that takes one. Records change only by transitions, which are
+// by everything that takes one. So inside one coordinator the order "revoke,
+// install durably, activate, grant" is kept by types (G3). At a node, where calls
+// arrive that carry a term and no proof, it is kept by the order of terms and by the
+// marker in the node's log, see package acceptor; between the two it rests on trust
+// that who sends a call made it from a proof. Records change only by transitions, which are
 // pure; fence, active and routed never fall.
 //
 // # What it does not guarantee
@@ -52,8 +56,11 @@
 //
 // # Assumptions
 //
-// Terms are unique to an attempt. Storage that was lost, rolled back or restored
-// is another incarnation. No Byzantine nodes. Nothing here depends on time, but
+// Terms are unique to an attempt. A node whose storage was lost, rolled back or
+// restored does not come back under its NodeID: a change of the ruleset admits
+// another one in its place. Or a floor, or a Bar in the record, keeps its log from
+// counting until it has what it had. A new incarnation alone protects nothing: it
+// is compared within a round only. No Byzantine nodes. Nothing here depends on time, but
 // for Barrier: the rates of the clocks of a router and of whoever waits for it
 // differ by less than the margin of RouterLease allows.
 //

@@ -68,7 +68,9 @@ type Testimony struct {
 	Node NodeID `json:"node"`
 	// Incarnation names the node's storage (and, for an engine whose fence
 	// does not survive a restart, its start). A changed incarnation voids
-	// what the old one said.
+	// what the old one said in the same round. Between rounds nothing compares
+	// it: a node whose storage was lost comes back under another NodeID, which a
+	// change of the ruleset admits, or is barred by a floor or a Bar.
 	Incarnation string `json:"incarnation,omitempty"`
 	// Term is the term that the node is blocked below.
 	Term Term          `json:"term"`

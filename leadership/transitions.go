@@ -82,8 +82,12 @@ func (r Record) mine(t Term, step string) error {
 
 // Activate records that in is established: its marker is durable under every
 // ruleset in force. Only an Installed can be activated, and one that was
-// minted: that is the order "install durably, then activate, then grant", both
-// neighbours of which lose data or make two leaders.
+// minted: that is the order "install durably, then activate, then grant". In
+// Shortcut mode both its neighbours break: activated before it is durable, a change
+// that asks the recorded leader only may miss the log; granted before it is
+// activated, one may revoke the wrong leader and make two. In Full mode every
+// change tests all potential leaders whatever the record says, so the order there is
+// for routers and calm, and a grant may come first while the registry is down.
 //
 // It returns a *SupersededError when a newer attempt was announced, and in
 // Shortcut mode when in's term is not the one the fence stands at. In Full

@@ -11,8 +11,9 @@
 //
 // # Guarantees
 //
-//	G3  no establishment begins before its revocation is proven: the proof is
-//	    a value that cannot be made otherwise, and Install takes nothing else
+//	G3  no establishment begins before its revocation is proven: in the guard
+//	    the proof is a value that cannot be made otherwise, and an Establisher
+//	    takes nothing else; a node takes a term, and keeps to its order and log
 //	G5  a coordinator that is paused, killed or resumed anywhere does no harm;
 //	    another one finishes or restores with Resume or Emergency
 //	G6  any mechanism may follow any other, in any order of rounds

@@ -6,11 +6,11 @@
 //		TLS:       certificates,
 //	})
 //	defer c.Close()
-//	guard, err := reparent.New("orders", c.Registry(), nodes, reparent.Config{Barrier: c.Barrier()})
-//
 //	lock, err := c.NewLock(etcdregistry.LockConfig{Holder: "failover@ops-1"})
 //	err = lock.Run(ctx, func(ctx context.Context, h *etcdregistry.Held) error {
-//		_, err := guard.Run(ctx, reparent.Planned("n2")) // ctx ends when the lock may be lost
+//		// h.Registry, not c.Registry: its writes take effect only under the lock.
+//		guard, err := reparent.New("orders", h.Registry(), nodes, reparent.Config{Barrier: c.Barrier()})
+//		_, err = guard.Run(ctx, reparent.Planned("n2")) // ctx ends when the lock may be lost
 //		return err
 //	})
 //

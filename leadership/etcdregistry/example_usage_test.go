@@ -25,19 +25,18 @@ func Example() {
 		return
 	}
 	defer c.Close()
-	guard, err := reparent.New("orders", c.Registry(), nodes, reparent.Config{Barrier: c.Barrier()})
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-
 	lock, err := c.NewLock(etcdregistry.LockConfig{Holder: "failover@ops-1"})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	err = lock.Run(ctx, func(ctx context.Context, h *etcdregistry.Held) error {
-		_, err := guard.Run(ctx, reparent.Planned("n2"))
+		// h.Registry, not c.Registry: its writes take effect only under the lock.
+		guard, err := reparent.New("orders", h.Registry(), nodes, reparent.Config{Barrier: c.Barrier()})
+		if err != nil {
+			return err
+		}
+		_, err = guard.Run(ctx, reparent.Planned("n2"))
 		return err
 	})
 	fmt.Println(err)

@@ -23,7 +23,8 @@ var ErrClosed = errors.New("mariadbnode: the node is closed")
 
 // NotSetUpError is returned when the server holds no record of this node. Run
 // Setup once on each new member; a server that lost its record is no longer the
-// node that promised, and comes back as a new member.
+// node that promised: it comes back under another Config.ID, which a change of the
+// ruleset admits in place of the old one.
 type NotSetUpError struct {
 	Node   leadership.NodeID
 	Schema string
@@ -31,7 +32,7 @@ type NotSetUpError struct {
 }
 
 func (e *NotSetUpError) Error() string {
-	return fmt.Sprintf("mariadbnode: %s has no record in schema %s: run Setup on a new member: %v", e.Node, e.Schema, e.Err)
+	return fmt.Sprintf("mariadbnode: %s has no record in schema %s: run Setup on a new member; one that lost its record comes back under another ID: %v", e.Node, e.Schema, e.Err)
 }
 
 // Unwrap returns what the server said.

@@ -37,8 +37,9 @@ func (n *Node) Errant(ctx context.Context, leader leadership.NodeID, pos leaders
 // way to it, and waits for that; a source that has promised more, or supports another
 // leader in t, is an error. Elsewhere it is for Config.Rebuild to see. When the caller dies after Config.Rebuild and before Repair has
 // returned, the server has the record of From, or none, and takes part in nothing:
-// its promise is lost, and it comes back as a new member, by dropping the table
-// node and Setup.
+// its promise is lost, and it comes back under another Config.ID, by dropping the
+// table node and Setup, and a change of the ruleset admits that in place of the
+// old one. Another incarnation under the old ID protects nothing.
 //
 // It returns a *RepairError, a *leadership.StaleTermError when the source has promised
 // more, or what Promise returns.
