@@ -30,12 +30,12 @@ func TestG10_NothingPanicsWhateverItIsGiven(t *testing.T) {
 				"ArgumentError": &acceptor.ArgumentError{}, "CancelledError": &acceptor.CancelledError{}, "Completion": acceptor.Completion{},
 				"ExistsError": &acceptor.ExistsError{}, "FileStore": []any{&acceptor.FileStore{}, (*acceptor.FileStore)(nil), file},
 				"GateError": &acceptor.GateError{}, "NoRecordError": &acceptor.NoRecordError{}, "PendingError": &acceptor.PendingError{},
-				"ReadError": &acceptor.ReadError{}, "State": acceptor.State{}, "Stream": []any{acceptor.Stream{}, stream},
+				"ReadError": &acceptor.ReadError{}, "ShortReadingError": &acceptor.ShortReadingError{}, "State": acceptor.State{}, "Stream": []any{acceptor.Stream{}, stream},
 				"TwoLeadersError": &acceptor.TwoLeadersError{}, "UnconfirmedError": &acceptor.UnconfirmedError{}, "UnsettledError": &acceptor.UnsettledError{},
 			},
 			Values: []any{
 				&memStore{}, (*acceptor.FileStore)(nil), &acceptor.FileStore{}, file, lead("n1", 3), lead("n1", 4), lead("n2", 5), term(9),
-				pos(3, 1), token, acceptor.State{Node: "n1", Incarnation: "d1"}, "d1",
+				pos(3, 1), token, acceptor.State{Node: "n1", Incarnation: "d1"}, "d1", acceptor.Minted,
 			},
 		})
 	})
