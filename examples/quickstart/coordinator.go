@@ -24,6 +24,7 @@ type order struct {
 	By       string                       `json:"by"`
 	Do       leadership.Kind              `json:"do"` // or "sweep"
 	To       leadership.NodeID            `json:"to,omitempty"`
+	Led      bool                         `json:"led,omitempty"` // the leader leads it
 	Force    bool                         `json:"force,omitempty"`
 	Veto     reparent.Step                `json:"veto,omitempty"`  // fails before this step
 	Block    reparent.Step                `json:"block,omitempty"` // hangs before this step
@@ -128,7 +129,7 @@ func guardNodes(peers map[leadership.NodeID]string) []reparent.Node {
 	for id, addr := range peers {
 		r := kv.NewRemote(id, addr, client)
 		nodes = append(nodes, reparent.Node{
-			ID: id, Addr: addr, Status: r, Promise: r, StepDown: r, Candidate: r, Follow: r, Truncates: true,
+			ID: id, Addr: addr, Status: r, Promise: r, StepDown: r, Candidate: r, Follow: r, HandOver: r, Truncates: true,
 		})
 	}
 	return nodes
@@ -165,6 +166,7 @@ func (o order) change() reparent.Change {
 	switch o.Do {
 	case leadership.KindPlanned:
 		c = reparent.Planned(o.To)
+		c.LeaderLed = o.Led
 	case leadership.KindEmergency:
 		c = reparent.Emergency()
 	case leadership.KindResume:

@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
 )
 
 // coordinator is the process of one, as its parent sees it.
@@ -98,6 +99,11 @@ func (k *coordinator) run() (message, error) {
 		err = k.cmd.Wait()
 	}
 	return m, err
+}
+
+// did reports whether the coordinator said that it has taken a step.
+func (k *coordinator) did(step reparent.Step) bool {
+	return slices.ContainsFunc(k.said, func(m message) bool { return m.What == "after" && m.Step == step && m.Error == "" })
 }
 
 // kill is kill -9. It returns when the process is gone.

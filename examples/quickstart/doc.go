@@ -1,16 +1,16 @@
 // Command quickstart changes the leader of a replicated key-value store in
-// every way there is, under load, and proves that nothing was lost.
+// every way it knows, under load, and proves that nothing was lost.
 //
 //	go run ./examples/quickstart
 //	go run ./examples/quickstart -members 3 -clients 16 -duration 20s -policy "at-least(2)" -svg out.svg
 //
 // It starts the members of examples/kv as processes, a router with a buffer,
 // and a closed-loop load of reads and of writes with unique values. Then it
-// changes the leader: planned, several times in a row; planned, failed half
-// way and undone; after kill -9; after kill -STOP, with the old leader let
-// go again later; by two coordinators at once, planned and in an emergency;
-// and by a coordinator that is killed between Activate and Route. Every
-// coordinator is a process of its own. The router shares nothing with any of
+// changes the leader: planned, twice in a row; twice handed over by the leader
+// itself (reparent.Change.LeaderLed); planned, failed half way and undone; after
+// kill -9; after kill -STOP, with the old leader let go again later; by two
+// coordinators at once, planned and in an emergency; and by a coordinator that is
+// killed between Activate and Route. Every coordinator is a process of its own. The router shares nothing with any of
 // them but the registry's file and HTTP.
 //
 // At the end it prints what each change cost the clients, reads the log of

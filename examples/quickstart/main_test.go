@@ -56,7 +56,7 @@ func TestTheWholeShowLosesNothing(t *testing.T) {
 	code := run(context.Background(), []string{"-members", "3", "-clients", "8", "-duration", "6s", "-dir", dir, "-svg", svg}, &out, &errs)
 	require.Equal(t, exitOK, code, "%s\n%s", out.String(), errs.String())
 	require.NotContains(t, out.String(), "FAILED")
-	for _, want := range []string{"restored", "kill -STOP", "race", "coordinator killed", "resume", "no leader", "linearizable"} {
+	for _, want := range []string{"handed over", "restored", "kill -STOP", "race", "coordinator killed", "resume", "no leader", "linearizable"} {
 		require.Contains(t, out.String(), want)
 	}
 	require.NoDirExists(t, dir)

@@ -32,6 +32,13 @@ func TestTheTimeWithoutALeaderIsSummedOverAttempts(t *testing.T) {
 	require.Equal(t, time.Duration(25), leaderless(5, undone))
 	twice := append([]message{m(60, "after", reparent.StepGrant, ""), m(50, "before", reparent.StepRevoke, "")}, undone...)
 	require.Equal(t, time.Duration(30), leaderless(0, twice))
+	led := []message{
+		m(10, "before", reparent.StepHandOver, ""), m(17, "after", reparent.StepHandOver, ""),
+		m(20, "before", reparent.StepGrant, ""), m(40, "after", reparent.StepGrant, ""),
+	}
+	require.Equal(t, time.Duration(7), leaderless(0, led))
+	led[1].Error = "the candidate does not answer" // what undoes it grants
+	require.Equal(t, time.Duration(30), leaderless(0, led))
 	require.Zero(t, leaderless(0, []message{m(10, "before", reparent.StepRevoke, ""), m(12, "after", reparent.StepGrant, "refused")}))
 }
 

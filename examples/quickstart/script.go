@@ -65,7 +65,7 @@ func (s *script) play(ctx context.Context) error {
 	acts := s.o.acts
 	if acts == nil {
 		acts = []act{
-			(*script).planned, (*script).planned, (*script).planned, (*script).undone, (*script).killed, (*script).paused,
+			(*script).planned, (*script).planned, (*script).handedOver, (*script).handedOver, (*script).undone, (*script).killed, (*script).paused,
 			(*script).plannedRace, (*script).killedRace, (*script).lostCoordinator, (*script).resumed, (*script).planned,
 		}
 	}
@@ -173,16 +173,17 @@ func (s *script) note(ch *change, gone int64, ks ...*coordinator) {
 }
 
 // leaderless sums up how long nobody led: from gone, or from when a revocation
-// began, until a grant. What is open at the end is not counted.
+// began, until a grant. A hand-over is both, and what the coordinator sees of it is
+// more than the two members take. What is open at the end is not counted.
 func leaderless(gone int64, said []message) (total time.Duration) {
 	said = slices.Clone(said)
 	slices.SortStableFunc(said, func(a, b message) int { return int(a.At - b.At) })
 	open := gone
 	for _, m := range said {
 		switch {
-		case open == 0 && m.What == "before" && m.Step == reparent.StepRevoke:
+		case open == 0 && m.What == "before" && (m.Step == reparent.StepRevoke || m.Step == reparent.StepHandOver):
 			open = m.At
-		case open > 0 && m.What == "after" && m.Step == reparent.StepGrant && m.Error == "":
+		case open > 0 && m.What == "after" && (m.Step == reparent.StepGrant || m.Step == reparent.StepHandOver) && m.Error == "":
 			total += time.Duration(m.At - open)
 			open = 0
 		}
@@ -210,6 +211,27 @@ func (s *script) planned(ctx context.Context) error {
 		return err
 	}
 	return s.one(ctx, fmt.Sprintf("planned %s -> %s", lead, next), order{Do: leadership.KindPlanned, To: next})
+}
+
+// handedOver is a planned change that the leader leads itself: it hands what the
+// new one needs to know to it, and the coordinator checks what they did.
+func (s *script) handedOver(ctx context.Context) error {
+	lead, next, _, err := s.leader(ctx)
+	if err != nil {
+		return err
+	}
+	k, err := s.order(ctx, order{Do: leadership.KindPlanned, To: next, Led: true})
+	if err != nil {
+		return err
+	}
+	return s.change(ctx, fmt.Sprintf("handed over %s -> %s", lead, next), true, func(ch *change) error {
+		m, err := s.run(ch, 0, k)
+		ch.result = result(m)
+		if err == nil && !k.did(reparent.StepHandOver) {
+			err = errors.New("the leader did not lead it")
+		}
+		return err
+	})
 }
 
 // one is a change by one coordinator. A planned one must not cost an error.

@@ -24,6 +24,7 @@ func report(changes []*change, ops []op, end time.Duration) measure.Report {
 
 // table returns the table of all changes.
 func table(r measure.Report) string {
-	return r.Table("an emergency is called for "+detect.String()+" after the leader is gone") +
+	return r.Table("an emergency is called for "+detect.String()+" after the leader is gone",
+		"one that is handed over: until its coordinator has heard that it is, a message and more after it was") +
 		"            reads are sent again\n"
 }
