@@ -56,6 +56,18 @@ const probeEvery = 20 * time.Millisecond
 //     is newer.
 //
 // It does not know the router's outage cap: that ends a hold with an error.
+//
+// Nor does it know whom a refusal names as leader, and that is meant: while a
+// change holds, such a word ends no hold, not even one that names the candidate of
+// that very change. It comes from a node that gives up, or that has begun to
+// follow, and is about what is to be. A candidate may take requests before its
+// marker is durable (acceptor.Acceptor.Stage); the one that a router sent there on
+// such a word has an unknown outcome when the change fails, where the hold owes it
+// a delay and no more. Two things are proof: Active in the record, since only an
+// Installed gets there, and an answer of the new leader itself, which a router
+// takes in as if it were both Active and Routed. The price is what the record
+// takes to reach the routers: in a change that the leader leads itself, where the
+// candidate serves before its guard has heard of it, about two round trips.
 func (r Record) Decide(since time.Duration, refused Term) Decision {
 	since = max(since, 0)
 	to := r.Routed

@@ -145,6 +145,12 @@ func recordMutations() []mutation {
 			checks: []check{in(pkg, "TestDecideHoldsNoLongerThanItMay")},
 		},
 		{
+			name: "refusal-ends-a-hold", ids: "G7", file: "leadership/decide.go",
+			rule:   "A refusal that tells of the leadership to come does not end a hold: only the record, or that leader's answer, does.",
+			edits:  one("case announced && since < r.Intent.HoldFor:", "case announced && since < r.Intent.HoldFor && refused.Less(r.Intent.Term):"),
+			checks: []check{in(pkg, "TestDecideHoldsNoLongerThanItMay")},
+		},
+		{
 			name: "refusal-forgotten", ids: "G7", file: "leadership/decide.go",
 			rule:   "A router that was refused for a later term sends nothing but probes to an older leader.",
 			edits:  one("case announced, to.Term.Less(refused):", "case announced:"),
