@@ -4,7 +4,8 @@
 // An establishment begins with a *leadership.Proposal, which only a proven
 // revocation can make, and a grant takes a *leadership.Installed, which only a
 // durable marker can make. So in a coordinator the order "revoke, install durably,
-// activate, grant" is kept by types. Candidate and Follower, at the nodes, take a
+// grant" is kept by types; leadership.Record.Activate says when the record comes
+// before the grant. Candidate and Follower, at the nodes, take a
 // term and no proof: there the order of terms and the marker in the node's log keep
 // it, and that a call was made from a proof is trusted.
 //
@@ -17,8 +18,10 @@
 //
 // The candidate catches up before it installs. Install and Follow run side by
 // side, because an engine's marker may be unable to complete before somebody
-// follows. Choose stops on logs that diverged instead of picking one. An
-// establisher is never changed once made, so one serves any number of attempts.
+// follows. Choose picks only a node that the round suffices for and whose log can
+// be brought to the selected one; logs of the highest term that diverged never get
+// that far, the round stops with a *leadership.DivergedError. An establisher is
+// never changed once made, so one serves any number of attempts.
 //
 // # What it does not guarantee
 //
@@ -39,7 +42,9 @@
 //
 // # Failure handling
 //
-// A donor that dies is replaced by the next one. A follower that fails is asked
-// again within the context, when Options.Retry says so; the establishment needs
-// a durable set of them, not all.
+// A donor that dies is replaced by the next one. A candidate or follower that fails
+// is asked again within the context, when Options.Retry says so; the establishment
+// needs a durable set of followers, not all. So many promises of a newer attempt
+// that the marker cannot become durable any more end an Install at once; a refusal
+// that names no higher promise ends nothing (*leadership.ContradictionError).
 package establish

@@ -52,6 +52,22 @@ func TestG6_ARulesetThatWasNeverActivatedTakesNoOtherOutOfForce(t *testing.T) {
 	}
 }
 
+// A registry that was restored from an old copy names a leader that is none any
+// more. Whoever follows the leader of now knows its marker to be complete.
+func TestACompleteMarkerAboveTheKnownLeaderMeansThatNobodyIsKnown(t *testing.T) {
+	t.Parallel()
+	rs := ruleset(t, 1, AtLeast(2), ids(4)...)
+	for _, decided := range []bool{false, true} {
+		r := must(NewRound(RoundConfig{Term: term(7, "c"), Rulesets: []Ruleset{rs}, Known: &Leadership{Leader: "n0", Term: term(1, "c")}}))
+		w := promise(r, "n0", at(1, 5))
+		w.Markers = []Sighting{{Marker: Marker{Term: term(1, "c"), Leader: "n0", Ruleset: rs}, Decided: true}, {Marker: Marker{Term: term(5, "c"), Leader: "n1", Ruleset: rs}, Decided: decided}}
+		add(t, r, w)
+		if err := r.Revoked(); (err != nil) != decided {
+			t.Errorf("decided %v: %v", decided, err)
+		}
+	}
+}
+
 func TestAGrantOfTheKnownTermAtAnotherNodeMeansThatNobodyIsKnown(t *testing.T) {
 	t.Parallel()
 	rs := ruleset(t, 1, AtLeast(2), ids(4)...)

@@ -10,7 +10,7 @@
 //	proposal, err := revocation.Propose("n2", nil) // one candidate, one log, one marker
 //	err = proposal.Add(acceptance)                 // as nodes accept
 //	installed, err := proposal.Installed()         // durable, or what is missing
-//	record, err = record.Activate(installed)       // and only then: grant, route
+//	record, err = record.Activate(installed)       // then grant, in Shortcut mode not before; then route
 //
 // # The idea
 //

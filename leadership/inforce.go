@@ -68,8 +68,13 @@ func (r *Round) decide(rs Ruleset) error {
 // before it was activated may be missed by a later attempt, whose leader goes on
 // under the ruleset of the record. So only the record's own takes others out of
 // force. One that the record should have and has not may also mean that the record
-// is old, and then nobody is known to lead.
-func (r *Round) doubt(rs Ruleset) error {
+// is old, and so does a marker that is complete above the recorded leadership: of a
+// registry that was restored from a copy, say. Then nobody is known to lead.
+func (r *Round) doubt(m Marker) error {
+	if r.known != nil && r.known.Term.Less(m.Term) {
+		r.known = nil
+	}
+	rs := m.Ruleset
 	if slices.ContainsFunc(r.initial, rs.Equal) {
 		return r.decide(rs)
 	}
@@ -87,7 +92,7 @@ func (r *Round) sight(ss []Sighting) error {
 			continue
 		}
 		if s.Decided && r.pinned {
-			if err := r.doubt(s.Marker.Ruleset); err != nil {
+			if err := r.doubt(s.Marker); err != nil {
 				return err
 			}
 			continue

@@ -17,7 +17,9 @@ const (
 	// Shortcut lets a change block the recorded leader only. It is for
 	// clusters where many other nodes may be down. Then every change of
 	// every coordinator must write Fence before and Active after, so the
-	// registry becomes a dependency of every change.
+	// registry becomes a dependency of every change, and of what is safe: a
+	// record that goes back, restored from a copy, names a leader that is none,
+	// and a change that blocks it alone may make a second one.
 	Shortcut Mode = "shortcut"
 )
 
@@ -45,8 +47,9 @@ const (
 	// Preparing: a change was announced, the leader serves, nobody holds.
 	Preparing Phase = "preparing"
 	// Holding: the leader is about to drain. Routers hold from here until a
-	// leadership of the intent's term or a later one is routed, or HoldFor
-	// has passed on their own clock.
+	// leadership of the intent's term or a later one is active, when they probe
+	// it, or routed, when they send, or until HoldFor has passed on their own
+	// clock.
 	Holding Phase = "holding"
 )
 

@@ -87,7 +87,8 @@ func (r Record) mine(t Term, step string) error {
 // that asks the recorded leader only may miss the log; granted before it is
 // activated, one may revoke the wrong leader and make two. In Full mode every
 // change tests all potential leaders whatever the record says, so the order there is
-// for routers and calm, and a grant may come first while the registry is down.
+// for routers and calm, and a grant may come first: while the registry is down, and
+// in a change that the leader leads itself.
 //
 // It returns a *SupersededError when a newer attempt was announced, and in
 // Shortcut mode when in's term is not the one the fence stands at. In Full

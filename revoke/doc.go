@@ -1,9 +1,9 @@
 // Package revoke takes leadership away.
 //
 // A revocation is anything that stably makes one of the conditions of a
-// leadership false: the leader itself gives up (StepDown), followers stop
-// supporting it (Proposal, Fence, Source), its lease runs out (Lease), or it is
-// cut off (Isolate). A mechanism only asks nodes and delivers what they say, as
+// leadership false: the leader itself gives up (NewStepDown), nodes stop
+// supporting it (NewProposal, NewFence, NewSource), its lease runs out (NewLease),
+// or it is cut off (NewIsolate). A mechanism only asks nodes and delivers what they say, as
 // leadership.Testimony. Whether that amounts to a proof is decided by one pure
 // test, leadership.Round.Revoked, whatever mixture of mechanisms it came from;
 // so any of them may follow any other, within an attempt and across attempts.
@@ -58,6 +58,8 @@
 //
 // # Failure handling
 //
-// One node's failure never hides another's answer. Calls are repeated within
-// the context when Options.Retry says so; all of them are idempotent at a term.
+// One node's failure never hides another's answer. Promises and reads are asked for
+// again within the context when Options.Retry says so; all calls are idempotent at a
+// term. A step-down, an isolation and the end of a lease are asked for once: run the
+// mechanism again, or another one.
 package revoke

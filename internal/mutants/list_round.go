@@ -36,6 +36,12 @@ func roundMutations() []mutation {
 			checks: []check{in(pkg, "TestG6_ARulesetThatWasNeverActivatedTakesNoOtherOutOfForce")},
 		},
 		{
+			name: "complete-marker-above-the-known-leader", ids: "G1", file: "leadership/inforce.go",
+			rule:   "A marker that is complete above the known leader's term means that nobody is known to lead.",
+			edits:  one("if r.known != nil && r.known.Term.Less(m.Term) {", "if false {"),
+			checks: []check{in(pkg, "TestACompleteMarkerAboveTheKnownLeaderMeansThatNobodyIsKnown")},
+		},
+		{
 			name: "second-leader-of-the-known-term", ids: "G1", file: "leadership/round.go",
 			rule:   "When another node led under the term of the known leader, nobody is known to lead.",
 			edits:  one("t.Led == r.known.Term && t.Node != r.known.Leader)", "false)"),

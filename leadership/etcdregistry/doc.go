@@ -39,9 +39,12 @@
 //     a call, and that call is made. Losing the lock revokes no leader.
 //   - After etcd was restored from a backup, revisions are given out again: old
 //     versions and lock numbers name new things, and the record is an old one.
-//     Terms are at the nodes too, which refuse those of the past; so no
-//     leader is revoked or made by it that would not be anyway, but routers
-//     may follow the old record until the next change. See Failure handling.
+//     Terms are at the nodes too, which refuse those of the past; so in mode
+//     Full no leader is revoked or made by it that would not be anyway, but
+//     routers may follow the old record until the next change. In mode Shortcut
+//     the record is what a change goes by: an old one names a leader that is none,
+//     and a change that blocks it alone may make a second one beside the leader of
+//     now. See Failure handling.
 //   - A record is at most as large as etcd takes, 1.5 MiB by default.
 //
 // # Assumptions
@@ -90,5 +93,7 @@
 // Restore etcd with revisions that go on ("etcdutl snapshot restore --bump-revision
 // 1000000000 --mark-compacted", where it has these flags), else restart routers and
 // coordinators, then run a change or a refresh: it takes a term above what the nodes
-// have promised, and writes the record anew.
+// have promised, and writes the record anew. In mode Shortcut first see to it that
+// the leader which the record names is the one that leads, or that nobody leads:
+// stop every other member that holds a grant.
 package etcdregistry
