@@ -10,6 +10,7 @@ import (
 
 	"github.com/tenure-go/tenure/establish"
 	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent/handover"
 	"github.com/tenure-go/tenure/revoke"
 )
 
@@ -39,10 +40,14 @@ type attempt struct {
 	granted bool
 	holding time.Time // no router began to hold for this change before
 
-	mu     sync.Mutex // guards round, asked, heard, writes of rec, and what of rep the reports write
+	spared  bool              // spare promises were asked for
+	retired *handover.Retired // what the leader said that let go in one call
+
+	mu     sync.Mutex // guards round, asked, heard, said, writes of rec, and what of rep the reports write
 	round  *leadership.Round
 	asked  map[leadership.NodeID]bool
 	heard  map[leadership.NodeID]bool // promised the term, members of the round or not
+	said   []leadership.Testimony     // all that was reported, in order
 	news   chan struct{}              // capacity 1: something was reported
 	joins  sync.WaitGroup
 	cancel context.CancelFunc // ends the mechanisms; nil until they begin
@@ -130,9 +135,11 @@ func (a *attempt) skips(s Step) bool {
 	case StepQuiet:
 		return a.g.cfg.Barrier == nil || !a.stepsDown()
 	case StepHandOver:
-		return !a.change.LeaderLed
-	case StepRevoke, StepPropose, StepInstall:
+		return !a.change.LeaderLed && !a.relays()
+	case StepRevoke:
 		return a.change.LeaderLed
+	case StepPropose, StepInstall:
+		return a.change.LeaderLed || a.relays()
 	}
 	return false
 }
@@ -164,13 +171,27 @@ func (a *attempt) established(ctx, mctx context.Context) (in *leadership.Install
 	}
 	var rev *leadership.Revocation
 	var choice establish.Choice
+	var relay *handover.Relay
 	err = a.do(ctx, StepRevoke, func(ctx context.Context) (err error) {
+		if a.retires() {
+			if relay, err = a.retire(ctx, mctx); relay != nil || err != nil {
+				return err
+			}
+		}
 		rev, choice, err = a.revoke(ctx, mctx)
 		return err
 	})
 	a.claim()
 	if err != nil {
 		return nil, proven, err
+	}
+	if relay != nil {
+		a.rep.To = a.change.To
+		err = a.do(ctx, StepHandOver, func(ctx context.Context) (err error) {
+			in, err = a.takeOver(ctx, *relay)
+			return err
+		})
+		return in, time.Now(), err
 	}
 	proven = time.Now()
 	a.rep.To, a.rep.Passed = choice.To, choice.Passed
@@ -259,6 +280,7 @@ func (a *attempt) settle(ctx context.Context) error {
 func (a *attempt) report(t leadership.Testimony) {
 	a.mu.Lock()
 	err := a.round.Add(t)
+	a.said = append(a.said, t)
 	a.rep.testimony(t, err)
 	if t.Term == a.term && t.Kind != leadership.Refused {
 		a.heard[t.Node] = true

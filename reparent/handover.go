@@ -72,13 +72,19 @@ func (a *attempt) handOver(ctx context.Context) (*leadership.Installed, error) {
 			err = errors.Join(err, also)
 		}
 	}
+	return a.judge(b, acc, err, a.report)
+}
+
+// judge says what a hand-over came to, by the account and not by the error beside
+// it. add takes what the account tells of a node.
+func (a *attempt) judge(b handover.Baton, acc handover.Account, err error, add func(leadership.Testimony)) (*leadership.Installed, error) {
 	if silent(acc) {
 		return nil, begunError{errors.Join(errSilent, err)}
 	}
 	if acc.Drained != nil {
 		a.drained(a.from, *acc.Drained)
 	}
-	in, why := a.replay(b, acc)
+	in, why := a.replay(b, acc, add)
 	if why != nil {
 		return nil, begunError{errors.Join(err, why)}
 	}
@@ -90,15 +96,20 @@ var errSilent = errors.New("reparent: neither the leader nor the candidate tells
 
 // pass asks one of the two for the account.
 func (a *attempt) pass(ctx context.Context, id leadership.NodeID, b handover.Baton, d time.Duration) (handover.Account, error) {
-	ctx, cancel := context.WithTimeout(ctx, d)
-	defer cancel()
 	n, err := a.node(id)
 	if err != nil {
 		return handover.Account{}, err
 	}
-	acc, err := n.HandOver.HandOver(ctx, b)
+	return a.hear(ctx, id, "hand over", d, func(ctx context.Context) (handover.Account, error) { return n.HandOver.HandOver(ctx, b) })
+}
+
+// hear gets an account from a node within d.
+func (a *attempt) hear(ctx context.Context, id leadership.NodeID, op string, d time.Duration, ask func(context.Context) (handover.Account, error)) (handover.Account, error) {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	acc, err := ask(ctx)
 	if err != nil {
-		err = superseded(a.term, &revoke.NodeError{Node: id, Op: "hand over", Err: err})
+		err = superseded(a.term, &revoke.NodeError{Node: id, Op: op, Err: err})
 	}
 	return acc, err
 }
@@ -109,8 +120,8 @@ func silent(acc handover.Account) bool {
 }
 
 // replay finds out from an account whether the candidate is established.
-func (a *attempt) replay(b handover.Baton, acc handover.Account) (*leadership.Installed, error) {
-	p, err := acc.Replay(b, a.report, func() (*leadership.Revocation, error) {
+func (a *attempt) replay(b handover.Baton, acc handover.Account, add func(leadership.Testimony)) (*leadership.Installed, error) {
+	p, err := acc.Replay(b, add, func() (*leadership.Revocation, error) {
 		a.mu.Lock()
 		defer a.mu.Unlock()
 		return a.round.Revocation()

@@ -22,8 +22,8 @@ const (
 	StepPrepare  Step = "prepare"
 	StepHold     Step = "hold"
 	StepQuiet    Step = "quiet"
-	StepHandOver Step = "hand over" // in place of the next three
 	StepRevoke   Step = "revoke"
+	StepHandOver Step = "hand over" // in place of the next two, or, led by the leader, of Revoke too
 	StepPropose  Step = "propose"
 	StepInstall  Step = "install"
 	StepActivate Step = "activate"

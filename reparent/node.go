@@ -45,6 +45,13 @@ type Node struct {
 	// HandOver is needed at the leader and at its successor for a planned change
 	// that the leader leads itself (Change.LeaderLed).
 	HandOver handover.Leader
+	// Retire is a step-down that costs a planned change to another node one call
+	// of the leader instead of two. StepDown is needed beside it.
+	Retire handover.Retirer
+	// TakeOver is the other half at the successor: with Retire at the leader and
+	// this at the successor, in mode Full, the successor takes over on one message
+	// of the coordinator, see package handover.
+	TakeOver handover.Successor
 	// Candidate is needed to lead, Follow to follow.
 	Candidate establish.Candidate
 	Follow    establish.Follower

@@ -242,12 +242,8 @@ func (a *attempt) preview(ss []leadership.Status) (*leadership.Round, establish.
 			continue
 		}
 		a.hinted[i] = true
-		pos := s.Position
 		// A hint that cannot be used is one that is missing: the check says so.
-		_ = r.Add(leadership.Testimony{
-			Node: s.Node, Incarnation: s.Incarnation, Term: probe(), Kind: leadership.Promised,
-			Read: &pos, Markers: s.Markers, BelowFloor: s.BelowFloor,
-		})
+		_ = r.Add(promising(s, probe()))
 	}
 	_, choice, err := a.decideWith(r, ss, func(id leadership.NodeID) bool {
 		return slices.ContainsFunc(ss, func(s leadership.Status) bool { return s.Node == id && s.Reachable })

@@ -82,7 +82,7 @@ func (g *Guard) Plan(ctx context.Context, c Change) (*Plan, error) {
 // steps lists what Run would do.
 func (a *attempt) steps() []Step {
 	var out []Step
-	for _, s := range []Step{StepBegin, StepPrepare, StepHold, StepHandOver, StepRevoke, StepPropose, StepInstall, StepActivate, StepGrant, StepRoute} {
+	for _, s := range []Step{StepBegin, StepPrepare, StepHold, StepRevoke, StepHandOver, StepPropose, StepInstall, StepActivate, StepGrant, StepRoute} {
 		if !a.skips(s) {
 			out = append(out, s)
 		}

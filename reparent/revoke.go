@@ -107,6 +107,8 @@ func (a *attempt) mechanism() revoke.Revoker {
 	switch {
 	case a.change.Revoke != nil:
 		return a.change.Revoke
+	case a.retired != nil:
+		return a.g.push
 	case a.change.orderly():
 		return a.g.planned
 	case a.change.Kind == leadership.KindResume && a.leads():

@@ -98,6 +98,9 @@ func (a *attempt) conclude(ctx context.Context, err error) {
 // not begin to, and nobody else was asked: it leads as before, and an undo would
 // take that from it for nothing.
 func (a *attempt) declined(err error) bool {
+	if a.spared {
+		return false // somebody may have promised by now
+	}
 	if a.rep.Failed == StepHandOver {
 		// One that has promised more does not lead as before.
 		return leadership.NotExecuted(err) && promised(err).IsZero() && len(a.rep.Testimony) == 0

@@ -49,3 +49,11 @@ func (g *Guard) survey(ctx context.Context, ids []leadership.NodeID, enough func
 	wg.Wait()
 	return out
 }
+
+// promising is what a node would say that promised t and is as it said.
+func promising(s leadership.Status, t leadership.Term) leadership.Testimony {
+	return leadership.Testimony{
+		Node: s.Node, Incarnation: s.Incarnation, Term: t, Kind: leadership.Promised,
+		Read: &s.Position, Markers: s.Markers, BelowFloor: s.BelowFloor,
+	}
+}

@@ -110,7 +110,7 @@ func (b *bubble) guardOf(t *testing.T, reach ...leadership.NodeID) *reparent.Gua
 		}
 		r := kv.NewRemote(id, addr, client)
 		offered = append(offered, reparent.Node{
-			ID: id, Addr: addr, Status: r, Promise: r, StepDown: r, HandOver: r, Candidate: r, Follow: r, Truncates: true,
+			ID: id, Addr: addr, Status: r, Promise: r, StepDown: r, HandOver: r, Retire: r, TakeOver: r, Candidate: r, Follow: r, Truncates: true,
 		})
 	}
 	g, err := reparent.New("kv", b.reg, offered, reparent.Config{})

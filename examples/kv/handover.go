@@ -87,41 +87,14 @@ func (n *Node) HandOver(ctx context.Context, b handover.Baton) (handover.Account
 func (n *Node) giveUp(ctx context.Context, b handover.Baton) (handover.Account, error) {
 	ctx, cancel := context.WithTimeout(ctx, b.Within)
 	defer cancel()
-	_, err := n.gate.Drain(ctx, lameduck.Plan{Until: b.Term, Leader: b.To, Reason: "handing over to " + string(b.To), RetryAfter: retryAfter, Expire: n.cfg.DrainGrace})
-	var forced *lameduck.ForcedError // what runs is carried on
-	var phase *lameduck.PhaseError
-	switch {
-	case err == nil, errors.As(err, &forced):
-	case errors.As(err, &phase) && phase.Phase.Ended():
-		// Drained already, for an earlier baton or by a coordinator that has gone
-		// since: whose step-down comes first, the term decides.
-	default:
-		// Of this member alone it may prove something; of another baton, which
-		// may be about to step it down, nothing.
-		return handover.Account{}, notProof{err}
-	}
-	ls := n.leading()
-	if ls == nil {
-		return handover.Account{}, errNotLeading
-	}
-	ls.mu.Lock()
-	ls.carried = true
-	var level uint64
-	if to, ok := ls.cohort.Member(b.To); ok {
-		level = ls.levels[to]
-	}
-	ls.mu.Unlock()
-	n.carried.Store(ls)
-	stepDown, err := n.StepDown(ctx, b.Term)
+	stepDown, tail, err := n.letGo(ctx, b.Term, b.To)
 	if err != nil {
-		return handover.Account{}, notProof{err}
+		return handover.Account{}, err
 	}
 	release, err := b.Release(stepDown)
 	if err != nil {
 		return handover.Account{}, notProof{err}
 	}
-	var tail pullReply
-	tail.prev, tail.entries = n.store.log.Tail(level, maxBatch, batchBytes)
 
 	asking, enough := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -138,13 +111,50 @@ func (n *Node) giveUp(ctx context.Context, b handover.Baton) (handover.Account, 
 	}
 	var account handover.Account
 	err = n.insist(ctx, b.To, func(r *Remote) (err error) {
-		account, err = r.account(ctx, "release", nodeRequest{Term: b.Term, Release: &release, Tail: tail.encode()})
+		account, err = r.account(ctx, "release", nodeRequest{Term: b.Term, Release: &release, Tail: tail})
 		return err
 	})
 	if err != nil {
 		return account, notProof{err}
 	}
 	return account, nil
+}
+
+// letGo has the leader refuse and promise t, and returns the end of its log: what
+// to is not known to have.
+func (n *Node) letGo(ctx context.Context, t leadership.Term, to leadership.NodeID) (stepDown leadership.Testimony, tail []byte, err error) {
+	_, err = n.gate.Drain(ctx, lameduck.Plan{Until: t, Leader: to, Reason: "handing over to " + string(to), RetryAfter: retryAfter, Expire: n.cfg.DrainGrace})
+	var forced *lameduck.ForcedError // what runs is carried on
+	var phase *lameduck.PhaseError
+	switch {
+	case err == nil, errors.As(err, &forced):
+	case errors.As(err, &phase) && phase.Phase.Ended():
+		// Drained already, for an earlier baton or by a coordinator that has gone
+		// since: whose step-down comes first, the term decides.
+	default:
+		// Of this member alone it may prove something; of another baton, which
+		// may be about to step it down, nothing.
+		return stepDown, nil, notProof{err}
+	}
+	ls := n.leading()
+	if ls == nil {
+		return stepDown, nil, errNotLeading
+	}
+	ls.mu.Lock()
+	ls.carried = true
+	var level uint64
+	if m, ok := ls.cohort.Member(to); ok {
+		level = ls.levels[m]
+	}
+	ls.mu.Unlock()
+	n.carried.Store(ls)
+	stepDown, err = n.StepDown(ctx, t)
+	if err != nil {
+		return stepDown, nil, notProof{err}
+	}
+	var end pullReply
+	end.prev, end.entries = n.store.log.Tail(level, maxBatch, batchBytes)
+	return stepDown, end.encode(), nil
 }
 
 // forget answers what waits and will not be answered here any more. The
@@ -196,11 +206,9 @@ func (n *Node) serveHandOver(ctx context.Context, call string, req nodeRequest) 
 	case call == "handover" && req.Baton != nil:
 		a, err = n.HandOver(ctx, *req.Baton)
 	case call == "release" && req.Release != nil:
-		var tail pullReply
-		if tail, err = decodePull(req.Tail); err != nil {
-			return nil, errMessage
-		}
-		a, err = n.release(ctx, *req.Release, tail)
+		a, err = n.TakeOver(ctx, handover.Relay{Release: *req.Release, Tail: req.Tail})
+	case call == "takeover" && req.Relay != nil:
+		a, err = n.TakeOver(ctx, *req.Relay)
 	case call == "ask" && req.Ask != nil:
 		return nil, n.asked(ctx, *req.Ask)
 	case call == "report" && req.Testimony != nil:

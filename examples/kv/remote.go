@@ -108,6 +108,23 @@ func (r *Remote) HandOver(ctx context.Context, b handover.Baton) (handover.Accou
 	return r.account(ctx, "handover", nodeRequest{Term: b.Term, Baton: &b})
 }
 
+// Retire implements handover.Retirer.
+func (r *Remote) Retire(ctx context.Context, q handover.Retirement) (handover.Retired, error) {
+	out, err := r.call(ctx, "retire", nodeRequest{Term: q.Term, Retire: &q})
+	if out.Retired == nil {
+		if err == nil {
+			err = r.unknown("an answer that says nothing of the step-down", nil)
+		}
+		return handover.Retired{}, err
+	}
+	return *out.Retired, err
+}
+
+// TakeOver implements handover.Successor.
+func (r *Remote) TakeOver(ctx context.Context, q handover.Relay) (handover.Account, error) {
+	return r.account(ctx, "takeover", nodeRequest{Term: q.Release.Baton.Term, Relay: &q})
+}
+
 func (r *Remote) account(ctx context.Context, call string, req nodeRequest) (handover.Account, error) {
 	out, err := r.call(ctx, call, req)
 	if out.Account == nil {

@@ -288,7 +288,16 @@ func (n *Node) serveNode(w http.ResponseWriter, r *http.Request) {
 			pos = *req.Position
 		}
 		err = n.CatchUp(ctx, req.Term, req.Leader, pos)
-	case "handover", "release", "ask", "report":
+	case "retire":
+		if req.Retire == nil {
+			http.Error(w, errMessage.Error(), http.StatusBadRequest)
+			return
+		}
+		got, e := n.Retire(ctx, *req.Retire)
+		if err = e; e == nil {
+			out.Retired = &got
+		}
+	case "handover", "release", "takeover", "ask", "report":
 		if out.Account, err = n.serveHandOver(ctx, call, req); errors.Is(err, errMessage) {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return

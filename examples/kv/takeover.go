@@ -67,11 +67,20 @@ func (n *Node) reported(t leadership.Term, w leadership.Testimony) error {
 	})
 }
 
-// release takes over from a leader that has stepped down.
-func (n *Node) release(ctx context.Context, r handover.Release, tail pullReply) (handover.Account, error) {
-	if err := n.incoming.do(func(in *handover.Incoming) error { return in.Take(r) }); err != nil {
+// TakeOver implements handover.Successor, whether the coordinator or the leader
+// that has stepped down brings the release.
+func (n *Node) TakeOver(ctx context.Context, relay handover.Relay) (handover.Account, error) {
+	var tail pullReply
+	if len(relay.Tail) > 0 {
+		var err error
+		if tail, err = decodePull(relay.Tail); err != nil {
+			return handover.Account{}, errMessage
+		}
+	}
+	if err := n.incoming.do(func(in *handover.Incoming) error { return in.TakeRelay(relay) }); err != nil {
 		return handover.Account{}, err
 	}
+	r := relay.Release
 	t := r.Baton.Term
 	return n.share(ctx, &n.taking, t, func(ctx context.Context) (handover.Account, error) {
 		ctx, cancel := context.WithTimeout(ctx, r.Baton.Within)

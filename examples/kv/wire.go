@@ -126,6 +126,8 @@ type nodeRequest struct {
 	// Of a hand-over. Tail is a pullReply: the end of the leader's log.
 	Baton     *handover.Baton       `json:"baton,omitempty"`
 	Release   *handover.Release     `json:"release,omitempty"`
+	Retire    *handover.Retirement  `json:"retire,omitempty"`
+	Relay     *handover.Relay       `json:"relay,omitempty"`
 	Ask       *handover.Ask         `json:"ask,omitempty"`
 	Testimony *leadership.Testimony `json:"testimony,omitempty"`
 	Tail      []byte                `json:"tail,omitempty"`
@@ -139,6 +141,7 @@ type nodeReply struct {
 	Drained    *revoke.Drained        `json:"drained,omitempty"`
 	Status     *leadership.Status     `json:"status,omitempty"`
 	Account    *handover.Account      `json:"account,omitempty"`
+	Retired    *handover.Retired      `json:"retired,omitempty"`
 	Err        *wireError             `json:"error,omitempty"`
 }
 
@@ -152,6 +155,10 @@ var (
 	_ reparent.Statuser   = (*Node)(nil)
 	_ handover.Leader     = (*Node)(nil)
 	_ handover.Leader     = (*Remote)(nil)
+	_ handover.Retirer    = (*Node)(nil)
+	_ handover.Retirer    = (*Remote)(nil)
+	_ handover.Successor  = (*Node)(nil)
+	_ handover.Successor  = (*Remote)(nil)
 	_ revoke.Promiser     = (*Remote)(nil)
 	_ revoke.Reader       = (*Remote)(nil)
 	_ revoke.StepDowner   = (*Remote)(nil)

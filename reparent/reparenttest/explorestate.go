@@ -89,7 +89,7 @@ func content(v any, err error) (uint64, bool) {
 		return h.sum, true
 	}
 	switch v := v.(type) {
-	case leadership.Testimony, leadership.Acceptance, leadership.Status, leadership.Record, revoke.Drained, handover.Account:
+	case leadership.Testimony, leadership.Acceptance, leadership.Status, leadership.Record, revoke.Drained, handover.Account, handover.Retired:
 		return digestJSON(v), true
 	case int:
 		h.num(uint64(v))

@@ -194,6 +194,9 @@ func (w *world) checkSelection(in *install) {
 	if len(heard) == 0 {
 		return // by means of its own
 	}
+	if w.relayed[in.marker.Term] {
+		read |= 1 << in.by.index // what it says of itself it tells nobody before
+	}
 	if !reported {
 		w.fail("I13", "%s installs %s on a log at %s, which no node of that attempt reported", in.by.id, in.marker.Term, base)
 		return

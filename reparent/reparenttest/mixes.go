@@ -27,6 +27,7 @@ const (
 	byTwo        mechanism = "two at once"
 	byTurns      mechanism = "one after the other"
 	byHandOver   mechanism = "hand-over" // a planned change that the leader leads
+	byRelay      mechanism = "relay"     // one in which leader and successor each get one call
 )
 
 // mixed lists what changes of a run draw from.
@@ -43,6 +44,9 @@ func (h Harness) mixed(f Features) []mechanism {
 	}
 	if h.HandsOver && h.Establish == nil {
 		all = append(all, byHandOver)
+	}
+	if h.traits.OneCall && h.Establish == nil {
+		all = append(all, byRelay)
 	}
 	return all
 }
@@ -151,6 +155,9 @@ func (w *world) move(p *stepsim.Proc, g *reparent.Guard, m move) *reparent.Repor
 	case byHandOver:
 		c = reparent.Planned(w.successor(p, c.To))
 		c.LeaderLed, c.Force = true, m.change.Force
+	case byRelay: // of nodes that do not offer it, an ordinary one
+		c = reparent.Planned(w.successor(p, c.To))
+		c.Force = m.change.Force
 	default:
 		r, err := w.process(p).revoker(m.by)
 		if err != nil {

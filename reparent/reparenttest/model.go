@@ -41,6 +41,9 @@ type Traits struct {
 	// LocalReads: a leader answers reads by itself while followers have promised
 	// to let nobody else lead.
 	LocalReads bool
+	// OneCall: a leader drains and steps down in one call, and a successor takes
+	// over on one message, where the other traits let it.
+	OneCall bool
 	// OneSlot: the promise is overwritten in place, so that a torn write
 	// leaves none.
 	OneSlot bool
@@ -148,6 +151,12 @@ func bootStore(h *Host, t Traits) (Node, error) {
 	}
 	if t.handsOver() {
 		node.HandOver = n
+	}
+	if t.OneCall {
+		node.Retire = n
+		if t.handsOver() {
+			node.TakeOver = n
+		}
 	}
 	if t.SlowRead {
 		node.Promise = slowReader{n}

@@ -35,6 +35,7 @@ type bugs struct {
 	anySource       bool // is repaired from whatever is there
 	resumes         bool // steps down in memory, and leads again after a restart
 	earlyRelease    bool // hands over before its promise is on disk
+	earlyRetire     bool // retires before its promise is on disk
 	unproven        bool // takes over without the proof that all older is revoked
 	earlyGrant      bool // grants itself before its marker is durable
 }

@@ -107,14 +107,9 @@ func (n *store) HandOver(ctx context.Context, b handover.Baton) (handover.Accoun
 // handOver is the leader's half: from now on it refuses, then it promises, and then
 // it tells the others. What is in flight is carried on by the candidate.
 func (n *store) handOver(ctx context.Context, b handover.Baton, led leadership.Term) (handover.Account, error) {
-	_, err := n.gate.Drain(ctx, lameduck.Plan{Until: b.Term, Leader: b.To, Expire: b.Drain + 200*time.Millisecond})
-	var forced *lameduck.ForcedError
-	if err != nil && !errors.As(err, &forced) {
+	if err := n.refuses(ctx, b.Term, b.To, b.Drain, led); err != nil {
 		return handover.Account{}, err
 	}
-	n.mu.Lock()
-	n.hand.carried = led
-	n.mu.Unlock()
 	if n.bugs.earlyRelease {
 		at := n.position()
 		r := handover.Release{Baton: b, StepDown: leadership.Testimony{Node: n.h.ID, Incarnation: n.disk.incarnation, Term: b.Term, Kind: leadership.Demoted, Read: &at, Led: led}}
@@ -129,6 +124,20 @@ func (n *store) handOver(ctx context.Context, b handover.Baton, led leadership.T
 		return handover.Account{}, err
 	}
 	return n.tell(ctx, r)
+}
+
+// refuses ends that the node takes requests, and has those of led that are in
+// flight carried on by its successor.
+func (n *store) refuses(ctx context.Context, t leadership.Term, to leadership.NodeID, drain time.Duration, led leadership.Term) error {
+	_, err := n.gate.Drain(ctx, lameduck.Plan{Until: t, Leader: to, Expire: drain + 200*time.Millisecond})
+	var forced *lameduck.ForcedError
+	if err != nil && !errors.As(err, &forced) {
+		return err
+	}
+	n.mu.Lock()
+	n.hand.carried = led
+	n.mu.Unlock()
+	return nil
 }
 
 // tell sends the release to the candidate, and the others are asked meanwhile.
@@ -156,7 +165,7 @@ func (n *store) tell(ctx context.Context, r handover.Release) (handover.Account,
 		what += " " + strconv.FormatUint(h.sum, 16) + " " + strconv.Itoa(commit)
 	}
 	return insist(ctx, n, b.To, 150*time.Millisecond, what, func(ctx context.Context, s *store) (handover.Account, error) {
-		return s.release(ctx, r, log, commit)
+		return s.release(ctx, handover.Relay{Release: r}, log, commit)
 	})
 }
 

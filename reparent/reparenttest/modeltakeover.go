@@ -10,14 +10,15 @@ import (
 	"github.com/tenure-go/tenure/reparent/handover"
 )
 
-// release is the candidate's part.
-func (n *store) release(ctx context.Context, r handover.Release, log []Entry, commit int) (handover.Account, error) {
+// release is the candidate's part, whoever brings the release.
+func (n *store) release(ctx context.Context, relay handover.Relay, log []Entry, commit int) (handover.Account, error) {
 	if n.out {
 		return handover.Account{}, errOut
 	}
-	if err := n.feed(r, func(in *handover.Incoming) error { return in.Take(r) }); err != nil {
+	if err := n.feed(relay, func(in *handover.Incoming) error { return in.TakeRelay(relay) }); err != nil {
 		return handover.Account{}, err
 	}
+	r := relay.Release
 	t := r.Baton.Term
 	return n.share(ctx, &n.hand.taking, t, func() (handover.Account, error) {
 		ctx, cancel := context.WithTimeout(ctx, r.Baton.Within)

@@ -45,6 +45,7 @@ type oracle struct {
 	holders       map[place]uint64
 	placed        map[place]placed
 	readings      map[leadership.Term][][]leadership.Position // by node
+	relayed       map[leadership.Term]bool                    // whose successor took over by itself; written under mu
 	promised      map[leadership.Term]bool                    // by anyone, ever
 	records       []leadership.Record
 	blind         bool        // positions are not places in Facts.Log
@@ -110,6 +111,7 @@ func (o *oracle) init(w *world) {
 	o.holders = map[place]uint64{}
 	o.placed = map[place]placed{}
 	o.readings = map[leadership.Term][][]leadership.Position{}
+	o.relayed = map[leadership.Term]bool{}
 	o.promised = map[leadership.Term]bool{}
 	o.began = time.Now()
 }

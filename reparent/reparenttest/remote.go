@@ -40,6 +40,12 @@ func (h *Host) bundle(from *stepsim.Proc) reparent.Node {
 	if n.HandOver != nil {
 		out.HandOver = r
 	}
+	if n.Retire != nil {
+		out.Retire = r
+	}
+	if n.TakeOver != nil {
+		out.TakeOver = r
+	}
 	if n.Candidate != nil {
 		out.Candidate = r
 	}
@@ -132,10 +138,38 @@ func (r remote) HandOver(ctx context.Context, b handover.Baton) (handover.Accoun
 	got, err := ask(ctx, r, what, b.Term, func(ctx context.Context, h *Host) (handover.Account, error) {
 		return h.node.HandOver.HandOver(ctx, b)
 	})
+	return r.told(got, err)
+}
+
+// told notes what a coordinator got to know from an account.
+func (r remote) told(got handover.Account, err error) (handover.Account, error) {
 	for _, t := range slices.Concat(got.Basis, got.Late) {
 		_, _ = r.hear(t, nil)
 	}
 	return got, err
+}
+
+func (r remote) Retire(ctx context.Context, q handover.Retirement) (handover.Retired, error) {
+	got, err := ask(ctx, r, named(r.from, "retire", q.To, q.Drain), q.Term, func(ctx context.Context, h *Host) (handover.Retired, error) {
+		got, err := h.node.Retire.Retire(ctx, q)
+		got.StepDown, err = h.testified(ctx, SteppedDown, got.StepDown, err)
+		return got, err
+	})
+	_, err = r.hear(got.StepDown, err)
+	return got, err
+}
+
+func (r remote) TakeOver(ctx context.Context, q handover.Relay) (handover.Account, error) {
+	what := "takeover"
+	if r.from.Sim().Explored() {
+		what = named(r.from, what, digestJSON(q))
+	}
+	return r.told(ask(ctx, r, what, q.Release.Baton.Term, func(ctx context.Context, h *Host) (handover.Account, error) {
+		h.w.mu.Lock()
+		h.w.relayed[q.Release.Baton.Term] = true
+		h.w.mu.Unlock()
+		return h.node.TakeOver.TakeOver(ctx, q)
+	}))
 }
 
 // hear notes what a coordinator got to know.

@@ -46,27 +46,9 @@ func (n *node) handOver(ctx context.Context, b handover.Baton) (handover.Account
 		return handover.Account{}, errNotLeading
 	}
 	n.spare(ctx, b)
-	_, err := n.gate.Drain(ctx, lameduck.Plan{Until: b.Term, Leader: b.To, Reason: "handing over", Expire: drainGrace})
-	var forced *lameduck.ForcedError // what runs is carried on
-	if err != nil && !errors.As(err, &forced) {
-		return handover.Account{}, err
-	}
-	n.mu.Lock()
-	ls := n.leads
-	level := 0
-	if ls != nil {
-		ls.carried = true
-		if m, ok := ls.cohort.Member(b.To); ok {
-			level = ls.levels[m]
-		}
-	}
-	n.mu.Unlock()
-	if ls == nil {
-		return handover.Account{}, errNotLeading
-	}
-	down, err := n.stepDown(ctx, b.Term)
+	down, level, err := n.letGo(ctx, b.Term, b.To)
 	if err != nil {
-		return handover.Account{}, notProof{err}
+		return handover.Account{}, err
 	}
 	release, err := b.Release(down)
 	if err != nil {
@@ -81,12 +63,50 @@ func (n *node) handOver(ctx context.Context, b handover.Baton) (handover.Account
 		n.c.wire.send(n.i, other.i, func() { n.c.wg.Go(func() { other.asked(release.Ask()) }) })
 	}
 	account, err := call(ctx, n.c.wire, &n.c.wg, n.i, to.i, func(ctx context.Context) (handover.Account, error) {
-		return to.takeOver(ctx, release, tail)
+		return to.takeOver(ctx, handover.Relay{Release: release}, tail)
 	})
 	if err != nil {
 		err = notProof{err}
 	}
 	return account, err
+}
+
+// letGo has the leader refuse and promise t. It returns up to where to is known to
+// have its log.
+func (n *node) letGo(ctx context.Context, t leadership.Term, to leadership.NodeID) (down leadership.Testimony, level int, err error) {
+	_, err = n.gate.Drain(ctx, lameduck.Plan{Until: t, Leader: to, Reason: "handing over", Expire: drainGrace})
+	var forced *lameduck.ForcedError // what runs is carried on
+	if err != nil && !errors.As(err, &forced) {
+		return down, 0, err
+	}
+	n.mu.Lock()
+	ls := n.leads
+	if ls != nil {
+		ls.carried = true
+		if m, ok := ls.cohort.Member(to); ok {
+			level = ls.levels[m]
+		}
+	}
+	n.mu.Unlock()
+	if ls == nil {
+		return down, 0, errNotLeading
+	}
+	if down, err = n.stepDown(ctx, t); err != nil {
+		return down, 0, notProof{err}
+	}
+	return down, level, nil
+}
+
+// retire is the leader's part of a change that the coordinator leads. The end of
+// its log was sent to the candidate before this is answered, on a network that
+// keeps messages in order.
+func (n *node) retire(ctx context.Context, r handover.Retirement) (handover.Retired, error) {
+	st := n.acc.Status()
+	if st.Leads.IsZero() || st.Leads == r.Term {
+		return handover.Retired{}, errNotLeading
+	}
+	down, _, err := n.letGo(ctx, r.Term, r.To)
+	return handover.Retired{StepDown: down}, err
 }
 
 // spare lets as many others promise as the leader can do without, while it goes on
@@ -151,13 +171,14 @@ func (c *incoming) do(f func(*handover.Incoming) error) error {
 	return err
 }
 
-// takeOver is the candidate's half.
-func (n *node) takeOver(ctx context.Context, r handover.Release, tail gift) (handover.Account, error) {
-	t := r.Baton.Term
-	err := n.incoming.do(func(in *handover.Incoming) error { return in.Take(r) })
+// takeOver is the candidate's half, whoever brings the release.
+func (n *node) takeOver(ctx context.Context, relay handover.Relay, tail gift) (handover.Account, error) {
+	err := n.incoming.do(func(in *handover.Incoming) error { return in.TakeRelay(relay) })
 	if err != nil {
 		return handover.Account{}, err
 	}
+	r := relay.Release
+	t := r.Baton.Term
 	ctx, cancel := context.WithTimeout(ctx, r.Baton.Within)
 	defer cancel()
 	err = n.established(ctx, r, tail)

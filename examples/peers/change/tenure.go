@@ -125,7 +125,7 @@ func (c *tenure) guard(host int) (*reparent.Guard, error) {
 		r := &remote{c: c, from: host, to: n}
 		nodes = append(nodes, reparent.Node{
 			ID: n.id, Addr: string(n.id), Truncates: true,
-			Status: r, Promise: r, StepDown: r, HandOver: r, Candidate: r, Follow: r,
+			Status: r, Promise: r, StepDown: r, HandOver: r, Retire: r, TakeOver: r, Candidate: r, Follow: r,
 		})
 	}
 	return reparent.New(clusterName, &c.reg, nodes, reparent.Config{
@@ -205,10 +205,6 @@ func (c *tenure) hand(ctx context.Context, from, to int) error {
 	g, change := c.guards[len(c.nodes)], reparent.Planned(nodeID(to))
 	switch c.place {
 	case atSuccessor:
-		var err error
-		if change, err = c.retiring(to, to); err != nil {
-			return err
-		}
 		g = c.guards[to]
 		c.mu.Lock()
 		change.Known = c.known[to]
@@ -307,6 +303,14 @@ func (r *remote) StepDown(ctx context.Context, t leadership.Term) (leadership.Te
 
 func (r *remote) HandOver(ctx context.Context, b handover.Baton) (handover.Account, error) {
 	return askNode(ctx, r, func(ctx context.Context) (handover.Account, error) { return r.to.handOver(ctx, b) })
+}
+
+func (r *remote) Retire(ctx context.Context, q handover.Retirement) (handover.Retired, error) {
+	return askNode(ctx, r, func(ctx context.Context) (handover.Retired, error) { return r.to.retire(ctx, q) })
+}
+
+func (r *remote) TakeOver(ctx context.Context, q handover.Relay) (handover.Account, error) {
+	return askNode(ctx, r, func(ctx context.Context) (handover.Account, error) { return r.to.takeOver(ctx, q, gift{}) })
 }
 
 func (r *remote) Install(ctx context.Context, m leadership.Marker) (leadership.Acceptance, error) {
