@@ -57,7 +57,9 @@ type Change struct {
 	// the attempt as superseded, nothing else rests on it. The leader that an
 	// emergency is to replace is not counted, nor is who is not Reachable there.
 	// When the rest does not suffice, and in every undo, the nodes are asked. Nil
-	// asks.
+	// asks. What a leader said a while before its successor does: one that has by
+	// now what the leader had then needs no step to be brought level, where the two
+	// offer Node.Retire and Node.TakeOver.
 	Known []leadership.Status
 
 	prefer []leadership.NodeID // for an undo: whom to re-establish

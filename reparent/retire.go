@@ -32,6 +32,22 @@ func (a *attempt) relays() bool {
 	return a.retires() && a.change.Establish == nil && a.rec.Mode == leadership.Full && a.g.nodes[a.change.To].TakeOver != nil
 }
 
+// level reports whether the successor has all that the leader had when they said
+// how they are: there is nothing to prepare. What it lacks since, it gets from the
+// leader's tail, or fetches.
+func (a *attempt) level() bool {
+	at := func(id leadership.NodeID) (leadership.Position, bool) {
+		i := slices.IndexFunc(a.statuses, func(s leadership.Status) bool { return s.Node == id && s.Reachable })
+		if i < 0 {
+			return leadership.Position{}, false
+		}
+		return a.statuses[i].Position, true
+	}
+	from, ok := at(a.from)
+	to, also := at(a.change.To)
+	return ok && also && to.Extends(from)
+}
+
 // retire has the leader let go. It returns what the successor is to be told, or
 // nil when more promises are needed first, which the ordinary way then gets.
 func (a *attempt) retire(ctx, mctx context.Context) (*handover.Relay, error) {

@@ -8,11 +8,12 @@ import (
 )
 
 // Retire implements handover.Retirer. Under every other term it waits for nothing
-// and has the successor carry on what is in flight, where that can.
+// and has the successor carry on what is in flight, where that can; which terms
+// depends on who that is.
 func (n *store) Retire(ctx context.Context, r handover.Retirement) (handover.Retired, error) {
 	n.h.w.count("a leader that retired")
 	led := n.acc.Status().Leads
-	if !n.handsOver() || r.Term.Num%2 == 0 || led.IsZero() {
+	if !n.handsOver() || (r.Term.Num+uint64(n.h.w.index(r.To)))%2 == 1 || led.IsZero() {
 		return handover.Retire(ctx, n, r)
 	}
 	if err := n.current(r.Term); err != nil {

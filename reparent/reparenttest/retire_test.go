@@ -65,16 +65,20 @@ func TestG1_G2_G3_ChangesInOneCallEachUnderFaults(t *testing.T) {
 
 func TestEveryScheduleOfAChangeInOneCallEach(t *testing.T) {
 	t.Parallel()
-	planned := []reparent.Change{reparent.Planned("n2")}
+	planned := []reparent.Change{reparent.Planned("n2")} // which waits for what is in flight
+	carried := []reparent.Change{reparent.Planned("n3")} // which does not
 	rivals := []reparent.Change{reparent.Planned("n2"), reparent.Emergency()}
 	two := leadership.AtLeast(2)
-	some := []Scope{{Changes: planned, Delays: 1}, {Changes: planned, Drop: 1}, {Changes: planned, Nodes: 4, Policy: two, Delays: 1}}
+	some := []Scope{{Changes: planned, Delays: 1}, {Changes: planned, Drop: 1}, {Changes: carried, Delays: 1}, {Changes: planned, Nodes: 4, Policy: two, Delays: 1}}
 	if !testing.Short() {
 		some = append(some,
 			Scope{Changes: planned, Crash: 1},
 			Scope{Changes: planned, Delays: 2},
 			Scope{Changes: planned, Writes: 1, Delays: 1},
 			Scope{Changes: planned, Writes: 1, Drop: 1},
+			Scope{Changes: carried, Crash: 1},
+			Scope{Changes: carried, Writes: 1, Delays: 1},
+			Scope{Changes: carried, Writes: 1, Drop: 1},
 			Scope{Changes: rivals, Delays: 1},
 			Scope{Changes: planned, Nodes: 4, Policy: two, Crash: 1},
 			Scope{Changes: planned, Nodes: 4, Policy: two, Drop: 1},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -71,20 +72,32 @@ func (c *tenure) announced() bool {
 	return err == nil && rec.Intent.Kind == leadership.KindPlanned && rec.Active.Term.Less(rec.Intent.Term)
 }
 
-// pollRTT is how often a successor asks the nodes how they are, so that it need
-// not when their leader is gone.
+// pollRTT is how often a coordinator asks the nodes how they are, so that it need
+// not when it is to act.
 const pollRTT = 2
 
-func (c *tenure) poll(n *node) {
+// poll asks them from a host. What the leader is known to have is what it said a
+// poll ago: a follower that has by now what the leader had then needs not be brought
+// level.
+func (c *tenure) poll(host int) {
+	var before []leadership.Status
 	for sleep(c.ctx, pollRTT*c.wire.rtt()) {
 		ctx, cancel := context.WithTimeout(c.ctx, pollRTT*c.wire.rtt())
-		v, err := c.guards[n.i].View(ctx)
+		v, err := c.guards[host].View(ctx)
 		cancel()
-		if err != nil || c.wire.isDead(n.i) {
+		if err != nil || c.wire.isDead(host) {
 			continue
 		}
+		known := slices.Clone(v.Statuses)
+		for i, s := range known {
+			j := slices.IndexFunc(before, func(b leadership.Status) bool { return b.Node == s.Node && b.Leads == s.Leads })
+			if !s.Leads.IsZero() && j >= 0 {
+				known[i] = before[j]
+			}
+		}
+		before = v.Statuses
 		c.mu.Lock()
-		c.known[n.i] = v.Statuses
+		c.known[host] = known
 		c.mu.Unlock()
 	}
 }

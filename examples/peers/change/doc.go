@@ -32,7 +32,8 @@
 // no leader (Activate), and to an emergency twice.
 //
 // Raft libraries elect among all; here the first successor in the order of names
-// runs an emergency, and polls the others for that (Change.Known).
+// runs an emergency, and polls the others for that (Change.Known). A coordinator of
+// planned changes polls them, too.
 //
 // The nodes of Tenure are a small replicated log (node) on the library's acceptor
 // and gate, with the rules of examples/kv. They take requests as soon as their

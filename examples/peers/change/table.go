@@ -52,9 +52,10 @@ type line struct {
 // What ours costs in round trips when nothing but the network takes time.
 const (
 	simLedGap        = 0.5
-	simSuccessorGap  = 1.5
-	simSuccessorCall = 3
-	simOutsideGap    = 4.5
+	simSuccessorGap  = 0.5
+	simSuccessorCall = 2
+	simOutsideGap    = 1
+	simOutsideCall   = 2.5
 	simFound         = 2
 	simSilent        = 7.5
 	simReset         = 2.5
@@ -101,6 +102,8 @@ func (r results) row(s setting, l line) report.Row {
 	return row
 }
 
+const oneCallEach = "one call of the leader and one of the successor (Node.Retire, Node.TakeOver); what is in flight is answered after the step-down"
+
 // table makes the rows of a setting.
 func table(s setting, r results) []report.Row {
 	lines := []line{
@@ -120,7 +123,7 @@ func table(s setting, r results) []report.Row {
 		{
 			name: "planned, led by a coordinator beside the successor: longest time without a success", ours: oursSuccessor,
 			etcd: etcdPlanned, hashi: hashiPlanned, of: gap, bar: bar{id: "L2", rtt: 2, etcd: 0.65, hashi: 0.65}, sim: simSuccessorGap,
-			note: "a revoker of this example's own: drain and step-down in one call, spare members promise meanwhile",
+			note: oneCallEach,
 		},
 		{
 			name: "planned, led by a coordinator beside the successor: from the call to the first success at the new leader", ours: oursSuccessor,
@@ -130,7 +133,12 @@ func table(s setting, r results) []report.Row {
 		{
 			name: "planned, led by a coordinator on a host of its own: longest time without a success", ours: oursOutside,
 			etcd: etcdPlanned, hashi: hashiPlanned, of: gap, bar: bar{id: "L2", rtt: 2, etcd: 0.65, hashi: 0.65}, sim: simOutsideGap,
-			note: "the library's own steps: drain, step-down, promises, marker, each a round trip by way of the coordinator",
+			note: oneCallEach,
+		},
+		{
+			name: "planned, led by a coordinator on a host of its own: from the call to the first success at the new leader", ours: oursOutside,
+			etcd: etcdPlanned, hashi: hashiPlanned, of: event, bar: bar{id: "L2", rtt: 3}, sim: simOutsideCall,
+			note: "the coordinator knows how the nodes are (Change.Known)",
 		},
 		{
 			name: "silent crash, from its detection to the first success", ours: oursSilent,

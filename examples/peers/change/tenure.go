@@ -112,8 +112,11 @@ func newTenure(ctx context.Context, delay time.Duration, n int, hold bool, at co
 	}
 	for _, node := range c.nodes {
 		c.wg.Go(node.beat)
-		c.wg.Go(func() { c.poll(node) })
+		c.wg.Go(func() { c.poll(node.i) })
 		c.wg.Go(func() { c.succeed(node) })
+	}
+	if at == outside && timeout == plannedTimeout {
+		c.wg.Go(func() { c.poll(n) })
 	}
 	return c, nil
 }
@@ -202,17 +205,19 @@ func told(err error) error {
 
 // hand is a planned change.
 func (c *tenure) hand(ctx context.Context, from, to int) error {
-	g, change := c.guards[len(c.nodes)], reparent.Planned(nodeID(to))
+	host, change := len(c.nodes), reparent.Planned(nodeID(to))
 	switch c.place {
 	case atSuccessor:
-		g = c.guards[to]
-		c.mu.Lock()
-		change.Known = c.known[to]
-		c.mu.Unlock()
+		host = to
 	case atLeader:
-		g, change.LeaderLed = c.guards[from], true
+		host, change.LeaderLed = from, true
 	}
-	rep, err := g.Run(ctx, change)
+	if !change.LeaderLed {
+		c.mu.Lock()
+		change.Known = c.known[host]
+		c.mu.Unlock()
+	}
+	rep, err := c.guards[host].Run(ctx, change)
 	c.mu.Lock()
 	c.report = rep
 	c.mu.Unlock()
