@@ -129,7 +129,7 @@ func (a *attempt) run(ctx context.Context) error {
 func (a *attempt) skips(s Step) bool {
 	switch s {
 	case StepPrepare: // the leader itself, or nobody, is level
-		return a.change.Kind != leadership.KindPlanned || a.change.To == a.from || a.relays() && a.level()
+		return a.change.Kind != leadership.KindPlanned || a.change.To == a.from
 	case StepHold: // announced as holding already
 		return !a.change.orderly()
 	case StepQuiet:

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tenure-go/tenure/internal/nodecall"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent/handover"
 	"github.com/tenure-go/tenure/revoke"
@@ -33,7 +34,7 @@ func (a *attempt) relays() bool {
 }
 
 // level reports whether the successor has all that the leader had when they said
-// how they are: there is nothing to prepare. What it lacks since, it gets from the
+// how they are: it need not catch up. What it lacks since, it gets from the
 // leader's tail, or fetches.
 func (a *attempt) level() bool {
 	at := func(id leadership.NodeID) (leadership.Position, bool) {
@@ -69,8 +70,8 @@ func (a *attempt) retire(ctx, mctx context.Context) (*handover.Relay, error) {
 	if err == nil {
 		err = a.says(got.StepDown)
 	}
-	if err != nil {
-		if by := promised(err); a.term.Less(by) {
+	if err = nodecall.Judge(a.term, err); err != nil {
+		if by, ok := nodecall.Outrun(a.term, err); ok {
 			a.report(leadership.Testimony{Node: a.from, Term: by, Kind: leadership.Refused, Mechanism: mechanismRetire})
 		}
 		return nil, &revoke.StageError{Must: true, Err: &revoke.NodeError{Node: a.from, Op: mechanismRetire, Err: err}}
@@ -88,7 +89,7 @@ const mechanismRetire = "retire"
 // did nothing.
 func (a *attempt) says(t leadership.Testimony) error {
 	if t.Node != a.from || t.Term != a.term {
-		return begunError{fmt.Errorf("reparent: the testimony is of %s and term %s, not of %s and term %s", t.Node, t.Term, a.from, a.term)}
+		return nodecall.Partial{Err: fmt.Errorf("reparent: the testimony is of %s and term %s, not of %s and term %s", t.Node, t.Term, a.from, a.term)}
 	}
 	return nil
 }

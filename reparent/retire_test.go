@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/tenure-go/tenure/establish"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
 	"github.com/tenure-go/tenure/reparent/handover"
@@ -189,6 +190,9 @@ func TestG9_ALeaderThatDoesNotRetireLeadsOnOnlyWithProof(t *testing.T) {
 		"drained":       {3, answers(handover.Retired{Drained: &revoke.Drained{}}, proof{errBusy}), reparent.Restored},
 		// Another has been asked to promise, and may have.
 		"with proof of its own alone": {5, answers(handover.Retired{}, proof{errBusy}), reparent.Restored},
+		"it contradicts itself": {3, answers(handover.Retired{}, &leadership.StaleTermError{
+			Node: "n1", Promised: leadership.Term{Num: 1, Proposer: "other"},
+		}), reparent.Restored},
 		"it has promised more": {3, answers(handover.Retired{}, &leadership.StaleTermError{
 			Node: "n1", Promised: leadership.Term{Num: 9, Proposer: "other"},
 		}), reparent.Superseded},
@@ -355,6 +359,7 @@ func TestG5_AnAttemptThatWasOutrunAtASpareTouchesNothingMore(t *testing.T) {
 		require.Equal(t, reparent.Superseded, rep.Outcome, "%s", rep)
 		require.Nil(t, rep.Undo)
 		require.False(t, log.has("take over n2"))
+		require.False(t, log.has("promise n4"))
 	})
 }
 
@@ -384,6 +389,53 @@ type silent struct{}
 func (silent) Promise(ctx context.Context, _ leadership.Term) (leadership.Testimony, error) {
 	<-ctx.Done()
 	return leadership.Testimony{}, context.Cause(ctx)
+}
+
+// What was known of the leader is a while older than what was known of its
+// successor, which follows it: nobody is asked to bring that level.
+func TestASuccessorThatIsKnownToBeLevelIsNotBroughtLevel(t *testing.T) {
+	t.Parallel()
+	for name, level := range map[string]bool{"level": true, "behind": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inSim(t, oneCall(), func(t *testing.T, c *cluster) {
+				g := guard(t, c.Process("monitor"), nil)
+				view := func() (v leadership.View) {
+					var err error
+					require.NoError(t, c.Do(func() { v, err = g.View(context.Background()) }))
+					require.NoError(t, err)
+					return v
+				}
+				before := view().Statuses
+				require.NoError(t, c.writes("n1"))
+				known := view().Statuses
+				if known[0] = before[0]; !level {
+					known[0], known[1] = view().Statuses[0], before[1]
+				}
+				require.NoError(t, c.writes("n1"))
+				ch := reparent.Planned("n2")
+				ch.Known = known
+				copied := false
+				rep, _, err := relays(t, c, ch, func(nodes []reparent.Node) {
+					nodes[1].Candidate = copying{nodes[1].Candidate, &copied}
+				})
+				require.NoError(t, err, "%s", rep)
+				require.Equal(t, !level, copied)
+				require.EqualValues(t, "n2", rep.Leader())
+				require.NoError(t, c.writes("n2"))
+			})
+		})
+	}
+}
+
+type copying struct {
+	establish.Candidate
+	did *bool
+}
+
+func (c copying) CatchUp(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position) error {
+	*c.did = true
+	return c.Candidate.CatchUp(ctx, t, donor, pos)
 }
 
 func TestAPlanSaysThatTheSuccessorTakesOver(t *testing.T) {

@@ -143,6 +143,10 @@ func (a *attempt) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if a.relays() && a.level() {
+		a.ready(ctx)
+		return nil
+	}
 	s, err := a.leaderStatus(ctx)
 	if err != nil {
 		return fmt.Errorf("reparent: status of the leader %s: %w", a.from, err)

@@ -7,7 +7,8 @@ import "slices"
 func mutations() []mutation {
 	return slices.Concat(roundMutations(), policyMutations(), proposalMutations(), recordMutations(),
 		acceptorMutations(), revokeMutations(), kitMutations(), reparentMutations(),
-		lameduckMutations(), bufferMutations(), barrierMutations(), httpMutations(), sqlMutations(), handoverMutations(), survivorMutations())
+		lameduckMutations(), bufferMutations(), barrierMutations(), httpMutations(), sqlMutations(), handoverMutations(),
+		survivorMutations(), oneCallMutations())
 }
 
 // one is the edit of a mutation that needs only one.

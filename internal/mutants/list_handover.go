@@ -124,7 +124,7 @@ func handoverMutations() []mutation {
 			rule: "That a leader is drained for somebody else is no proof that it leads on.",
 			edits: []edit{
 				{"phase.Phase.Ended():\n", "phase == nil:\n"},
-				{"		return handover.Account{}, notProof{err}\n	}\n	ls := n.leading()\n", "		return handover.Account{}, err\n	}\n	ls := n.leading()\n"},
+				{"		return stepDown, nil, notProof{err}\n	}\n	ls := n.leading()\n", "		return stepDown, nil, err\n	}\n	ls := n.leading()\n"},
 			},
 			checks: []check{in("examples/kv", "TestG9_ALeaderThatIsDrainedAlreadyHandsOver")},
 		},

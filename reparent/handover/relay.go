@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tenure-go/tenure/internal/nodecall"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/revoke"
 )
@@ -60,22 +61,14 @@ func Retire(ctx context.Context, n revoke.StepDowner, r Retirement) (Retired, er
 		return Retired{}, err
 	}
 	if ctx.Err() != nil {
-		return Retired{Drained: &d}, drainedError{context.Cause(ctx)}
+		return Retired{Drained: &d}, nodecall.Partial{Err: context.Cause(ctx)}
 	}
 	t, err := n.StepDown(ctx, r.Term)
 	if err != nil {
-		return Retired{Drained: &d}, drainedError{err}
+		return Retired{Drained: &d}, nodecall.Partial{Err: err}
 	}
 	return Retired{StepDown: t, Drained: &d}, nil
 }
-
-// drainedError is what failed at a leader that has drained.
-type drainedError struct{ error }
-
-func (e drainedError) Unwrap() error { return e.error }
-
-// NotExecuted reports false, whatever the part that failed proves of itself.
-func (drainedError) NotExecuted() bool { return false }
 
 // Relay is a release that the coordinator passes on, with what it heard of
 // others. Baton.Relay makes one.
