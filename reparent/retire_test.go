@@ -275,7 +275,7 @@ func TestG5_ASuccessorIsNotAskedWhatOthersSaid(t *testing.T) {
 				a, err := theirs.TakeOver(ctx, r)
 				for i := range a.Basis {
 					if a.Basis[i].Node == "n3" {
-						a.Basis[i].Incarnation = "another disk"
+						a.Basis[i].Led = leadership.Term{Num: 99, Proposer: "other"}
 					}
 				}
 				return a, err
