@@ -100,9 +100,6 @@ func (a *attempt) relay(ctx context.Context, asked <-chan error) (*handover.Rela
 	t := time.NewTimer(preferWait)
 	defer t.Stop()
 	for waiting := asked != nil; a.relays(); {
-		if err := a.alive(); err != nil {
-			return nil, err
-		}
 		a.mu.Lock()
 		said := slices.Clone(a.said)
 		a.mu.Unlock()

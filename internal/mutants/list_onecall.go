@@ -114,12 +114,6 @@ func oneCallMutations() []mutation {
 			checks: []check{in("reparent", "TestG5_ATakeOverWhoseMarkerIsDurableIsFinishedForACallerThatGaveUp")},
 		},
 		{
-			name: "outrun-at-a-spare", ids: "G5", file: guard,
-			rule:   "An attempt that was outrun at a spare asks nobody else.",
-			edits:  one("		if err := a.alive(); err != nil {\n", "		if err := a.alive(); err != nil && a.from == \"\" {\n"),
-			checks: []check{in("reparent", "TestG5_AnAttemptThatWasOutrunAtASpareTouchesNothingMore")},
-		},
-		{
 			name: "behind-and-not-brought-level", ids: "G7", file: guard,
 			rule:   "A successor that is not known to have what the leader had is brought level first.",
 			edits:  one("	return ok && also && to.Extends(from)\n", "	return ok && also && (to.Extends(from) || from.Extends(to))\n"),
