@@ -251,3 +251,25 @@ func TestAReplicaHearsAsLongAsSomethingArrives(t *testing.T) {
 	lost = errors.New("refused")
 	require.Contains(t, says(), "n2 does not answer")
 }
+
+func TestAWatcherAsksNobodyWhileAChangeIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	w := oneLeader(t, func() (leadership.Status, error) { asked++; return leadership.Status{}, errors.New("silence") }, func() (pulse, error) { return pulse{}, nil })
+	w.cfg.Grace = config.Duration(time.Minute)
+	require.Equal(t, verdict.Suspect, w.look(t.Context()).State)
+	require.Equal(t, 1, asked)
+	_, err := leadership.Update(t.Context(), w.cl.reg, func(r leadership.Record) (leadership.Record, error) {
+		return r.Begin(leadership.Intent{
+			Term: leadership.Term{Num: 5, Proposer: "b-1"}, By: "b", Kind: leadership.KindPlanned, From: "n1", To: "n2", Phase: leadership.Preparing, HoldFor: time.Second,
+		}, false)
+	})
+	require.NoError(t, err)
+	v := w.look(t.Context())
+	require.Equal(t, verdict.Unsure, v.State)
+	require.Contains(t, v.Reasons[0], "nobody is asked")
+	require.Equal(t, 1, asked)
+	w.intentSince = time.Now().Add(-55 * time.Second)
+	require.Equal(t, verdict.Suspect, w.look(t.Context()).State, "what was not looked at was not missed")
+	require.Equal(t, 2, asked)
+}

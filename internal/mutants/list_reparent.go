@@ -260,5 +260,17 @@ func reparentMutations() []mutation {
 			edits:  one("if m := a.g.cfg.Mode; m != \"\" && m != a.rec.Mode {", "if m := a.g.cfg.Mode; false {"),
 			checks: []check{in(pkg, "TestG1_AGuardThatNeverReadTheRecordGoesOnWithoutItOnlyInAModeThatIsStated")},
 		},
+		{
+			name: "made-ready-while-held", ids: "G7", file: "reparent/attempt.go",
+			rule:   "What nodes can do before clients are held is not done while they are.",
+			edits:  one("		{StepPrepare, a.prepare},\n		{StepHold, a.hold},\n", "		{StepHold, a.hold},\n		{StepPrepare, a.prepare},\n"),
+			checks: []check{in(pkg, "TestNodesAreMadeReadyBeforeClientsAreHeldAndNothingRestsOnIt")},
+		},
+		{
+			name: "unreadiness-not-told", ids: "G6", file: "reparent/prepare.go",
+			rule:   "A node that could not be made ready is in the report.",
+			edits:  one("		if err != nil {\n", "		if err != nil && i < 0 {\n"),
+			checks: []check{in(pkg, "TestNodesAreMadeReadyBeforeClientsAreHeldAndNothingRestsOnIt")},
+		},
 	}
 }

@@ -51,6 +51,11 @@ func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership, unt
 		every = servedEvery
 	}
 	begun := time.Now()
+	lost := func() (bool, error) {
+		s.close() // it may have been promoted, or restarted
+		s = nil
+		return false, nil
+	}
 	err := poll(ctx, every, func() (bool, error) {
 		if err := n.current(ctx, l.Term); err != nil {
 			return false, err
@@ -67,10 +72,15 @@ func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership, unt
 				return false, nil
 			}
 		}
-		if st, last = look(ctx, s, nil, leadership.Leadership{}); last != nil {
-			s.close() // it may have been promoted, or restarted
-			s = nil
-			return false, nil
+		// The marker alone is asked for until it is there for long enough.
+		st = state{}
+		if until == early {
+			st, last = look(ctx, s, nil, leadership.Leadership{})
+		} else {
+			last = st.marks(ctx, s)
+		}
+		if last != nil {
+			return lost()
 		}
 		switch {
 		case st.last != nil && l.Term.Less(st.last.Term):
@@ -79,6 +89,8 @@ func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership, unt
 			return true, nil
 		case st.recovering || !st.has(l):
 			return false, nil
+		case until == early:
+			return true, nil
 		}
 		if since.IsZero() {
 			since = time.Now()
@@ -86,7 +98,13 @@ func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership, unt
 		if st.last.Decided && decided.IsZero() {
 			decided = time.Now()
 		}
-		return until != served || time.Since(since) > servedWait || !decided.IsZero() && time.Since(decided) > servedGrace, nil
+		if until == served && time.Since(since) <= servedWait && (decided.IsZero() || time.Since(decided) <= servedGrace) {
+			return false, nil
+		}
+		if st, last = look(ctx, s, nil, leadership.Leadership{}); last != nil {
+			return lost()
+		}
+		return !st.recovering && st.has(l), nil
 	})
 	if err != nil && last != nil {
 		err = errors.Join(err, fmt.Errorf("%s: %w", l.Leader, last))
