@@ -52,13 +52,16 @@ type Router struct {
 // flight: it lapses then, and a change waits for that. Join returns
 //
 //   - context.Cause(ctx) when ctx ends, and a *ClosedError when the buffer is closed;
-//   - a *ConfigError when barrier or reg is nil, no lane is given, or one is of
+//   - a *ConfigError when ctx, barrier or reg is nil, no lane is given, or one is of
 //     another buffer, does not count, runs dry, or has joined already;
 //   - a *leadership.RouterLeaseError for an ID or a TTL that no router can
 //     have;
 //   - an error wrapping leadership.ErrClosed when the barrier or the registry is
 //     closed for good.
 func (b *Buffer) Join(ctx context.Context, barrier leadership.Barrier, reg leadership.Registry, r Router, lanes ...*Lane) error {
+	if ctx == nil {
+		return errNoContext
+	}
 	if r.TTL == 0 {
 		r.TTL = 2 * time.Second
 	}
@@ -92,13 +95,15 @@ func (b *Buffer) joinable(m *member) error {
 		return &ConfigError{"barrier", "is nil"}
 	case m.reg == nil:
 		return &ConfigError{"registry", "is nil"}
+	}
+	if err := b.ours(m.lanes); err != nil {
+		return err
+	}
+	switch {
 	case !b.cfg.Counted:
 		return &ConfigError{"Counted", "is not set: the lanes do not know what is in flight"}
 	case b.cfg.DryRun:
 		return &ConfigError{"DryRun", "is set: the lanes hold nothing, so they cannot be quiet"}
-	}
-	if err := b.ours(m.lanes); err != nil {
-		return err
 	}
 	if err := m.lease.Validate(); err != nil {
 		return err

@@ -8,8 +8,8 @@ import (
 )
 
 // Buffer holds requests for leaders that are being changed. Make one with New;
-// it is safe for concurrent use, starts no goroutine that outlives the
-// call, and must not be copied.
+// the zero Buffer is one of the zero Config. It is safe for concurrent use,
+// starts no goroutine that outlives the call, and must not be copied.
 type Buffer struct {
 	cfg   Config
 	epoch time.Time
@@ -31,10 +31,15 @@ func New(cfg Config) (*Buffer, error) {
 	if err != nil {
 		return nil, err
 	}
-	// A second ago, so that no instant of the lanes is the zero of its field.
-	b := &Buffer{cfg: cfg, epoch: time.Now().Add(-time.Second)}
-	b.pool.init(&cfg)
+	b := new(Buffer)
+	b.init(cfg)
 	return b, nil
+}
+
+func (b *Buffer) init(cfg Config) {
+	// A second ago, so that no instant of the lanes is the zero of its field.
+	b.cfg, b.epoch = cfg, time.Now().Add(-time.Second)
+	b.pool.init(&cfg)
 }
 
 func (b *Buffer) now() time.Duration { return time.Since(b.epoch) }
@@ -51,6 +56,10 @@ func (b *Buffer) Lane(key string) *Lane {
 	defer b.mu.Unlock()
 	if l, ok := b.lanes.Load(key); ok {
 		return l.(*Lane)
+	}
+	if b.epoch.IsZero() { // a zero Buffer; what is set here is read by way of lanes only
+		cfg, _ := Config{}.withDefaults()
+		b.init(cfg)
 	}
 	l := newLane(b, key, b.closed)
 	if b.made++; b.made <= b.cfg.Share.Lanes {

@@ -55,7 +55,7 @@ type Entry struct{ Route }
 // through Do or Enter. On a lane that does not count it is Pass.
 func (l *Lane) TryEnter() (Entry, bool) {
 	v := l.view.Load()
-	if !v.ready || v.gate != nil && !l.enter(v.gate) {
+	if v == nil || !v.ready || v.gate != nil && !l.enter(v.gate) {
 		return Entry{}, false
 	}
 	return Entry{Route{v}}, true
@@ -90,9 +90,9 @@ func (l *Lane) leaveGate(g *gate) {
 }
 
 // doCounted is Do on a lane that counts.
-func (l *Lane) doCounted(ctx context.Context, req Request, fn func(context.Context, leadership.Leadership, string) error, v *view) error {
+func (l *Lane) doCounted(ctx context.Context, req *Request, fn func(context.Context, leadership.Leadership, string) error, v *view) error {
 	if !v.passes(req.Unit) || !l.enter(v.gate) {
-		return l.slow(ctx, &req, fn, nil, nil)
+		return l.slow(ctx, req, fn, nil, nil)
 	}
 	returned := false
 	defer func() {
@@ -100,13 +100,13 @@ func (l *Lane) doCounted(ctx context.Context, req Request, fn func(context.Conte
 			l.uncount(v)
 		}
 	}()
-	err := fn(ctx, v.lead, v.addr)
+	err := v.send(ctx, fn)
 	returned = true
 	if err == nil {
 		l.uncount(v)
 		return nil
 	}
-	return l.slow(ctx, &req, fn, v, err)
+	return l.slow(ctx, req, fn, v, err)
 }
 
 func (l *Lane) lastExit(g *gate, w uint64) {
@@ -187,14 +187,16 @@ func (l *Lane) notifyQuiet(fx *effects) {
 //   - a *NotHoldingError when a hold for term was given up, or its HoldFor
 //     passed, before the lane was quiet: requests may go to the old leader
 //     again;
-//   - a *ConfigError on a lane that does not count, in a dry run, or for the
-//     zero term;
+//   - a *ConfigError on a lane that does not count, in a dry run, for the zero
+//     term, or a nil ctx;
 //   - context.Cause(ctx) when ctx ends.
 //
 // It wakes on the last Done and starts no goroutine.
 func (l *Lane) Quiesced(ctx context.Context, term leadership.Term) error {
 	switch {
-	case !l.b.cfg.Counted:
+	case ctx == nil:
+		return errNoContext
+	case l.b == nil || !l.b.cfg.Counted:
 		return &ConfigError{"Counted", "is not set: the lane does not know what is in flight"}
 	case l.b.cfg.DryRun:
 		return &ConfigError{"DryRun", "is set: the lane holds nothing, and so is never quiet"}

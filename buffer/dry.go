@@ -43,10 +43,7 @@ func (l *Lane) seen(c *call) {
 // haunt puts a ghost in the place of a request that would be held, and lets the
 // request run.
 func (l *Lane) haunt(c *call) {
-	c.ended = c.ctx.Err() != nil
-	if d, ok := c.ctx.Deadline(); ok {
-		c.deadline = d.Sub(l.b.epoch)
-	}
+	c.look(l.b)
 	var fx effects
 	l.lock()
 	if l.mode != Closed {

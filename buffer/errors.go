@@ -14,8 +14,11 @@ type ConfigError struct{ Field, Reason string }
 
 func (e *ConfigError) Error() string { return "buffer: config: " + e.Field + " " + e.Reason }
 
-// RequestError is returned by Lane.Do for a request that cannot be run: its
-// function is nil, its size is negative or its priority is not known. Nothing was run.
+var errNoContext error = &ConfigError{"ctx", "is nil"}
+
+// RequestError is returned by Lane.Do and Lane.Enter for a request that cannot
+// be run: its function or context is nil, its size is negative, its priority is
+// not known, or the lane is the zero Lane. Nothing was run.
 type RequestError struct{ Lane, Reason string }
 
 func (e *RequestError) Error() string { return fmt.Sprintf("buffer: lane %q: %s", e.Lane, e.Reason) }
@@ -24,7 +27,7 @@ func (e *RequestError) Error() string { return fmt.Sprintf("buffer: lane %q: %s"
 func (e *RequestError) NotExecuted() bool { return true }
 
 // TurnError is returned by Turn.Retry for a turn that is nobody's or over, and
-// for a Retry without an error. Nothing is waited for then. It says nothing
+// for a Retry without an error or a context. Nothing is waited for then. It says nothing
 // about whether the request was executed: Done was told that.
 type TurnError struct{ Lane, Reason string }
 

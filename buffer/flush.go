@@ -64,28 +64,32 @@ type ramp struct {
 	term     leadership.Term // jitter was drawn for
 }
 
+// putOff draws when the flush to the leadership of now may begin.
+//
+//go:noinline
+func (l *Lane) putOff(now time.Duration) {
+	r := &l.ramp
+	r.term, r.startAt = l.cur.Term, now+l.b.cfg.Flush.jitter(l.key, l.cur.Term)
+}
+
 // flush releases whose turn it is as far as the width allows, and returns when
 // to look again.
 func (l *Lane) flush(now time.Duration, fx *effects) time.Duration {
-	f, r := &l.b.cfg.Flush, &l.ramp
+	r := &l.ramp
 	if r.term != l.cur.Term {
-		r.term, r.startAt = l.cur.Term, now+f.jitter(l.key, l.cur.Term)
+		l.putOff(now)
 	}
 	if now < r.startAt {
 		return r.startAt
 	}
 	if !l.flushing {
-		l.flushing = true
-		*r = ramp{width: f.Start, widenAt: now + f.Every, startAt: r.startAt, term: r.term}
-		l.publish(fx)
-		l.resumed = l.view.Load().epoch
-		r.cut = l.resumed
+		l.beginFlush(now, fx)
 	}
 	if now < r.restAt {
 		return r.restAt
 	}
 	if now >= r.widenAt {
-		l.widen(now, f.Every)
+		l.widen(now, l.b.cfg.Flush.Every)
 	}
 	for l.running < r.width {
 		w := l.pick(now, fx)
@@ -98,6 +102,20 @@ func (l *Lane) flush(now time.Duration, fx *effects) time.Duration {
 		l.release(w, l.view.Load(), roleFlush, fx)
 	}
 	return r.widenAt
+}
+
+// beginFlush is out of line, as is whatever else is rare and needs much stack:
+// each request that a flush released goes through step when it was answered, on
+// the stack on which it waited.
+//
+//go:noinline
+func (l *Lane) beginFlush(now time.Duration, fx *effects) {
+	f, r := &l.b.cfg.Flush, &l.ramp
+	l.flushing = true
+	*r = ramp{width: f.Start, widenAt: now + f.Every, startAt: r.startAt, term: r.term}
+	l.publish(fx)
+	l.resumed = l.view.Load().epoch
+	r.cut = l.resumed
 }
 
 // answeredIn takes in that the leader answered a released request after d. Each

@@ -27,11 +27,14 @@ const (
 // and holding lanes go on probing it, and what refusals above the served term
 // hint at, until something answers or their caps end the hold.
 //
-// It returns a *ConfigError when reg is nil or no lane of this buffer is
+// It returns a *ConfigError when ctx or reg is nil or no lane of this buffer is
 // given, and an error wrapping leadership.ErrClosed when reg is closed for
 // good.
 func (b *Buffer) Follow(ctx context.Context, reg leadership.Registry, lanes ...*Lane) error {
-	if reg == nil {
+	switch {
+	case ctx == nil:
+		return errNoContext
+	case reg == nil:
 		return &ConfigError{"registry", "is nil"}
 	}
 	if err := b.ours(lanes); err != nil {

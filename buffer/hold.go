@@ -170,10 +170,7 @@ func (l *Lane) step(now time.Duration, fx *effects) {
 	l.passing = through && stuck // else a flush, to another leader, is in order
 	switch {
 	case l.passing:
-		for w, v := l.pick(now, fx), l.through(); w != nil; w = l.pick(now, fx) {
-			l.n.Passed++
-			l.release(w, v, roleNone, fx)
-		}
+		l.passAll(now, fx)
 	case verdict == leadership.Hold:
 		next = again
 	case verdict == leadership.Probe || l.paused:
@@ -193,14 +190,38 @@ func (l *Lane) step(now time.Duration, fx *effects) {
 		}
 	}
 	if l.open && !through {
-		for l.q.n > 0 {
-			h := l.q.oldest()
-			if l.settle(h, failOutage, fx) {
-				h.deadline = now - l.outageAt
-			}
-		}
+		l.failAll(now, fx)
 	}
 	l.arm(now, next, fx)
+}
+
+// passAll lets everybody through.
+//
+//go:noinline
+func (l *Lane) passAll(now time.Duration, fx *effects) {
+	for w, v := l.pick(now, fx), l.through(); w != nil; w = l.pick(now, fx) {
+		l.n.Passed++
+		l.release(w, v, roleNone, fx)
+	}
+}
+
+// failAll tells everybody that there is no leader.
+//
+//go:noinline
+func (l *Lane) failAll(now time.Duration, fx *effects) {
+	for l.q.n > 0 {
+		h := l.q.oldest()
+		if l.settle(h, failOutage, fx) {
+			h.deadline = now - l.outageAt
+		}
+	}
+}
+
+// still reports that step would find nothing to do for a request that has just
+// joined the others: all of them wait for the same news, or for the timer.
+func (l *Lane) still(now time.Duration) bool {
+	return l.decided && l.verdict == leadership.Hold && now < l.askAgain && now < l.armed &&
+		!l.flushing && !l.open && !l.passing && l.driver.Load() != nil
 }
 
 // tryProbe lets the head of the queue through, unless a probe is out or the
@@ -323,7 +344,9 @@ func (l *Lane) arm(now, next time.Duration, fx *effects) {
 	if l.outageOn && !l.open {
 		next = min(next, l.outageAt+l.b.cfg.MaxOutage)
 	}
-	if l.armed != next {
+	// A timer that is set for an earlier time stays: its tick finds nothing due
+	// and sets it again. The oldest is another after each release of a flush.
+	if l.armed == 0 || next < l.armed {
 		l.armed = next
 		if l.timer == nil {
 			l.timer = time.NewTimer(max(next-now, 0))

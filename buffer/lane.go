@@ -12,7 +12,8 @@ import (
 
 // Lane is the queue of one key: of one cluster, whose leader changes
 // independently of all others. Buffer.Lane makes one; all methods are safe for
-// concurrent use.
+// concurrent use. The zero Lane refuses every request with a *RequestError, and
+// learns nothing.
 type Lane struct {
 	view   atomic.Pointer[view]
 	leaked atomic.Uint64
@@ -20,6 +21,7 @@ type Lane struct {
 	b    *Buffer
 	key  string
 	pool sync.Pool // of *waiter; per lane, so that channels stay in their synctest bubble
+	made atomic.Int64
 
 	// mu guards all below. It is taken by callers of Do off the fast path, by
 	// Observe, Learn, Close and Snapshot, and never held across a channel
@@ -95,10 +97,29 @@ func newLane(b *Buffer, key string, closed bool) *Lane {
 	if closed {
 		l.mode = Closed
 	}
-	l.pool.New = func() any { return &waiter{ch: make(chan struct{}, 1)} }
+	l.pool.New = func() any { return l.newWaiters() }
 	var fx effects // nobody is there to tell
 	l.publish(&fx)
 	return l
+}
+
+// most is how many waiters are made at once.
+const most = 32
+
+// newWaiters returns a new waiter, and puts more into the pool when the lane has
+// needed some before: of those that come in a crowd only few then find the pool
+// empty, and have their stacks grown by the allocator and the garbage collector.
+func (l *Lane) newWaiters() *waiter {
+	n := min(max(1, l.made.Load()), most)
+	l.made.Add(n)
+	ws := make([]waiter, n)
+	for i := range ws {
+		ws[i].ch = make(chan struct{}, 1)
+		if i > 0 {
+			l.pool.Put(&ws[i])
+		}
+	}
+	return &ws[0]
 }
 
 // Key returns the lane's key.
@@ -109,11 +130,11 @@ func (l *Lane) Key() string { return l.key }
 // refused, goes through Do. What passes so is not counted: see TryEnter.
 func (l *Lane) Pass() (Route, bool) {
 	v := l.view.Load()
-	return Route{v}, v.ready
+	return Route{v}, v != nil && v.ready
 }
 
 // Ready is the second result of Pass alone: one atomic load.
-func (l *Lane) Ready() bool { return l.view.Load().ready }
+func (l *Lane) Ready() bool { _, ok := l.Pass(); return ok }
 
 // Do runs fn against the current leadership to at addr, and returns its error.
 // addr may be empty when only the leader's name is known. fn runs in the
@@ -133,25 +154,37 @@ func (l *Lane) Ready() bool { return l.view.Load().ready }
 // tried and lost. When ctx ends while the request is held, it returns at once
 // and the request is forgotten; while fn runs, that is fn's to notice.
 func (l *Lane) Do(ctx context.Context, req Request, fn func(ctx context.Context, to leadership.Leadership, addr string) error) error {
-	if fn == nil || req.Bytes < 0 || !req.Priority.known() {
-		return l.badRequest(req)
-	}
 	v := l.view.Load()
+	if v == nil || ctx == nil || fn == nil || req.Bytes < 0 || !req.Priority.known() {
+		return l.badRequest(ctx, &req)
+	}
 	if v.gate != nil {
-		return l.doCounted(ctx, req, fn, v)
+		return l.doCounted(ctx, &req, fn, v)
 	}
 	if !v.passes(req.Unit) {
 		return l.slow(ctx, &req, fn, nil, nil)
 	}
-	err := fn(ctx, v.lead, v.addr)
+	err := v.send(ctx, fn)
 	if err == nil {
 		return nil
 	}
 	return l.slow(ctx, &req, fn, v, err)
 }
 
-func (l *Lane) badRequest(req Request) error {
+// send runs fn against v. It is out of line so that the copies it makes are not
+// on the stack of a Do that waits.
+//
+//go:noinline
+func (v *view) send(ctx context.Context, fn func(context.Context, leadership.Leadership, string) error) error {
+	return fn(ctx, v.lead, v.addr)
+}
+
+func (l *Lane) badRequest(ctx context.Context, req *Request) error {
 	switch {
+	case l.b == nil:
+		return &RequestError{Reason: "the lane is nobody's: Buffer.Lane makes one"}
+	case ctx == nil:
+		return &RequestError{l.key, "the context is nil"}
 	case req.Bytes < 0:
 		return &RequestError{l.key, "Bytes is negative"}
 	case !req.Priority.known():
@@ -164,6 +197,9 @@ func (l *Lane) badRequest(req Request) error {
 // may be lost, doubled or late. Their versions order them, and a record that
 // is not newer than the last is ignored, as is the zero Record.
 func (l *Lane) Observe(rec leadership.Record) {
+	if l.b == nil {
+		return
+	}
 	var fx effects
 	l.lock()
 	if rec.Version > l.rec.Version {
@@ -182,7 +218,7 @@ func (l *Lane) Observe(rec leadership.Record) {
 // call it with what responses carry, so that they find the leader while the
 // registry is unreachable.
 func (l *Lane) Learn(lead leadership.Leadership, addr string) {
-	if v := l.view.Load(); lead.Term.Less(v.lead.Term) || lead.Term == v.lead.Term && (addr == "" || v.addr != "") {
+	if v := l.view.Load(); v == nil || lead.Term.Less(v.lead.Term) || lead.Term == v.lead.Term && (addr == "" || v.addr != "") {
 		return
 	}
 	var fx effects

@@ -8,7 +8,8 @@ import (
 
 // place deals with the failure of the last try, if there was one, and finds
 // the call a place: a view to run by at once, a place in a list, or why not.
-func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effects) (*view, verdict, time.Duration) {
+func (l *Lane) place(now time.Duration, c *call, fresh bool, fx *effects) (*view, verdict, time.Duration) {
+	w := c.w
 	if fresh {
 		w.bytes, w.role, w.deadline, w.level = c.req.Bytes, roleNone, c.deadline, c.req.Priority.level()
 		w.arrived = now
@@ -57,6 +58,7 @@ func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 		l.settled(old, now, fx)
 		return nil, undecided, pause
 	}
+	idle := tried == nil && l.outageOn && l.still(now)
 	if !l.outageOn && !l.flushing {
 		l.outageOn, l.outageAt = true, now // a lane that never knew a leader
 	}
@@ -65,7 +67,9 @@ func (l *Lane) place(now time.Duration, c *call, w *waiter, fresh bool, fx *effe
 	l.q.attach(w, c.req.Key)
 	l.q.insert(w)
 	l.freeSlot(w, tried)
-	l.step(now, fx)
+	if !idle {
+		l.step(now, fx)
+	}
 	return nil, undecided, 0
 }
 

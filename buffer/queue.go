@@ -152,6 +152,9 @@ func (fx *effects) apply(l *Lane) {
 		close(fx.quiet)
 	}
 	if fx.changed && l.b.cfg.Hooks.State != nil {
-		l.b.cfg.Hooks.State(l.key, fx.state, fx.view.lead)
+		fx.tell(l)
 	}
 }
+
+//go:noinline
+func (fx *effects) tell(l *Lane) { l.b.cfg.Hooks.State(l.key, fx.state, fx.view.lead) }

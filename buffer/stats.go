@@ -88,6 +88,9 @@ type Snapshot struct {
 
 // Snapshot returns the state of the lane.
 func (l *Lane) Snapshot() Snapshot {
+	if l.b == nil {
+		return Snapshot{State: Closed}
+	}
 	l.lock()
 	defer l.mu.Unlock()
 	l.sweep()

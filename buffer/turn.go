@@ -79,7 +79,7 @@ func (l *Lane) Enter(ctx context.Context, req Request) (t Turn, err error) {
 
 func (t *Turn) start(ctx context.Context, l *Lane) error {
 	v := l.view.Load()
-	if t.req.Bytes < 0 || !v.passes(t.req.Unit) || !t.req.Priority.known() {
+	if v == nil || t.req.Bytes < 0 || !v.passes(t.req.Unit) || !t.req.Priority.known() {
 		return t.wait(ctx, l)
 	}
 	t.v = v
@@ -94,32 +94,48 @@ func (t *Turn) start(ctx context.Context, l *Lane) error {
 
 // wait is start off its fast path.
 func (t *Turn) wait(ctx context.Context, l *Lane) error {
-	c := call{ctx: ctx, req: t.req}
-	*t = Turn{}
-	if c.req.Bytes < 0 || !c.req.Priority.known() {
-		return l.badRequest(c.req)
+	if l.b == nil || ctx == nil || t.req.Bytes < 0 || !t.req.Priority.known() {
+		return t.bad(ctx, l)
 	}
+	var c call
+	c.ctx = ctx
+	c.req = t.req
 	if l.b.cfg.DryRun {
 		l.haunt(&c)
-		t.v, t.req, t.kept = c.v, c.req, true
-		return nil
-	}
-	if err := l.next(&c); err != nil {
+	} else if err := l.next(&c); err != nil {
+		*t = Turn{}
 		return err
 	}
 	t.take(&c)
 	return nil
 }
 
+// bad returns why the request cannot be run, and leaves the turn nobody's.
+func (t *Turn) bad(ctx context.Context, l *Lane) error {
+	err := l.badRequest(ctx, &t.req)
+	*t = Turn{}
+	return err
+}
+
 // take takes over what a wait has left.
+//
+//go:noinline
 func (t *Turn) take(c *call) {
 	w := c.w
-	t.v, t.req, t.dials, t.began = c.v, c.req, c.dials, c.began
-	t.w = w
+	t.v, t.w, t.req, t.dials, t.began = c.v, w, c.req, c.dials, c.began
+	t.retries, t.unknown = c.tries, c.unknown
 	t.kept = w != nil || t.v.gate != nil || t.v.final
 	if w != nil {
 		t.gen = w.gen()
 	}
+}
+
+// give is take the other way round.
+//
+//go:noinline
+func (t *Turn) give(c *call) {
+	c.v, c.w, c.req, c.dials, c.began = t.v, t.w, t.req, t.dials, t.began
+	c.tries, c.unknown = t.retries, t.unknown
 }
 
 // live reports whether the turn is somebody's and not over.
@@ -152,35 +168,21 @@ func (t *Turn) Current() bool {
 // is final, or the error of this package that ended the wait. After Answered
 // the request has no old place any more and waits as a new one.
 //
-// Retry of a turn that is over, and with a nil err, returns a *TurnError. A
-// nil err ends the turn as Done(nil) does.
+// Retry of a turn that is over, and with a nil err or ctx, returns a *TurnError.
+// The turn is over then, as after Done(err).
 func (t *Turn) Retry(ctx context.Context, err error) error {
-	if !t.live() || err == nil {
+	if !t.live() || err == nil || ctx == nil {
 		return t.misused(err)
 	}
-	l := t.v.lane
-	if l.b.cfg.DryRun {
-		t.done(err)
+	var c call
+	c.ctx = ctx
+	t.give(&c)
+	if err = t.v.lane.again(&c, err); err != nil {
+		t.over = true
 		return err
 	}
-	c := call{ctx: ctx, req: t.req, w: t.w, v: t.v, err: err, class: l.b.classify(err),
-		tries: int(t.retries) + 1, dials: t.dials, began: t.began, unknown: t.unknown}
-	again := c.class == NotSentYet || c.class == Refused
-	if c.class == MaybeExecuted && c.req.Idempotent && ctx.Err() == nil {
-		c.unknown, again = true, true
-	}
-	if !again || c.v.final { // see PassThrough
-		t.over = true
-		l.finish(&c, c.class)
-		l.uncount(c.v)
-		return err
-	}
-	if werr := l.next(&c); werr != nil {
-		t.over = true
-		return werr
-	}
-	t.retries, t.unknown, t.answered = uint32(c.tries), c.unknown, false
 	t.take(&c)
+	t.answered = false
 	return nil
 }
 
@@ -191,6 +193,9 @@ func (t *Turn) misused(err error) error {
 	case err == nil && t.live():
 		t.Done(nil)
 		return &TurnError{t.v.lane.key, "Retry without an error"}
+	case t.live():
+		t.Done(err)
+		return &TurnError{t.v.lane.key, "Retry without a context"}
 	}
 	return &TurnError{t.v.lane.key, "the turn is over"}
 }
@@ -206,7 +211,8 @@ func (t *Turn) Answered() {
 	}
 	t.answered = true
 	if t.w != nil {
-		c := call{req: t.req, w: t.w, v: t.v, began: t.began}
+		var c call
+		t.give(&c)
 		t.w = nil
 		t.v.lane.finish(&c, Answered)
 	}
@@ -234,25 +240,16 @@ func (t *Turn) done(err error) {
 		return
 	}
 	t.over = true
-	if t.w != nil || err != nil || t.v.final {
-		c := call{req: t.req, w: t.w, v: t.v, began: t.began, err: err, class: Answered}
-		if err != nil {
-			c.class = t.v.lane.b.classify(err)
-		}
-		if t.v.lane.b.cfg.DryRun {
-			t.v.lane.seen(&c)
-		} else {
-			t.v.lane.finish(&c, c.class)
-		}
-	}
-	t.v.lane.uncount(t.v)
+	var c call
+	t.give(&c)
+	t.v.lane.end(&c, err)
 }
 
 // Leader returns the newest leadership that the lane knows, and its address,
 // whether or not requests may be sent there now.
 func (l *Lane) Leader() (leadership.Leadership, string) {
-	v := l.view.Load()
-	return v.lead, v.addr
+	r := Route{l.view.Load()}
+	return r.To(), r.Addr()
 }
 
 // Changed returns a channel that is closed when the lane's state, leadership,

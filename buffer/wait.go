@@ -7,62 +7,102 @@ import (
 	"github.com/tenure-go/tenure/leadership"
 )
 
-// call is one wait for a turn. It lives on the caller's stack.
+// call is one wait for a turn. It lives on the caller's stack, together with
+// every frame below it while the call waits: they are kept so small that a
+// goroutine that does little else waits on the stack it was born with.
 type call struct {
 	ctx     context.Context
 	req     Request
-	w       *waiter // nil until it is held for the first time
-	v       *view   // what the last try was routed by, nil for no try yet
-	err     error   // of the last try
-	class   Class
-	tries   int
-	dials   uint32        // failed ones in a row, for back-off
+	w       *waiter       // nil until it is held for the first time
+	v       *view         // what the last try was routed by, nil for no try yet
+	err     error         // of the last try
 	arrived time.Duration // first hold, on the buffer's clock
 	began   time.Duration // last try that was released
+	tries   uint32
+	dials   uint32 // failed ones in a row, for back-off
+	class   Class
+	unknown bool // some try may have been executed
 
 	// What ctx said before the lane's lock was taken for this place.
 	ended    bool
 	deadline time.Duration // 0 for none
-	unknown  bool          // some try may have been executed
 }
 
 // slow is Do from the first failure, or the first need to hold or count, to
 // its end.
 func (l *Lane) slow(ctx context.Context, req *Request, fn func(context.Context, leadership.Leadership, string) error, v *view, err error) error {
-	t := Turn{v: v, req: *req, kept: true}
+	var c call // filled field by field: a literal is made elsewhere and copied
+	c.ctx = ctx
+	c.req = *req
+	c.v = v
 	if v == nil {
-		if werr := t.wait(ctx, l); werr != nil {
-			return werr
-		}
-	}
-	defer t.abandon()
-	if v == nil {
-		err = try(ctx, &t, fn)
-	}
-	for err != nil {
-		if err = t.Retry(ctx, err); err != nil {
+		if l.b.cfg.DryRun {
+			l.haunt(&c)
+		} else if err = l.next(&c); err != nil {
 			return err
 		}
-		err = try(ctx, &t, fn)
+		err = l.try(&c, fn)
 	}
-	t.Done(nil)
+	for err != nil {
+		if err = l.again(&c, err); err != nil {
+			return err
+		}
+		err = l.try(&c, fn)
+	}
+	l.end(&c, nil)
 	return nil
 }
 
-// try runs fn. It is out of line so that what it needs is off the stack while
-// the call waits: a goroutine that only waits should not have to grow its stack
-// for it.
+// try runs fn, and ends the call when it panics. It is out of line like send.
 //
 //go:noinline
-func try(ctx context.Context, t *Turn, fn func(context.Context, leadership.Leadership, string) error) error {
-	return fn(ctx, t.v.lead, t.v.addr)
+func (l *Lane) try(c *call, fn func(context.Context, leadership.Leadership, string) error) error {
+	returned := false
+	defer func() {
+		if !returned {
+			l.end(c, leadership.ErrUnknownOutcome)
+		}
+	}()
+	err := c.v.send(c.ctx, fn)
+	returned = true
+	return err
 }
 
-// abandon ends a turn whose request function panicked.
-func (t *Turn) abandon() {
-	if !t.over {
-		t.Done(leadership.ErrUnknownOutcome)
+// again takes in that the try by c.v failed with err, and waits for the next
+// turn if there may be one. An error ends the call.
+func (l *Lane) again(c *call, err error) error {
+	if l.b.cfg.DryRun {
+		l.end(c, err)
+		return err
 	}
+	c.err, c.class = err, l.b.classify(err)
+	c.tries++
+	harmless := c.class == NotSentYet || c.class == Refused
+	if c.class == MaybeExecuted && c.req.Idempotent && c.ctx.Err() == nil {
+		c.unknown, harmless = true, true
+	}
+	if !harmless || c.v.final { // see PassThrough
+		l.finish(c, c.class)
+		l.uncount(c.v)
+		return err
+	}
+	return l.next(c)
+}
+
+// end ends a call whose turn is not asked for again.
+func (l *Lane) end(c *call, err error) {
+	if c.w != nil || err != nil || c.v.final {
+		c.err, c.class = err, Answered
+		if err != nil {
+			c.class = l.b.classify(err)
+		}
+		if l.b.cfg.DryRun {
+			l.seen(c)
+		} else {
+			l.finish(c, c.class)
+		}
+	}
+	l.uncount(c.v)
 }
 
 // finish ends a call that was answered, or whose error goes to its caller.
@@ -212,12 +252,9 @@ func (l *Lane) enqueue(c *call) (why verdict, pause time.Duration) {
 	if fresh {
 		c.w = l.pool.Get().(*waiter)
 	}
-	c.ended = c.ctx.Err() != nil
-	if d, ok := c.ctx.Deadline(); ok {
-		c.deadline = d.Sub(l.b.epoch)
-	}
+	c.look(l.b)
 	l.lock()
-	v, why, pause := l.place(l.b.now(), c, c.w, fresh, &fx)
+	v, why, pause := l.place(l.b.now(), c, fresh, &fx)
 	l.mu.Unlock()
 	fx.apply(l)
 	if tried != nil {
@@ -231,6 +268,16 @@ func (l *Lane) enqueue(c *call) (why verdict, pause time.Duration) {
 		}
 	}
 	return why, pause
+}
+
+// look takes down what ctx says.
+//
+//go:noinline
+func (c *call) look(b *Buffer) {
+	c.ended = c.ctx.Err() != nil
+	if d, ok := c.ctx.Deadline(); ok {
+		c.deadline = d.Sub(b.epoch)
+	}
 }
 
 // start takes the turn of a released request, or gives it back when its
@@ -366,7 +413,7 @@ func (l *Lane) fail(c *call, why verdict) error {
 //
 //go:noinline
 func (l *Lane) failure(c *call, why verdict, waited time.Duration) error {
-	h := Wait{Lane: l.key, Waited: waited, Tries: c.tries, Unknown: c.unknown, Last: c.err}
+	h := Wait{Lane: l.key, Waited: waited, Tries: int(c.tries), Unknown: c.unknown, Last: c.err}
 	switch why {
 	case failAge:
 		return &AgeError{h, l.b.cfg.MaxAge}

@@ -3,6 +3,8 @@ package lameduck
 import (
 	"sync"
 	"sync/atomic"
+
+	"github.com/tenure-go/tenure/leadership"
 )
 
 // A cell's word packs all that an admission decides on, so that deciding and
@@ -17,7 +19,7 @@ const (
 	flagNoUnits                      // refuses units and streams
 	flagNoSingles                    // refuses singles
 	flagSealed                       // refuses continuations
-	flagClosed                       // the cell was closed by its holder
+	flagLive                         // the cell is a gate's, and not closed
 	flagStepped                      // a test has set Cell.step: no short cuts
 
 	phaseFlags = flagDraining | flagNoUnits | flagNoSingles | flagSealed
@@ -34,7 +36,7 @@ const (
 	// words without it, so that they need no check of their own for a full
 	// field, nor for one that an exit too many has made negative.
 	half      uint64 = 1 << 63
-	enterSlow        = flagNoSingles | flagClosed | flagStepped | half
+	enterSlow        = flagNoSingles | flagStepped | half
 	exitSlow         = flagDraining | half
 )
 
@@ -45,7 +47,8 @@ const (
 //
 // Gate.Enter uses cells that all callers share. A worker on a hot path holds
 // a Cell of its own and enters through it: workers then share no written memory.
-// Gate.Cell makes one, and it is safe for concurrent use.
+// Gate.Cell makes one, and it is safe for concurrent use. The zero Cell is
+// closed.
 type Cell struct {
 	_    [64]byte
 	word atomic.Uint64
@@ -57,9 +60,11 @@ type Cell struct {
 	// epoch counts the ends of drains. A unit admitted in an earlier epoch
 	// cannot continue: its leadership is over.
 	epoch atomic.Uint32
-	_     [36]byte
+	// shared says that the cell often counts several entries at once.
+	shared atomic.Bool
+	_      [32]byte
 
-	lost          atomic.Uint64 // races for the cell, see Gate.widen
+	lost          atomic.Uint64 // first tries that failed, see Gate.widen and shared
 	refused       atomic.Uint64
 	finished      atomic.Uint64 // requests that exited while draining
 	finishedUnits atomic.Uint64 // units that exited while draining
@@ -74,12 +79,23 @@ type Cell struct {
 	watched *waited // contexts to cancel, a doubly linked list
 }
 
-// Enter is Gate.Enter, counted in this cell. It returns ErrCellClosed after Close.
+// Enter is Gate.Enter, counted in this cell. It returns ErrCellClosed after
+// Close.
 func (c *Cell) Enter(k Kind) (Token, error) {
-	if k == Single && c.single() {
+	if k == Single && c.first() {
 		return Token{fast: c}, nil
 	}
 	return c.enter(k)
+}
+
+// first is single in a cell that one worker has. That counts nothing else as a
+// rule: a swap that assumes so need not wait for a load, which waits for the
+// last swap.
+func (c *Cell) first() bool {
+	if c.shared.Load() {
+		return c.single()
+	}
+	return c.word.CompareAndSwap(flagLive, flagLive|activeOne)
 }
 
 // single is the first try of a single.
@@ -87,16 +103,22 @@ func (c *Cell) single() bool {
 	// The swap fails if a drain has closed the cell since the load: a request
 	// is counted before the gate closes, or refused.
 	w := c.word.Load()
-	return w&enterSlow == 0 && c.word.CompareAndSwap(w, w+activeOne)
+	return w&(enterSlow|flagLive) == flagLive && c.word.CompareAndSwap(w, w+activeOne)
 }
 
-// enter is Enter when it is not the first try of a single.
+// enter is Enter off its fast path.
 func (c *Cell) enter(k Kind) (Token, error) {
 	if k != Single {
 		return c.enterSlot(k, nil)
 	}
+	if r := c.refuseSingle(); r != nil {
+		return Token{}, r
+	}
 	if err := c.admit(Single); err != nil {
 		return Token{}, err
+	}
+	if !c.shared.Load() && c.lost.Add(1) == contended {
+		c.shared.Store(true)
 	}
 	return Token{fast: c}, nil
 }
@@ -125,30 +147,31 @@ func (c *Cell) EnterInfo(k Kind, info Info) (Token, error) {
 func (c *Cell) Close() error {
 	for {
 		w := c.word.Load()
-		if w&flagClosed != 0 {
+		if w&flagLive == 0 {
 			return nil
 		}
 		if w&countMask != 0 {
 			return ErrCellInUse
 		}
-		if c.word.CompareAndSwap(w, w|flagClosed) {
+		if c.word.CompareAndSwap(w, w&^flagLive) {
 			c.gate.forget(c)
 			return nil
 		}
 	}
 }
 
-// one returns what k adds to the word and which flags refuse it.
+// one returns what k adds to the word and which flags refuse it. A cell that
+// counts anything is live, so continuations need not ask.
 func (k Kind) one() (one, mask, refusing uint64) {
 	switch k {
 	case Unit:
-		return unitOne, unitMask, flagNoUnits | flagClosed
+		return unitOne, unitMask, flagNoUnits
 	case Stream:
-		return streamOne, streamMask, flagNoUnits | flagClosed
+		return streamOne, streamMask, flagNoUnits
 	case continuation:
 		return activeOne, activeMask, flagSealed
 	}
-	return activeOne, activeMask, flagNoSingles | flagClosed
+	return activeOne, activeMask, flagNoSingles
 }
 
 // add counts one of k unless the word w that it returns refuses it or is full.
@@ -156,7 +179,7 @@ func (c *Cell) add(k Kind) (w uint64, ok bool) {
 	one, mask, refusing := k.one()
 	for {
 		w = c.word.Load()
-		if w&refusing != 0 || w&mask == mask {
+		if w&refusing != 0 || w&flagLive == 0 || w&mask == mask {
 			return w, false
 		}
 		if c.step != nil {
@@ -252,7 +275,7 @@ func (c *Cell) refuse(k Kind) error {
 	_, mask, refusing := k.one()
 	w := c.word.Load()
 	switch {
-	case w&flagClosed != 0:
+	case w&flagLive == 0:
 		return ErrCellClosed
 	case w&refusing == 0 && w&mask == mask:
 		return &CapacityError{Kind: k, Max: int(mask >> trailing(mask))}
@@ -272,6 +295,20 @@ func (c *Cell) refuse(k Kind) error {
 	}
 	c.refused.Add(1)
 	return r
+}
+
+// refuseSingle is refuse for the one case that is common and must be quick: a
+// single, and a drain that has not nearly expired. nil means any other.
+func (c *Cell) refuseSingle() *leadership.Refusal {
+	if c.word.Load()&(flagNoSingles|flagLive) != flagNoSingles|flagLive {
+		return nil
+	}
+	v := c.gate.view.Load()
+	if v == nil || v.phase < DrainAll || v.expire.near() {
+		return nil
+	}
+	c.refused.Add(1)
+	return v.refusals.all
 }
 
 // setFlags replaces the phase flags by want, except that keep is left as is.

@@ -38,11 +38,20 @@ type RestartUnitError struct {
 }
 
 func (e *RestartUnitError) Error() string {
-	return "lameduck: the unit was ended by a drain before it committed, restart it: " + e.Refusal.Error()
+	s := "lameduck: the unit was ended by a drain before it committed, restart it"
+	if e.Refusal != nil {
+		s += ": " + e.Refusal.Error()
+	}
+	return s
 }
 
 // Unwrap returns the refusal.
-func (e *RestartUnitError) Unwrap() error { return e.Refusal }
+func (e *RestartUnitError) Unwrap() error {
+	if e.Refusal == nil {
+		return nil // and not an error that holds a nil pointer
+	}
+	return e.Refusal
+}
 
 // NotExecuted reports true.
 func (e *RestartUnitError) NotExecuted() bool { return true }
@@ -56,7 +65,11 @@ type UnitCutError struct {
 }
 
 func (e *UnitCutError) Error() string {
-	return "lameduck: the unit was cut while one of its requests was running, its outcome is unknown: " + e.Refusal.Reason
+	s := "lameduck: the unit was cut while one of its requests was running, its outcome is unknown"
+	if e.Refusal != nil {
+		s += ": " + e.Refusal.Reason
+	}
+	return s
 }
 
 // Is reports whether target is leadership.ErrUnknownOutcome. The refusal is

@@ -120,13 +120,14 @@ func (g *Gate) EnterInfo(k Kind, info Info) (Token, error) { return g.cell().Ent
 func (g *Gate) Cell() *Cell {
 	unlock := g.lock()
 	defer unlock()
-	return g.newCell()
+	return g.newCell(false)
 }
 
 // newCell is called with the tree locked.
-func (g *Gate) newCell() *Cell {
+func (g *Gate) newCell(shared bool) *Cell {
 	c := &Cell{gate: g, step: g.step}
-	c.word.Store(phaseOf(g.view.Load()).flags())
+	c.shared.Store(shared)
+	c.word.Store(phaseOf(g.view.Load()).flags() | flagLive)
 	if g.step != nil {
 		c.word.Or(flagStepped)
 	}

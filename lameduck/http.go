@@ -35,7 +35,8 @@ type Middleware struct {
 // A request refused is answered with 503 Service Unavailable, Connection:
 // close, RefusalHeader, and Retry-After in whole seconds, rounded up, when the
 // plan named one; its body is not read. A kind that is none is answered with
-// 500, and a gate that cannot count more with 503, both without proof.
+// 500, and a gate that cannot count more with 503, both without proof. When g
+// or next is nil every request is answered with 500.
 //
 // From Announced on, responses carry Connection: close. HTTP/1 clients then
 // take their next request to a new connection; over HTTP/2, where the field
@@ -51,6 +52,12 @@ type Middleware struct {
 // only; it keeps Flush, Hijack, ReadFrom and, by Unwrap, whatever
 // http.ResponseController can do.
 func (m Middleware) Wrap(g *Gate, next http.Handler) http.Handler {
+	switch {
+	case g == nil:
+		return useless("gate")
+	case next == nil:
+		return useless("next")
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		kind, info := Single, Info{Owner: req}
 		if m.Classify != nil {
@@ -88,12 +95,22 @@ func (m Middleware) Wrap(g *Gate, next http.Handler) http.Handler {
 	})
 }
 
+// useless answers in the place of a handler that was given a nil argument.
+func useless(argument string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		refuse(w, &OptionError{Field: argument, Reason: "is nil"})
+	})
+}
+
 // Draining is Token.Draining for the request with this context, admitted by
 // Middleware (the innermost if there are several): a channel that is closed once
 // the gate is announced to drain, what a long poll, an event stream or a
 // WebSocket waits for to say goodbye. After an undo a new call returns a new
 // channel. It is nil for any other context.
 func Draining(ctx context.Context) <-chan struct{} {
+	if ctx == nil {
+		return nil
+	}
 	h, ok := ctx.Value(heldKey{}).(*held)
 	if !ok {
 		return nil
@@ -136,8 +153,12 @@ func hasToken(lines []string, token string) bool {
 }
 
 // Readyz answers 200 while the gate is ready and 503 from Announced on, with
-// the phase as its body: the endpoint for balancers.
+// the phase as its body: the endpoint for balancers. For a nil gate it answers
+// 500.
 func Readyz(g *Gate) http.Handler {
+	if g == nil {
+		return useless("gate")
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		s := g.State()
 		code := http.StatusOK
@@ -149,8 +170,11 @@ func Readyz(g *Gate) http.Handler {
 }
 
 // Livez answers 200 in every phase: a process that drains, or has drained, a
-// role is alive and must not be restarted for it.
+// role is alive and must not be restarted for it. For a nil gate it answers 500.
 func Livez(g *Gate) http.Handler {
+	if g == nil {
+		return useless("gate")
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		answer(w, http.StatusOK, g.State())
 	})

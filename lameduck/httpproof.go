@@ -52,6 +52,7 @@ func refuse(w http.ResponseWriter, err error) {
 	h.Set("Connection", "close")
 	var r *leadership.Refusal
 	var kind *KindError
+	var option *OptionError
 	switch {
 	case errors.As(err, &r):
 		if text, terr := r.MarshalText(); terr == nil {
@@ -61,7 +62,7 @@ func refuse(w http.ResponseWriter, err error) {
 			whole := (r.RetryAfter-1)/time.Second + 1
 			h.Set("Retry-After", strconv.FormatInt(int64(whole), 10))
 		}
-	case errors.As(err, &kind):
+	case errors.As(err, &kind), errors.As(err, &option):
 		code = http.StatusInternalServerError
 	}
 	http.Error(w, err.Error(), code)

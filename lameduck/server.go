@@ -29,7 +29,8 @@ type HTTPOptions struct {
 	_ struct{}
 }
 
-// OptionError is returned by NewHTTPServer. Nothing was touched.
+// OptionError is returned by NewHTTPServer, HTTPServer.Run and OnSignal for an
+// argument that cannot be used. Nothing was touched.
 type OptionError struct{ Field, Reason string }
 
 func (e *OptionError) Error() string { return "lameduck: bad option: " + e.Field + " " + e.Reason }
@@ -39,6 +40,7 @@ func (e *OptionError) NotExecuted() bool { return true }
 
 // HTTPServer runs a net/http server whose end is that of a gate: announce while
 // it still accepts, drain, and only then stop accepting and end connections.
+// NewHTTPServer makes one: Run of the zero HTTPServer returns an *OptionError.
 // Its methods are safe for concurrent use, one Run per listener.
 //
 // What it does about the known faults of http.Server.Shutdown:
@@ -146,6 +148,9 @@ type HTTPReport struct {
 // net/http, are all that outlives Run. ErrTLSListener is returned for a
 // listener that yields TLS connections.
 func (s *HTTPServer) Run(ctx context.Context, ln net.Listener, stop <-chan struct{}) (HTTPReport, error) {
+	if s.gate == nil {
+		return HTTPReport{}, &OptionError{Field: "HTTPServer", Reason: "was not made by NewHTTPServer"}
+	}
 	if ctx == nil {
 		return HTTPReport{}, &OptionError{Field: "ctx", Reason: "is nil"}
 	}

@@ -12,6 +12,9 @@ import (
 type SignalError struct{ Signal os.Signal }
 
 func (e *SignalError) Error() string {
+	if e.Signal == nil {
+		return "lameduck: forced by a second signal"
+	}
 	return "lameduck: forced by a second signal: " + e.Signal.String()
 }
 
@@ -23,7 +26,7 @@ func (e *SignalError) Error() string {
 //
 // OnSignal returns what run returns, after it has given the signals back and
 // joined its goroutine. It does not return before run does. When its own ctx
-// ends, so does run's. A nil run is a no-op.
+// ends, so does run's. A nil run is a no-op, a nil ctx an *OptionError.
 //
 // On Kubernetes, SIGTERM and the removal of the endpoint happen at the same
 // time and nothing waits for the other. So Plan.Announce must cover the
@@ -32,8 +35,11 @@ func (e *SignalError) Error() string {
 // and terminationGracePeriodSeconds must exceed the sum of the plan's caps and
 // twice HTTPOptions.Close, because SIGKILL follows it.
 func OnSignal(ctx context.Context, run func(ctx context.Context, stop <-chan struct{}) error, names ...os.Signal) error {
-	if run == nil {
+	switch {
+	case run == nil:
 		return nil
+	case ctx == nil:
+		return &OptionError{Field: "ctx", Reason: "is nil"}
 	}
 	if len(names) == 0 {
 		names = []os.Signal{os.Interrupt, syscall.SIGTERM}

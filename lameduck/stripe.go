@@ -26,7 +26,11 @@ func (s *stripes) pick() *Cell {
 // a single, a refusal, a lost race, or a gate that is wide.
 func (g *Gate) enter(k Kind) (Token, error) {
 	if s := g.stripes.Load(); s != nil {
-		return s.pick().Enter(k)
+		c := s.pick()
+		if k == Single && c.single() {
+			return Token{fast: c}, nil
+		}
+		return c.enter(k)
 	}
 	c := g.cell()
 	if k == Single && c.word.Load()&enterSlow == 0 && c.lost.Add(1) == contended {
@@ -44,7 +48,7 @@ func (g *Gate) widen() {
 	}
 	s := &stripes{g.home.Load()}
 	for i := 1; i < len(s); i++ {
-		s[i] = g.newCell()
+		s[i] = g.newCell(true)
 	}
 	g.stripes.Store(s)
 	g.home.Store(nil)
@@ -65,7 +69,7 @@ func (g *Gate) cell() *Cell {
 	}
 	c := g.home.Load()
 	if c == nil {
-		c = g.newCell()
+		c = g.newCell(true)
 		g.home.Store(c)
 	}
 	return c

@@ -60,7 +60,7 @@ func (c *Cell) enterSlot(k Kind, info *Info) (Token, error) {
 	// as one of the ended leadership and is told to restart. The other order
 	// would let it live on in the next one.
 	epoch := c.epoch.Load()
-	if k == Stream {
+	if k == Stream && c.gate != nil {
 		epoch = c.gate.announced.Load()
 	}
 	if err := c.admit(k); err != nil {
@@ -101,10 +101,13 @@ func (t *Token) Continue() (Token, error) {
 	// First the cell, where a drain decides, then the slot, which says whose
 	// request it is.
 	if w, ok := c.add(continuation); !ok {
-		if w&flagSealed == 0 {
-			return Token{}, &CapacityError{Kind: continuation, Max: int(activeMask >> 43)}
+		switch {
+		case w&flagSealed != 0:
+			return Token{}, t.stop()
+		case w&flagLive == 0: // closed, so the unit has gone since it was looked at
+			return Token{}, ErrExited
 		}
-		return Token{}, t.stop()
+		return Token{}, &CapacityError{Kind: continuation, Max: int(activeMask >> 43)}
 	}
 	stale := c.epoch.Load()&epochMask != t.ref.epoch()
 	for {

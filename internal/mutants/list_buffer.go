@@ -6,15 +6,15 @@ func bufferMutations() []mutation {
 	const pkg = "buffer"
 	return []mutation{
 		{
-			name: "replay-of-unknown-outcomes", ids: "G2 G9", file: "buffer/turn.go",
+			name: "replay-of-unknown-outcomes", ids: "G2 G9", file: "buffer/wait.go",
 			rule:   "What may have been executed is sent again only if it is idempotent.",
-			edits:  one("if c.class == MaybeExecuted && c.req.Idempotent && ctx.Err() == nil {", "if c.class == MaybeExecuted && ctx.Err() == nil {"),
+			edits:  one("if c.class == MaybeExecuted && c.req.Idempotent && c.ctx.Err() == nil {", "if c.class == MaybeExecuted && c.ctx.Err() == nil {"),
 			checks: []check{in(pkg, "TestG9_WhatMayHaveExecutedIsNeverRunAgain")},
 		},
 		{
-			name: "lost-try-forgotten", ids: "G9", file: "buffer/turn.go",
+			name: "lost-try-forgotten", ids: "G9", file: "buffer/wait.go",
 			rule:   "That a try may have been executed is not forgotten when a later one was not.",
-			edits:  one("		c.unknown, again = true, true\n", "		again = true\n"),
+			edits:  one("		c.unknown, harmless = true, true\n", "		harmless = true\n"),
 			checks: []check{in(pkg, "TestG9_LostTryOfAnIdempotentRequestIsNotForgotten")},
 		},
 		{

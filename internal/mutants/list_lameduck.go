@@ -10,7 +10,7 @@ func lameduckMutations() []mutation {
 		{
 			name: "gate-admits-after-close", ids: "G1 G7", file: "lameduck/cell.go",
 			rule:   "A single is admitted only if its cell was open when it was counted.",
-			edits:  one("enterSlow        = flagNoSingles | flagClosed | flagStepped | half", "enterSlow        = flagClosed | flagStepped | half"),
+			edits:  one("enterSlow        = flagNoSingles | flagStepped | half", "enterSlow        = flagStepped | half"),
 			checks: []check{in(pkg, "TestADrainPassesItsPhasesInOrderAndReportsThem")},
 		},
 		{
