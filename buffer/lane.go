@@ -21,7 +21,6 @@ type Lane struct {
 	b    *Buffer
 	key  string
 	pool sync.Pool // of *waiter; per lane, so that channels stay in their synctest bubble
-	made atomic.Int64
 
 	// mu guards all below. It is taken by callers of Do off the fast path, by
 	// Observe, Learn, Close and Snapshot, and never held across a channel
@@ -97,29 +96,10 @@ func newLane(b *Buffer, key string, closed bool) *Lane {
 	if closed {
 		l.mode = Closed
 	}
-	l.pool.New = func() any { return l.newWaiters() }
+	l.pool.New = func() any { return &waiter{ch: make(chan struct{}, 1)} }
 	var fx effects // nobody is there to tell
 	l.publish(&fx)
 	return l
-}
-
-// most is how many waiters are made at once.
-const most = 32
-
-// newWaiters returns a new waiter, and puts more into the pool when the lane has
-// needed some before: of those that come in a crowd only few then find the pool
-// empty, and have their stacks grown by the allocator and the garbage collector.
-func (l *Lane) newWaiters() *waiter {
-	n := min(max(1, l.made.Load()), most)
-	l.made.Add(n)
-	ws := make([]waiter, n)
-	for i := range ws {
-		ws[i].ch = make(chan struct{}, 1)
-		if i > 0 {
-			l.pool.Put(&ws[i])
-		}
-	}
-	return &ws[0]
 }
 
 // Key returns the lane's key.
