@@ -44,6 +44,16 @@ func (p Page) Lost() []Row {
 	return lost
 }
 
+// hopeless are those of them whose bar the floor misses too.
+func (p Page) hopeless() (n int) {
+	for _, r := range p.Lost() {
+		if r.Floor != "" {
+			n++
+		}
+	}
+	return n
+}
+
 // Markdown renders the page.
 func (p Page) Markdown() string {
 	var b strings.Builder
@@ -93,7 +103,11 @@ func (p Page) summary(b *strings.Builder) {
 			met++
 		}
 	}
-	fmt.Fprintf(b, "\n%d bars met, %d missed, %d inconclusive; %d rows have no bar.\n", met, lost, undecided, shown)
+	fmt.Fprintf(b, "\n%d bars met, %d missed, %d inconclusive; %d rows have no bar.", met, lost, undecided, shown)
+	if n := p.hopeless(); n > 0 {
+		fmt.Fprintf(b, " Of those missed, %d have a bar below what the floor of the same run came to.", n)
+	}
+	b.WriteString("\n")
 }
 
 func (p Page) table(b *strings.Builder, group string) {
@@ -132,8 +146,16 @@ func (p Page) lost(b *strings.Builder) {
 	b.WriteString("| group | work | unit | Tenure | peers | ratio | bar |\n|---|---|---|---:|---|---:|---|\n")
 	for _, r := range lost {
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n",
-			r.Group, cellText(r.Name), r.Unit, r.ours(), r.peers(), number(r.Ratio), cellText(r.Bar.Text))
+			r.Group, cellText(r.Name), r.Unit, r.ours(), r.peers(), number(r.Ratio), cellText(r.Bar.Text)+r.below())
 	}
+}
+
+// below says that the floor misses the bar too.
+func (r Row) below() string {
+	if r.Floor == "" {
+		return ""
+	}
+	return " (below the floor: " + cellText(r.Floor) + ")"
 }
 
 // verdict is whether the row meets its bar.
@@ -146,7 +168,7 @@ func (r Row) verdict() string {
 	case r.Met:
 		return "met"
 	}
-	return "**MISSED**"
+	return "**MISSED**" + r.below()
 }
 
 func figure(v float64, note string) string {

@@ -31,6 +31,11 @@ func page() report.Page {
 				Bar:    report.Bar{Text: "at most 1x", Want: true}, Note: "the reason",
 			},
 			{
+				Group: "Buffer", Name: "hopeless", Unit: "us", Ours: 3, Allocs: -1, Ratio: 0.75,
+				Theirs: []report.Theirs{{Name: "peer", Value: 4, Allocs: -1}, {Name: "floor", Value: 2.6, Allocs: -1}},
+				Bar:    report.Bar{Text: "at most 0.5x", Want: true}, Floor: "0.65x",
+			},
+			{
 				Group: "Gate", Name: "undecided", Unit: "ns", Ours: 3, Allocs: 1, Ratio: math.NaN(),
 				Theirs: []report.Theirs{{Name: "peer", Value: math.NaN(), Allocs: -1}},
 				Bar:    report.Bar{Text: "at most 1x", Want: true}, Inconclusive: true, Note: "one core",
@@ -62,14 +67,14 @@ func TestRowsThatMissTheirBarAreNamedTwice(t *testing.T) {
 	t.Parallel()
 	p := page()
 	lost := p.Lost()
-	if len(lost) != 1 || lost[0].Name != "missed" {
+	if len(lost) != 2 || lost[0].Name != "missed" || lost[1].Name != "hopeless" {
 		t.Fatalf("lost: %v", lost)
 	}
 	_, after, found := strings.Cut(p.Markdown(), "## What we lose")
-	if !found || !strings.Contains(after, "| missed |") || strings.Contains(after, "| undecided") || strings.Contains(after, "shown only") {
+	if !found || !strings.Contains(after, "| missed |") || !strings.Contains(after, "at most 0.5x (below the floor: 0.65x)") || strings.Contains(after, "| undecided") || strings.Contains(after, "shown only") {
 		t.Errorf("what is lost does not show:\n%s", after)
 	}
-	if !strings.Contains(p.Markdown(), "1 bars met, 1 missed, 1 inconclusive; 1 rows have no bar") {
+	if !strings.Contains(p.Markdown(), "1 bars met, 2 missed, 1 inconclusive; 1 rows have no bar. Of those missed, 1 have a bar below") {
 		t.Error("the sum is wrong")
 	}
 }

@@ -49,6 +49,11 @@ type Row struct {
 	// Bar is the target, and Met whether this run reached it.
 	Bar Bar
 	Met bool
+	// Floor is what the floor came to in this run, in the terms of the bar, when
+	// it misses the bar itself: no design of this kind could meet it here. Such a
+	// row is missed all the same, and says so. Empty where there is no floor, or
+	// one that meets the bar.
+	Floor string
 	// Inconclusive says that this machine or this run cannot decide the bar; Note
 	// says why. Such a row is neither met nor missed.
 	Inconclusive bool

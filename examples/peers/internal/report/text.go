@@ -12,6 +12,7 @@ How to read it:
 - "CPU" is what the whole process used (getrusage) per operation or request, goroutines, scheduler and garbage collection included. Other processes disturb it less than the time on the wall, which all other units of time are.
 - Objects per operation are heap allocations: ours / the first peer's.
 - The bar was set before the run. A row that misses it says so here and once more in "What we lose".
+- Some rows have a floor: the least that anything of this kind must do, measured in the same rounds. A bar that was missed and that the floor misses too is marked as below the floor, with the floor's own figure. It counts as missed.
 `
 
 const outro = `
@@ -24,7 +25,8 @@ const outro = `
 - **etcd-io/raft quorum** answers from a map of votes that exists already, ours from a bitset that exists already. Raft's answer has a third value, pending; ours names a leader that could still complete a request. Both sides answer yes in every row.
 - **Requests are goroutines** with small stacks of their own. Where one grows its stack in order to wait, that is part of what waiting costs, on every side.
 - **A parked goroutine** is no peer but the floor: a goroutine of its own for each request that waits for a channel and a context. No buffer in Go whose callers wait in their own goroutines can cost less.
-- **net/http** Shutdown waits for connections, the gate for requests. Both are asked while one request runs, and timed from the return of its handler.
+- **net/http** Shutdown waits for connections, the gate for requests. Both are asked while one request runs, and timed from the return of its handler. The floor is a sync.WaitGroup in that handler: the goroutine that waits runs once the server's has written the answer, or another processor has been woken for it.
+- **A context that ends with the leadership** is an object of its own, whoever makes it. The floor of those rows is the gate and one object of six words.
 - **A change of leader** is measured with clusters inside this process. One network carries every message of every library, and of our coordinator, with the same one-way delay; nothing is synced to disk by anybody; clients stand beside the nodes. Ours has a coordinator, whose place the rows name, and its registry is in memory beside it: one that is a round trip away adds that once to a planned change while there is no leader, and twice to an emergency. The nodes of ours are a small replicated log made for this; Raft libraries elect among all, here successors stand in the order of names. Round trips are exact in simulated time only, and the tests of examples/peers/change hold the same bars there; on the wall everything that a busy machine adds is counted as round trips.
 
 ## What profiles say of the rows that are hard
