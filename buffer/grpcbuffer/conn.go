@@ -42,8 +42,9 @@ type ConnOptions struct {
 
 // Conn is a grpc.ClientConnInterface that follows a leader: each call takes its
 // turn in a lane, goes to the leader known there, and is held while that is
-// being changed. Make one with NewConn; it is safe for concurrent use and
-// starts no goroutine. Its connections have those of gRPC.
+// being changed. Make one with NewConn: calls of the zero Conn return an
+// *ArgumentError. It is safe for concurrent use and starts no goroutine. Its
+// connections have those of gRPC.
 type Conn struct {
 	lane *buffer.Lane
 	o    ConnOptions
@@ -95,6 +96,9 @@ func (c *Conn) Close() error { return c.pool.close() }
 // UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED, UNKNOWN, INTERNAL,
 // RESOURCE_EXHAUSTED.
 func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, opts ...grpc.CallOption) error {
+	if err := c.made(ctx); err != nil {
+		return err
+	}
 	req := buffer.Request{Bytes: c.bytes(method, args)}
 	req.Unit = c.o.Unit != nil && c.o.Unit(method)
 	req.Idempotent = c.o.Idempotent != nil && c.o.Idempotent(method)
@@ -121,6 +125,17 @@ func (c *Conn) Invoke(ctx context.Context, method string, args, reply any, opts 
 			return afterLoss(lost, held(err))
 		}
 	}
+}
+
+// made reports what keeps a call from being made at all.
+func (c *Conn) made(ctx context.Context) error {
+	switch {
+	case c.lane == nil:
+		return &ArgumentError{"Conn", "was not made by NewConn"}
+	case ctx == nil:
+		return &ArgumentError{"ctx", "is nil"}
+	}
+	return nil
 }
 
 func (c *Conn) bytes(method string, m any) int64 {

@@ -20,8 +20,14 @@ const expiryPoll = 250 * time.Millisecond
 // gate, so a change that is undone at once may pass unseen. The expiry of a
 // drain (lameduck.Plan.Expire) is noticed within 250ms. It runs in the caller's
 // goroutine and starts none; the last status set stays when it returns. Without
-// Health it only waits for ctx.
+// Health it only waits for ctx. A nil ctx is an *ArgumentError.
 func (s *Server) Run(ctx context.Context) error {
+	switch {
+	case s.gate == nil:
+		return errNotMade
+	case ctx == nil:
+		return &ArgumentError{"ctx", "is nil"}
+	}
 	for {
 		changed := s.gate.Changed()
 		st := s.gate.State()

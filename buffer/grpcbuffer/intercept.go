@@ -28,6 +28,9 @@ func (g *gated) Value(key any) any {
 // or ends. After an undo, a new call returns a new channel. It is nil for a
 // context of another call.
 func Draining(ctx context.Context) <-chan struct{} {
+	if ctx == nil {
+		return nil
+	}
 	if f, ok := ctx.Value(drainingKey{}).(func() <-chan struct{}); ok {
 		return f()
 	}

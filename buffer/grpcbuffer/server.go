@@ -92,9 +92,10 @@ type ServerOptions struct {
 }
 
 // Server puts a gate in front of the methods of a *grpc.Server. Make one with
-// NewServer and install UnaryInterceptor and StreamInterceptor, outermost. It
-// is safe for concurrent use, starts no goroutine outside Stop, and must not
-// be copied.
+// NewServer and install UnaryInterceptor and StreamInterceptor, outermost: the
+// zero Server refuses every call, without proof, and its other methods return an
+// *ArgumentError. It is safe for concurrent use, starts no goroutine outside
+// Stop, and must not be copied.
 type Server struct {
 	gate *lameduck.Gate
 	o    ServerOptions
@@ -136,6 +137,8 @@ func (e *ArgumentError) Error() string { return "grpcbuffer: " + e.Name + " " + 
 // NotExecuted reports true.
 func (e *ArgumentError) NotExecuted() bool { return true }
 
+var errNotMade error = &ArgumentError{"Server", "was not made by NewServer"}
+
 const healthService = "/grpc.health.v1.Health/"
 
 func (s *Server) class(method string, clientStream, serverStream bool) Class {
@@ -170,6 +173,9 @@ func (c *call) exit() {
 
 // enter admits a call, or returns the status error that refuses it.
 func (s *Server) enter(ctx context.Context, c Class, method string) (call, error) {
+	if s.gate == nil {
+		return call{}, status.Error(codes.Internal, errNotMade.Error())
+	}
 	kind, gate := lameduck.Single, s.gate
 	switch c {
 	case Single:

@@ -63,7 +63,14 @@ func (e *StuckError) Error() string {
 }
 
 // Done returns a channel that is closed when all of them have ended.
-func (e *StuckError) Done() <-chan struct{} { return e.done }
+func (e *StuckError) Done() <-chan struct{} {
+	if e.done == nil { // of nobody's
+		none := make(chan struct{})
+		close(none)
+		return none
+	}
+	return e.done
+}
 
 // live counts handlers, and goroutines of Stop, and tells when none is left.
 type live struct {
@@ -129,14 +136,18 @@ func (l *live) start(f func()) <-chan struct{} {
 // A nil error means that srv is stopped, that every call that came through the
 // interceptors has ended, and that no goroutine of Stop is left. *StuckError
 // means that srv accepts and serves nothing any more, but handlers run on.
-// Before anything is touched: *ArgumentError for a negative bound or a nil
-// srv.
+// Before anything is touched: *ArgumentError for a negative bound, a nil ctx or
+// a nil srv.
 //
 // srv must be the only server that uses these interceptors; several Servers can
 // share a gate.
 func (s *Server) Stop(ctx context.Context, srv *grpc.Server, plan StopPlan) (StopReport, error) {
 	var rep StopReport
 	switch {
+	case s.gate == nil:
+		return rep, errNotMade
+	case ctx == nil:
+		return rep, &ArgumentError{"ctx", "is nil"}
 	case srv == nil:
 		return rep, &ArgumentError{"server", "is nil"}
 	case plan.Graceful < 0:

@@ -24,6 +24,12 @@ import (
 // (ReasonRestartUnit). The rules of grpc.ClientConn.NewStream about how a
 // stream must be ended hold here: its turn ends with it.
 func (c *Conn) NewStream(ctx context.Context, desc *grpc.StreamDesc, method string, opts ...grpc.CallOption) (grpc.ClientStream, error) {
+	if err := c.made(ctx); err != nil {
+		return nil, err
+	}
+	if desc == nil {
+		return nil, &ArgumentError{"desc", "is nil"}
+	}
 	req := buffer.Request{Unit: desc.ServerStreams}
 	if c.o.Unit != nil {
 		req.Unit = c.o.Unit(method)

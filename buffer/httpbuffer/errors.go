@@ -12,8 +12,8 @@ type ConfigError struct{ Field, Reason string }
 
 func (e *ConfigError) Error() string { return "httpbuffer: config: " + e.Field + " " + e.Reason }
 
-// RequestError is returned by RoundTrip for a request without a URL. Nothing
-// was sent.
+// RequestError is returned by RoundTrip for a nil request, one without a URL, and
+// by the zero Transport. Nothing was sent.
 type RequestError struct{ Reason string }
 
 func (e *RequestError) Error() string { return "httpbuffer: " + e.Reason }
@@ -45,7 +45,7 @@ type LostError struct {
 	Err error
 }
 
-func (e *LostError) Error() string { return "may have been executed: " + e.Err.Error() }
+func (e *LostError) Error() string { return fmt.Sprintf("may have been executed: %v", e.Err) }
 
 // Unwrap returns Err and leadership.ErrUnknownOutcome.
 func (e *LostError) Unwrap() []error { return []error{e.Err, leadership.ErrUnknownOutcome} }
@@ -63,7 +63,7 @@ type ReplayError struct {
 }
 
 func (e *ReplayError) Error() string {
-	return "httpbuffer: the body is gone, the request cannot be sent again: " + e.Err.Error()
+	return fmt.Sprintf("httpbuffer: the body is gone, the request cannot be sent again: %v", e.Err)
 }
 
 // Unwrap returns Err.

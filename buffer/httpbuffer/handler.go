@@ -11,7 +11,8 @@ import (
 // in LeaderHeader, and refuses those that are meant for another one.
 //
 // serving is asked once per request, from any goroutine, and must not block;
-// the zero Leadership means that this server does not lead. A request without
+// the zero Leadership means that this server does not lead, and so does a nil
+// serving. A nil next answers 500. A request without
 // a TermHeader is let through, and so is one whose term cannot be read when
 // next is not to be reached by routers: it is refused with 400.
 //
@@ -26,6 +27,14 @@ import (
 // LeaderHeader marks what was executed, so a RefusalHeader that next passes on
 // from somebody else is no proof to a Transport.
 func Handler(serving func() leadership.Leadership, next http.Handler) http.Handler {
+	if serving == nil {
+		serving = func() leadership.Leadership { return leadership.Leadership{} }
+	}
+	if next == nil {
+		next = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "there is no handler", http.StatusInternalServerError)
+		})
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		cur := serving()
 		if text, ok := r.Header[TermHeader]; ok {

@@ -89,8 +89,12 @@ func NewProxy(lane *buffer.Lane, o ProxyOptions) (*Proxy, error) {
 	return p, nil
 }
 
-// ServeHTTP implements http.Handler.
+// ServeHTTP implements http.Handler. The zero Proxy answers 500.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if p.lane == nil {
+		http.Error(w, "the proxy was not made by NewProxy", http.StatusInternalServerError)
+		return
+	}
 	if hasBody(r) && r.ContentLength != 0 && p.o.Replay > 0 && !p.lane.Ready() && !awaitsContinue(r) {
 		r = r.WithContext(r.Context()) // a copy: its body is another
 		defer p.readAhead(w, r)()
@@ -162,7 +166,10 @@ func (p *Proxy) Error(w http.ResponseWriter, _ *http.Request, err error) {
 		http.Error(w, "the request was sent and no answer came; it may have been executed", http.StatusBadGateway)
 		return
 	}
-	lead, _ := p.lane.Leader()
+	var lead leadership.Leadership
+	if p.lane != nil {
+		lead, _ = p.lane.Leader()
+	}
 	writeRefusal(w, &leadership.Refusal{Term: lead.Term, Reason: reason(err), RetryAfter: p.o.RetryAfter})
 }
 

@@ -14,7 +14,7 @@ import (
 
 // Transport is an http.RoundTripper that sends each request to the leader of a
 // lane and holds it while there is none. Make one with New; it is safe for
-// concurrent use.
+// concurrent use. The zero Transport sends nothing: it returns *RequestError.
 type Transport struct {
 	lane *buffer.Lane
 	o    Options
@@ -60,8 +60,15 @@ func (t *Transport) CloseIdleConnections() {
 // the request is held; then the request is forgotten. While it is being sent,
 // that is the base's to notice.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req == nil {
+		return nil, &RequestError{"there is no request"}
+	}
 	c := call{t: t, req: req}
-	if req.URL == nil {
+	switch {
+	case t.lane == nil:
+		c.closeBody()
+		return nil, &RequestError{"the transport was not made by New"}
+	case req.URL == nil:
 		c.closeBody()
 		return nil, &RequestError{"the request has no URL"}
 	}

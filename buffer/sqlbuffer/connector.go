@@ -121,9 +121,12 @@ func New(lane *buffer.Lane, cfg Config) (*Connector, error) {
 
 // Connect implements driver.Connector. It neither dials nor waits, because
 // database/sql may call it from its own goroutine, with the context of the DB:
-// the connection is dialled by the first statement that uses it. It never
-// fails.
+// the connection is dialled by the first statement that uses it. It fails for
+// the zero Connector only, with a *ConfigError.
 func (c *Connector) Connect(context.Context) (driver.Conn, error) {
+	if c.lane == nil {
+		return nil, errNotMade
+	}
 	return &Conn{c: c}, nil
 }
 
@@ -138,6 +141,8 @@ type connDriver struct{ c *Connector }
 
 // Open implements driver.Driver. It always fails: there is no name to open.
 func (connDriver) Open(string) (driver.Conn, error) { return nil, errOpen }
+
+var errNotMade error = &ConfigError{"Connector", "was not made by New"}
 
 var errOpen = errors.New("sqlbuffer: use sql.OpenDB with a Connector")
 

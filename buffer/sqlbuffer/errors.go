@@ -9,8 +9,10 @@ import (
 	"github.com/tenure-go/tenure/leadership"
 )
 
+var errNoContext error = &ConfigError{"ctx", "is nil"}
+
 // ConfigError is returned by New, and by InTx, for an argument that cannot be
-// used. Nothing was done.
+// used, and by a Connector or a Conn that nobody made. Nothing was done.
 type ConfigError struct{ Field, Reason string }
 
 func (e *ConfigError) Error() string { return "sqlbuffer: config: " + e.Field + " " + e.Reason }

@@ -22,7 +22,7 @@ import (
 // Errors besides those of fn and of BeginTx: the errors of package buffer when
 // a unit cannot be held (any longer), none of which was committed; a
 // *OutcomeError when it is not known whether Commit took effect; a *ConfigError
-// when db has no Connector or fn is nil.
+// when db has no Connector, or ctx or fn is nil.
 func InTx(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(ctx context.Context, tx *sql.Tx) error) error {
 	if fn == nil {
 		return &ConfigError{"fn", "is nil"}
@@ -31,8 +31,13 @@ func InTx(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(ctx cont
 		return &ConfigError{"db", "is nil"}
 	}
 	d, ok := db.Driver().(connDriver)
-	if !ok {
+	switch {
+	case !ok:
 		return &ConfigError{"db", "was not opened with a Connector of this package"}
+	case d.c.lane == nil:
+		return errNotMade
+	case ctx == nil:
+		return errNoContext
 	}
 	turn, err := d.c.lane.Enter(ctx, buffer.Request{Unit: true, Bytes: d.c.cfg.Bytes})
 	if err != nil {

@@ -25,6 +25,12 @@ func (t *ticket) done(err error) {
 type ticketKey struct{}
 
 func (c *Conn) enter(ctx context.Context, unit bool) (*ticket, error) {
+	switch {
+	case c.c == nil:
+		return nil, &ConfigError{"Conn", "was not made by a Connector"}
+	case ctx == nil:
+		return nil, errNoContext
+	}
 	if t, ok := ctx.Value(ticketKey{}).(*ticket); ok && unit {
 		return t, nil
 	}
