@@ -173,6 +173,24 @@ func TestEvictOldestFailsThoseWhoWaitedLongest(t *testing.T) {
 	})
 }
 
+// The one request that watches the lane's timer gives way to one that comes
+// when nothing else is due: somebody else watches it from then on.
+func TestMaxAgeIsKeptWhenWhoWatchedTheTimerGaveWay(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, buffer.Config{MaxHeld: 1, MaxAge: 100 * time.Millisecond, Overflow: buffer.EvictOldest})
+		w.lane.Observe(intent(2, lead("n1", 1), 2, leadership.Holding, time.Minute))
+		w.start(bg, "first", buffer.Request{Unit: true})
+		w.start(bg, "second", buffer.Request{Unit: true})
+		var full *buffer.OverflowError
+		require.ErrorAs(t, w.err("first"), &full)
+		start := time.Now()
+		w.wg.Wait()
+		var age *buffer.AgeError
+		require.ErrorAs(t, w.err("second"), &age)
+		require.Equal(t, 100*time.Millisecond, time.Since(start))
+	})
+}
+
 func TestBytesAreCappedPerLaneAndOverall(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, buffer.Config{MaxBytes: 100, LaneBytes: 60, Overflow: buffer.EvictOldest})

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tenure-go/tenure/internal/race"
 	"github.com/tenure-go/tenure/lameduck"
+	"github.com/tenure-go/tenure/leadership"
 )
 
 // A hammer is what four workers and a drainer share.
@@ -155,4 +156,37 @@ func TestAGateThatManyRaceForCountsInMoreCellsAndStaysExact(t *testing.T) {
 		toks[i].Exit()
 	}
 	require.Equal(t, lameduck.Counts{}, g.InFlight())
+}
+
+// A cell guesses that it counts nothing else, and learns when it does as a rule:
+// the guess may cost time, never a count or an admission.
+func TestACellThatSeveralShareStaysExactAndClosesWithItsGate(t *testing.T) {
+	t.Parallel()
+	g := newGate(t, lameduck.Options{})
+	c := g.Cell()
+	for n := range 200 {
+		first, err := c.Enter(lameduck.Single)
+		require.NoError(t, err)
+		second, err := c.Enter(lameduck.Single)
+		require.NoError(t, err)
+		require.Equal(t, lameduck.Counts{Active: 2}, g.InFlight())
+		first.Exit()
+		second.Exit()
+		require.Equal(t, lameduck.Counts{}, g.InFlight())
+		if n%50 != 0 {
+			continue
+		}
+		_, err = g.Drain(t.Context(), lameduck.Plan{})
+		require.NoError(t, err)
+		for range 2 {
+			_, err = c.Enter(lameduck.Single)
+			var r *leadership.Refusal
+			require.ErrorAs(t, err, &r)
+		}
+		require.Equal(t, lameduck.Counts{}, g.InFlight())
+		require.NoError(t, g.Serve(term(uint64(n+6))))
+	}
+	require.NoError(t, c.Close())
+	_, err := c.Enter(lameduck.Single)
+	require.ErrorIs(t, err, lameduck.ErrCellClosed)
 }

@@ -129,6 +129,18 @@ func bufferMutations() []mutation {
 			checks: []check{in(pkg, "TestG9_TurnOfACancelledRequestIsGivenBackAndItNeverRuns")},
 		},
 		{
+			name: "nobody-watches-the-timer", ids: "G7 G8", file: "buffer/hold.go",
+			rule:   "While requests wait, one of them watches the lane's timer.",
+			edits:  one("!l.passing && l.driver.Load() != nil\n", "!l.passing\n"),
+			checks: []check{in(pkg, "TestMaxAgeIsKeptWhenWhoWatchedTheTimerGaveWay")},
+		},
+		{
+			name: "timer-stays-too-late", ids: "G7", file: "buffer/hold.go",
+			rule:   "The lane's timer is never set for later than what is due next.",
+			edits:  one("	if l.armed == 0 || next < l.armed {", "	if l.armed == 0 {"),
+			checks: []check{in(pkg, "TestG9_OwnProbeStandsInForTheRequestAndItsNilReleasesTheFlush")},
+		},
+		{
 			name: "two-probes-at-once", ids: "G7", file: "buffer/hold.go",
 			rule:   "One request at a time tries a leader that may not be one.",
 			edits:  one("if l.probe != nil && now < l.probeAt+l.b.cfg.ProbeTimeout {", "if l.probe != nil && now < l.probeAt {"),

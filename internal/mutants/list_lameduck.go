@@ -14,6 +14,12 @@ func lameduckMutations() []mutation {
 			checks: []check{in(pkg, "TestADrainPassesItsPhasesInOrderAndReportsThem")},
 		},
 		{
+			name: "guess-of-a-cell-not-checked", ids: "G1 G7", file: "lameduck/cell.go",
+			rule:   "A cell that takes itself for empty and open enters by a step that fails if it is not.",
+			edits:  one("	return c.word.CompareAndSwap(flagLive, flagLive|activeOne)\n", "	return c.word.Add(activeOne) != 0\n"),
+			checks: []check{in(pkg, "TestACellThatSeveralShareStaysExactAndClosesWithItsGate")},
+		},
+		{
 			name: "entry-not-checked-again", ids: "G1 G7", file: "lameduck/cell.go",
 			rule:   "An entry is counted by one step that also sees whether it may enter.",
 			edits:  one("		if c.word.CompareAndSwap(w, w+one) {\n			return w, true\n		}\n", "		c.word.Add(one)\n		return w, true\n"),

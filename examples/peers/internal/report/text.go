@@ -32,8 +32,9 @@ const outro = `
 ## What profiles say of the rows that are hard
 
 - **Flush**: most of it is the waking and the end of the goroutine that waited, which costs the same on every side; the lock, the choice of the next and the pace come on top. No change of ours can take a flush far below the floor that stands beside it.
-- **Hold, at 100,000**: the growth of goroutine stacks, and their scan by the garbage collector that runs meanwhile. A wait is five calls deep here, and one for the floor.
+- **Hold, at 100,000**: the growth of goroutine stacks, and their scan by the garbage collector that runs meanwhile. A wait is four calls deep here, and one for the floor, and only a wait that fits into two kilobytes together with its caller grows nothing.
 - **Cancel storm**: context.Cause, which takes the lock of the one context that all of them share, is the largest part, then the error that says how long each had waited. Both are what the caller is told for; vtgate tells neither.
+- **The end of the last HTTP request**: nearly all of it passes before the goroutine that drains is run at all, because the server's goroutine goes on to write the answer first. To yield to it there would take the row to a third, and let a drain return before the last answer is written: who then closes the server would cut it off.
 - **A context that is waited for**: five objects where context.WithCancel makes three. It is a context of that package underneath, so that all that is derived from it works as for any other.
 
 ## How to run it
