@@ -32,6 +32,18 @@
 // the candidate where the two are enough for the proof, two where others have to
 // promise, in place of the guard's round trips. Package handover has the protocol.
 //
+// In a planned change whose leader and successor offer Node.Retire and
+// Node.TakeOver, in mode Full, each of the two does its part in one call of the
+// coordinator: the leader drains and steps down, the successor proves, installs its
+// marker and grants itself. Between the last request that the one takes and the
+// first that the other takes there are two messages of the coordinator, not four
+// round trips. Where the two are not enough for the proof, of five members say, as
+// many others as make it up are asked to promise while the leader has requests in
+// flight, and none that it needs for those: of five members one, of seven two. Until
+// they follow again the leader can do without fewer. A change that fails after such
+// a promise was asked for is undone, even where the leader proves that it did not
+// begin; when the coordinator dies, they follow nobody until a Resume or a Refresh.
+//
 // A planned change that fails leaves somebody leading under a new term, or says
 // precisely why not. Of several coordinators the highest term wins; the others
 // end Superseded and touch nothing more.
@@ -61,6 +73,9 @@
 //	                    revoke     drain, step down, promises; until proven
 //	                    propose    one candidate, one log, one marker per term
 //	                    install    catch up, marker, followers; until durable
+//	                 or, in place of the last two,
+//	                    hand over  successor proves, proposes, installs, grants itself;
+//	                               its account is replayed here, until durable
 //	                 or, where Change.LeaderLed,
 //	                    hand over  leader ---- release ----> candidate
 //	                               steps down, asks the      proves, proposes,
@@ -81,6 +96,8 @@
 // Of a hand-over the leader may prove that it did not begin it: NotStarted. When
 // it does not answer, the candidate is asked; when that tells nothing either, the
 // change is undone, which supersedes what the two may have finished by themselves.
+// So it is with a successor that is told to take over: asked again when its answer
+// is lost, undone when that does not help.
 //
 // There is no journal: the record and the nodes are the only state.
 //

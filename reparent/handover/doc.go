@@ -19,6 +19,16 @@
 //
 // A node implements Leader around these; examples/kv has all of it.
 //
+// A coordinator that leads the change itself has the same from two calls: Retirer
+// is a leader that drains and steps down in one, and Successor is a candidate that
+// takes over on a Relay, which is the release as the coordinator passes it on, with
+// the promises that it got from others meanwhile. The leader needs no connection to
+// the candidate for that but the one that its log goes over.
+//
+//	retired, err := leader.Retire(ctx, handover.Retirement{Term: t, To: "n2", Drain: d})
+//	relay, err := baton.Relay(retired, heard)
+//	account, err := successor.TakeOver(ctx, relay) // in.TakeRelay(relay), then as above
+//
 // # Guarantees
 //
 //	G1, G3  the candidate runs the tests that a coordinator runs, over all
