@@ -22,7 +22,7 @@ func (h Harness) pass(t *testing.T, f Features, tl *tally, first, n uint64) {
 }
 
 func TestG6_AnyMechanismFollowsAnyOther(t *testing.T) {
-	for name, traits := range map[string]Traits{"log": {}, "mariadb": mariadbTraits(), "postgres": postgresTraits()} {
+	for name, traits := range map[string]Traits{"log": {}, "one call each": {OneCall: true}, "mariadb": mariadbTraits(), "postgres": postgresTraits()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			traits.Leased = true
@@ -32,7 +32,7 @@ func TestG6_AnyMechanismFollowsAnyOther(t *testing.T) {
 			h.reshape = func(seed uint64, s *shape) {
 				a, b := mixed[int(seed)%len(mixed)], mixed[int(seed)/len(mixed)%len(mixed)]
 				by := func(m mechanism) move { return move{change: reparent.Emergency(), by: m, sweeps: true} }
-				if a == byHandOver || b == byHandOver {
+				if a == byHandOver || b == byHandOver || a == byRelay || b == byRelay {
 					s.mode = leadership.Full           // else it is refused
 					s.zombie, s.sleeper = false, false // the leader can be reached
 				}

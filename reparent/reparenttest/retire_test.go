@@ -1,9 +1,11 @@
 package reparenttest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/tenure-go/tenure/internal/stepsim"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
 )
@@ -93,6 +95,52 @@ func TestEveryScheduleOfAChangeInOneCallEach(t *testing.T) {
 			}
 			if got.Healed == 0 {
 				t.Error("no schedule was healed")
+			}
+		})
+	}
+}
+
+// What a leader that retires and a successor that is relayed to must not leave out
+// is found, although every such change is one of theirs.
+func TestARuleTakenOutOfAChangeInOneCallEachIsFound(t *testing.T) {
+	for _, bug := range []struct {
+		name string
+		b    bugs
+	}{
+		{"a leader retires before its promise is on disk", bugs{earlyRetire: true}},
+		{"a successor takes over without a proof", bugs{unproven: true}},
+		{"a successor grants itself before its marker is durable", bugs{earlyGrant: true}},
+	} {
+		t.Run(bug.name, func(t *testing.T) {
+			t.Parallel()
+			h := retiring(Traits{bugs: bug.b})
+			for seed := range uint64(most) {
+				got := h.once(t, seed+1, stepsim.Seed(seed+1, stepsim.Swarm(seed+1)), Everything(), &tally{}, false)
+				if got.err != nil {
+					t.Logf("found by seed %d: %v", seed+1, got.err)
+					return
+				}
+			}
+			t.Errorf("not found in %d runs", most)
+		})
+	}
+}
+
+func TestTheSearchSeesEveryEndOfAChangeInOneCallEach(t *testing.T) {
+	t.Parallel()
+	planned := []reparent.Change{reparent.Planned("n2")}
+	for _, s := range []Scope{{Changes: planned, Delays: 1}, {Nodes: 2, Changes: planned, Delays: 2}, {Nodes: 2, Changes: planned, Drop: 1}} {
+		t.Run(strings.ReplaceAll(s.String(), " ", "_"), func(t *testing.T) {
+			t.Parallel()
+			h := Store(Traits{OneCall: true})
+			all, want := ends(t, h, s, stepsim.Scope{Naive: true, Runs: 20000})
+			some, got := ends(t, h, s, stepsim.Scope{})
+			t.Logf("%d schedules, of which %d were run, come to %d ends", all.Runs, some.Runs, len(want))
+			if !all.Complete || !some.Complete || all.Err != nil || some.Err != nil {
+				t.Fatalf("%+v, %+v", all, some)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("the search saw %d ends, all schedules come to %d", len(got), len(want))
 			}
 		})
 	}
