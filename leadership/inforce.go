@@ -91,6 +91,9 @@ func (r *Round) sight(ss []Sighting) error {
 		if s.Marker.Ruleset.IsZero() {
 			continue
 		}
+		if slices.ContainsFunc(r.initial, s.Marker.Ruleset.Equal) {
+			r.lift(s.Marker)
+		}
 		if s.Decided && r.pinned {
 			if err := r.doubt(s.Marker); err != nil {
 				return err
@@ -108,9 +111,6 @@ func (r *Round) sight(ss []Sighting) error {
 			if err := r.force(rs); err != nil {
 				return err
 			}
-		}
-		if slices.ContainsFunc(r.initial, s.Marker.Ruleset.Equal) {
-			r.lift(s.Marker)
 		}
 	}
 	return nil

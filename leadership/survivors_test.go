@@ -177,6 +177,18 @@ func TestAWaivedRulesetIsOverOnlyForWhoKnowsTheNextFromTheRecord(t *testing.T) {
 			}
 		}
 	}
+	// In shortcut mode the record's own is what counts, complete or not.
+	for _, decided := range []bool{false, true} {
+		r, err := NewRound(RoundConfig{Term: term(3, "c"), Rulesets: []Ruleset{v2}, Known: &Leadership{Leader: "n2", Term: term(2, "c")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first := Sighting{Marker: Marker{Term: term(1, "c"), Leader: "n0", Ruleset: v1}}
+		add(t, r, shows(promise(r, "n2", at(1, 2)), first, Sighting{Marker: marker, Decided: decided}))
+		if got := r.Rulesets(); len(got) != 1 || !got[0].Equal(v2) {
+			t.Errorf("decided %v: in force are %v", decided, got)
+		}
+	}
 	// A marker cannot lift what is not below it.
 	r := newRound(t, term(3, "c"), v2)
 	marker.Waived = []Ruleset{v2}

@@ -146,7 +146,6 @@ func (a *attempt) skips(s Step) bool {
 
 // replace is the part of a change in which there is no leader.
 func (a *attempt) replace(ctx context.Context) error {
-	a.touched = true
 	gap := time.Now()
 	mctx, cancel := context.WithCancel(ctx)
 	a.cancel = cancel
@@ -163,6 +162,7 @@ func (a *attempt) established(ctx, mctx context.Context) (in *leadership.Install
 	if a.change.LeaderLed {
 		a.rep.To = a.change.To
 		err = a.do(ctx, StepHandOver, func(ctx context.Context) (err error) {
+			a.touched = true
 			in, err = a.handOver(ctx)
 			return err
 		})
@@ -173,6 +173,7 @@ func (a *attempt) established(ctx, mctx context.Context) (in *leadership.Install
 	var choice establish.Choice
 	var relay *handover.Relay
 	err = a.do(ctx, StepRevoke, func(ctx context.Context) (err error) {
+		a.touched = true // not by a hook that says no
 		if a.retires() {
 			if relay, err = a.retire(ctx, mctx); relay != nil || err != nil {
 				return err

@@ -43,8 +43,9 @@ type Change struct {
 	Waiver *leadership.Waiver
 	// GoOnIfLate goes on although routers are late at Config.Barrier when
 	// Limits.Quiet is over, or the barrier does not answer; the Report then says
-	// that requests may fail. Without it an orderly change ends NotStarted: no
-	// node was asked for anything yet.
+	// that requests may fail. Without it an orderly change ends NotStarted: the
+	// leader was not asked to step down yet and leads on, routers held for as
+	// long, and the candidate may have been brought level.
 	GoOnIfLate bool
 	// Force begins although another change is under way, or although the
 	// pre-flight check says that it cannot succeed.

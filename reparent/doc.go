@@ -52,7 +52,10 @@
 //
 // It does not notice that a leader is gone: that is the caller's failure
 // detector. It does not bring back data that only lost nodes had; a Waiver lets
-// a person say so and go on. Progress needs a set of nodes that suffices; the
+// a person say so and go on, and with a Ruleset of survivors also where too few are
+// left for the ruleset in force. What a person says is taken for true: where nodes
+// that were declared gone live on, or come back with their storage, there may be
+// two leaders, and what the wrong one acknowledged is lost. Progress needs a set of nodes that suffices; the
 // error of a change that lacks one names the smallest sets that would do.
 //
 // # Assumptions
@@ -81,18 +84,24 @@
 //	                               steps down, asks the      proves, proposes,
 //	                               others to promise to it   installs, grants itself;
 //	                               its account is replayed here, until durable
-//	                    ------------------------------- point of no return
-//	                    activate   record: active
+//	                    ---- from here on whatever becomes of the caller, no veto
+//	                    activate   record: active, and who was declared gone
+//	                    lease      waits for older leases that nodes say they gave
 //	                    grant      node: leads
+//	                    ---- from here on nothing is undone
 //	                    route      record: routed, intent cleared
 //	                    settle     late answers
 //
 // # Failure handling
 //
-// A failure before revoke clears the intent: NotStarted. A router that is late is
-// one, unless the change says GoOnIfLate. A failure between
-// revoke and grant is undone under a new term, the old leader preferred:
-// Restored, or Incomplete with the reason. After the grant nothing is undone.
+// A failure before any node was asked to promise, a hook's veto of revoke included,
+// clears the intent: NotStarted. What was announced stays in the record as a higher
+// Fence, routers may have held until then, and a candidate that was brought level
+// is. A router that is late is such a failure, unless the change says GoOnIfLate. A
+// failure between revoke and grant, a durable marker or not, is undone under a new
+// term, the old leader preferred: Restored, or Incomplete with the reason. After
+// the grant nothing is undone: where the record cannot be written then, the change
+// is Unsaved, and the leader serves.
 // Of a hand-over the leader may prove that it did not begin it: NotStarted. When
 // it does not answer, the candidate is asked; when that tells nothing either, the
 // change is undone, which supersedes what the two may have finished by themselves.

@@ -38,7 +38,7 @@ func TestAPlannedChangeThatFailsAtAnyStepLeavesWritesWorking(t *testing.T) {
 		{reparent.StepBegin, reparent.NotStarted},
 		{reparent.StepPrepare, reparent.NotStarted},
 		{reparent.StepHold, reparent.NotStarted},
-		{reparent.StepRevoke, reparent.Restored},
+		{reparent.StepRevoke, reparent.NotStarted}, // nobody was asked
 		{reparent.StepPropose, reparent.Restored},
 		{reparent.StepInstall, reparent.Restored},
 	} {
@@ -58,6 +58,9 @@ func TestAPlannedChangeThatFailsAtAnyStepLeavesWritesWorking(t *testing.T) {
 					require.Equal(t, leadership.Cleared, rec.Intent.Phase, "the intent is cleared")
 					if tt.want == reparent.Restored {
 						require.True(t, before.Term.Less(rec.Active.Term), "an undo takes a new term")
+					} else {
+						require.Equal(t, before, rec.Active, "nobody was asked for anything")
+						require.False(t, c.Asked(rep.Term))
 					}
 					require.NoError(t, c.Verify("n1"))
 				})
@@ -146,8 +149,9 @@ func TestAnEmergencyGoesOnWithoutTheRegistryAndASweepBringsTheRecordBack(t *test
 		rep, err := c.run(p, g, reparent.Emergency())
 		var unsaved *reparent.UnsavedError
 		require.ErrorAs(t, err, &unsaved, "%s", rep)
-		require.Equal(t, reparent.Incomplete, rep.Outcome)
+		require.Equal(t, reparent.Unsaved, rep.Outcome)
 		leader := c.Leader()
+		require.Equal(t, leader, rep.Leader(), "who leads is not taken down")
 		require.Equal(t, unsaved.Leadership.Leader, leader)
 		require.NoError(t, c.writes(leader))
 
@@ -188,8 +192,8 @@ func TestAWaiverLetsAPersonGoOnAndIsShown(t *testing.T) {
 		require.Equal(t, reparent.NotStarted, rep.Outcome)
 		require.Equal(t, [][]leadership.NodeID{{"n1"}, {"n2"}}, no.Missing, "it names what would help")
 
-		// Gone for good: not even a waiver makes a marker durable on one of
-		// three, so the ruleset must shrink first; the proof alone passes.
+		// A waiver of one takes the place of its testimony; what has to accept
+		// must be there all the same, which n2 is by now.
 		ch := reparent.Emergency()
 		ch.Waiver = &leadership.Waiver{Gone: []leadership.NodeID{"n1"}, Loss: true, Reason: "rack burnt down", By: "alice"}
 		c.Restart("n2")

@@ -11,8 +11,11 @@ import (
 type Step string
 
 // The steps, in order. Up to and including Begin nothing but the record is
-// touched; the marker being durable, at the end of Install, is the point of no
-// return.
+// touched, and up to Quiet no node is asked to promise anything. Once the marker is
+// durable, at the end of Install, a change goes on whatever becomes of the caller,
+// and no hook can veto it. What fails before the grant is undone all the same,
+// under a new term; what was granted is not. Lease is there only when a node that
+// was reached said that it gave a lease.
 const (
 	StepCheck    Step = "check"
 	StepLoad     Step = "load"
@@ -58,10 +61,10 @@ type Event struct {
 // runs the change. Nil fields are skipped.
 type Hooks struct {
 	// Before is called before each step. For the steps Begin to Install an
-	// error vetoes the change, which then ends like a failure of that step:
-	// a change that was holding is undone. For later steps the error is
-	// logged and nothing more: past the point of no return, going on is the
-	// only way to end the outage.
+	// error vetoes the change: until Revoke, and before it, that takes nothing
+	// from anybody, and the change is NotStarted; before Propose and Install it
+	// is undone. For later steps the error is logged and nothing more: the
+	// marker is durable, and going on is the shortest way to a leader.
 	Before func(ctx context.Context, e Event) error
 	// After is called after each step.
 	After func(e Event)

@@ -18,9 +18,18 @@ type Outcome string
 const (
 	// Done: the new leader is established, granted and routed.
 	Done Outcome = "done"
-	// NotStarted: no node was asked anything, or the leader refused to begin to
-	// step down, with proof; who led before leads.
+	// NotStarted: no node was asked to promise anything, or the leader refused to
+	// begin to step down, with proof; who led before leads, under the same term.
+	// Until Report.Failed was reached the change may have announced itself, which
+	// raises the record's Fence for good and lets routers hold until the intent is
+	// cleared, and may have brought the candidate level, which takes nothing from
+	// the leader.
 	NotStarted Outcome = "not started"
+	// Unsaved: the new leader is established, granted and serves, and the record
+	// does not show it yet: see UnsavedError. Report.Leader names it. Routers
+	// learn of it from responses; Sweep by the same guard writes the record, and
+	// any later change by any guard does.
+	Unsaved Outcome = "unsaved"
 	// Restored: the change failed and was undone; somebody leads under a new
 	// term, the old leader if possible. Of a change that the leader led, the
 	// candidate may have led in between.
@@ -96,7 +105,7 @@ type Report struct {
 // nobody or unknown.
 func (r *Report) Leader() leadership.NodeID {
 	switch {
-	case r.Outcome == Done:
+	case r.Outcome == Done, r.Outcome == Unsaved:
 		return r.To
 	case r.Outcome == Restored && r.Undo != nil:
 		return r.Undo.To

@@ -33,13 +33,15 @@ func (g *Guard) attempt(c Change) *attempt {
 //
 //	*ChangeError, *leadership.UnknownNodeError, *leadership.IneligibleError,
 //	*leadership.PolicyError, *leadership.UnenforceablePolicyError, ErrNoRecord,
-//	*InfeasibleError, *leadership.BusyError    nothing was touched
+//	*InfeasibleError, *leadership.BusyError    nothing was touched, the record neither
 //	*leadership.SupersededError                a newer attempt exists
 //	*leadership.NotRevokedError, *leadership.NotDiscoveredError,
 //	*leadership.NotReadyError, *establish.NoCandidateError,
 //	*leadership.NotDurableError                who was reached did not suffice
 //	*leadership.DivergedError                  logs disagree; decide by hand
-//	*leadership.NotQuietError                  routers were late; nothing was touched
+//	*leadership.NotQuietError                  routers were late; the leader was not asked to do anything,
+//	                                           routers held meanwhile, the record's Fence is higher
+//	*leadership.WaiverError                    a waiver says what is not so, or its Ruleset is not called for
 //	*VetoError                                 a hook said no
 //	*UnsavedError                              it leads, the record does not show it
 func (g *Guard) Run(ctx context.Context, c Change) (*Report, error) {
@@ -77,8 +79,10 @@ func (a *attempt) conclude(ctx context.Context, err error) {
 	switch {
 	case err == nil:
 		r.Outcome = Done
+	case a.granted && errors.As(err, &super):
+		r.Outcome = Superseded // it led, and somebody else does
 	case a.granted:
-		r.Outcome = Incomplete
+		r.Outcome = Unsaved
 	case !a.touched, a.declined(err):
 		r.Outcome = NotStarted
 		a.abandon(ctx)
@@ -140,6 +144,9 @@ func (a *attempt) undo(ctx context.Context) {
 	switch {
 	case err == nil:
 		a.rep.Outcome = Restored
+	case u.rep.Outcome == Unsaved:
+		a.rep.Outcome = Restored
+		a.rep.note("the undo is not in the record yet: %v", err)
 	case errors.As(err, &super):
 		a.rep.Outcome = Superseded
 	case a.rep.Failed == StepGrant:

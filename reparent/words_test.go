@@ -79,6 +79,7 @@ func TestAReportTellsAPersonWhatBecameOfTheChange(t *testing.T) {
 		{reparent.Report{Outcome: reparent.Restored, From: "n1", To: "n2", Undo: &reparent.Report{To: "n1"}}, "n1"},
 		{reparent.Report{Outcome: reparent.Restored, From: "n1", To: "n2"}, ""},
 		{reparent.Report{Outcome: reparent.Incomplete, From: "n1", To: "n2"}, ""},
+		{reparent.Report{Outcome: reparent.Unsaved, From: "n1", To: "n2"}, "n2"},
 		{reparent.Report{Outcome: reparent.Unknown, From: "n1", To: "n2"}, ""},
 	} {
 		require.Equal(t, c.want, c.r.Leader(), c.r.Outcome)

@@ -305,7 +305,7 @@ func (w *watcher) act(ctx context.Context, kind leadership.Kind) int {
 		w.out.errorf("failover: watch: %s", oneText(err))
 	}
 	if rep.Outcome != reparent.Superseded {
-		settled := rep.Outcome == reparent.Done || rep.Outcome == reparent.Restored
+		settled := rep.Leader() != "" && rep.Outcome != reparent.NotStarted
 		w.post.Acts = append(w.post.Acts, board.Act{At: time.Now(), Term: rep.Term, Outcome: string(rep.Outcome), Settled: settled})
 		w.post.Acts = w.post.Acts[max(0, len(w.post.Acts)-64):]
 	}

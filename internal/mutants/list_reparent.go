@@ -153,6 +153,18 @@ func reparentMutations() []mutation {
 			checks: []check{in(pkg, "TestG9_AGrantThatWasNotUndoneIsOfUnknownOutcome")},
 		},
 		{
+			name: "unsaved-leader-called-incomplete", ids: "G9", file: "reparent/run.go",
+			rule:   "A leader that serves and is not in the record yet is not reported as one that may not be there.",
+			edits:  one("		r.Outcome = Unsaved\n", "		r.Outcome = Incomplete\n"),
+			checks: []check{in(pkg, "TestAnEmergencyGoesOnWithoutTheRegistryAndASweepBringsTheRecordBack")},
+		},
+		{
+			name: "vetoed-and-undone", ids: "G7", file: "reparent/attempt.go",
+			rule:   "A hook that vetoes the revocation takes nothing from a leader that nobody was asked to give up.",
+			edits:  one("	gap := time.Now()\n", "	gap := time.Now()\n	a.touched = true\n"),
+			checks: []check{in(pkg, "TestAPlannedChangeThatFailsAtAnyStepLeavesWritesWorking")},
+		},
+		{
 			name: "gateless-node-in-shortcut", ids: "G1 G10", file: "reparent/guard.go",
 			rule:   "A node that takes clients when it is installed needs a gate of its own in shortcut mode.",
 			edits:  one("n.GrantsAtInstall && !n.ClientGate {", "n.GrantsAtInstall && n.ID == \"\" {"),

@@ -158,7 +158,9 @@ func untrue(r *reparent.Report, granted, promised map[leadership.Term]bool) stri
 		return "reported as done, and " + r.Term.String() + " was never granted"
 	case r.Outcome == reparent.Restored && (r.Undo == nil || !granted[r.Undo.Term]):
 		return "reported as restored, and nobody was"
-	case r.Outcome != reparent.Done && r.Outcome != reparent.Incomplete && r.Outcome != reparent.Unknown && granted[r.Term] &&
+	case r.Outcome == reparent.Unsaved && !granted[r.Term]:
+		return "reported as unsaved, and " + r.Term.String() + " was never granted"
+	case r.Outcome != reparent.Done && r.Outcome != reparent.Unsaved && (r.Outcome != reparent.Superseded || r.Failed != reparent.StepRoute) && r.Outcome != reparent.Unknown && granted[r.Term] &&
 		r.Failed != reparent.StepGrant && !handedOver(r): // of which the answer may be lost, and who may grant itself
 		return r.Term.String() + " was granted, and is reported as " + string(r.Outcome)
 	case r.Undo != nil && slices.ContainsFunc(r.Testimony, func(h reparent.Heard) bool { return h.Kind == leadership.Refused }):
