@@ -71,11 +71,22 @@ func (n *Node) ask(ctx context.Context, on querier, qs ...question) error {
 	}
 }
 
-// asks sends questions: from a session, with its turn, or from any connection.
-type asks func(ctx context.Context, qs ...question) error
+// asker is a session, with its turn, or any connections of the pool.
+type asker interface {
+	ask(ctx context.Context, qs ...question) error
+	// life is when the server of the connection was started, as a live tells, once
+	// that is known; 0 until then, and where it may be another connection each time.
+	life() *int64
+}
 
-// reads asks from any connection of the pool.
-func (n *Node) reads(ctx context.Context, qs ...question) error { return n.ask(ctx, n.db, qs...) }
+// pooled asks on any connection of the pool.
+type pooled struct{ n *Node }
+
+func (n *Node) pool() asker { return pooled{n} }
+
+func (pooled) life() *int64 { return new(int64) }
+
+func (p pooled) ask(ctx context.Context, qs ...question) error { return p.n.ask(ctx, p.n.db, qs...) }
 
 // unanswered says which statements an error may be about: those up to the first
 // that has an answer.

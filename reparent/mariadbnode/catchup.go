@@ -29,7 +29,7 @@ func (n *Node) CatchUp(ctx context.Context, t leadership.Term, donor leadership.
 	if t.Less(pos.Term) {
 		return &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: pos.Term}
 	}
-	at, err := n.here(ctx, n.reads)
+	at, err := n.here(ctx, n.pool())
 	if err != nil {
 		return err
 	}
@@ -40,7 +40,7 @@ func (n *Node) CatchUp(ctx context.Context, t leadership.Term, donor leadership.
 		return &leadership.DivergedError{Positions: []leadership.NodePosition{{Node: n.cfg.ID, Position: at.Position}, {Node: donor, Position: pos}}}
 	}
 	if at.record.Source.Leader == donor && n.follows(donor, at.live.slave) && at.live.slave.ioRuns() {
-		return n.awaitCovers(ctx, n.reads, t, pos)
+		return n.awaitCovers(ctx, n.pool(), t, pos)
 	}
 	return n.copy(ctx, t, donor, pos, want)
 }
@@ -52,22 +52,27 @@ type here struct {
 	leadership.Position
 }
 
+// here is where the node was when the call began.
+func (b *begun) here() here {
+	return here{record: b.record, live: b.live, Position: position(b.live.state, b.history)}
+}
+
 // covers reports whether the node's log holds all of pos.
 func (h here) covers(pos leadership.Position) bool {
 	return pos.IsZero() || h.Position.Extends(pos)
 }
 
-func (n *Node) here(ctx context.Context, ask asks) (here, error) {
+func (n *Node) here(ctx context.Context, on asker) (here, error) {
 	var h here
 	var marks history
-	err := ask(ctx, append(n.askLive(&h.live), n.askRecord(&h.record), n.askMarkers(&marks))...)
+	err := on.ask(ctx, append(n.askLive(on, &h.live), n.askRecord(&h.record), n.askMarkers(&marks))...)
 	h.Position = position(h.live.state, marks)
 	return h, err
 }
 
-func (n *Node) awaitCovers(ctx context.Context, ask asks, t leadership.Term, pos leadership.Position) error {
+func (n *Node) awaitCovers(ctx context.Context, on asker, t leadership.Term, pos leadership.Position) error {
 	return n.poll(ctx, func() (bool, error) {
-		h, err := n.here(ctx, ask)
+		h, err := n.here(ctx, on)
 		switch {
 		case err != nil:
 			return false, err
@@ -81,7 +86,7 @@ func (n *Node) awaitCovers(ctx context.Context, ask asks, t leadership.Term, pos
 			return false, n.stopped(h.live.slave)
 		case !h.live.slave.ioRuns() && !h.live.slave.sqlRuns():
 			// They may have come to the end, and stopped, while this was read.
-			if h, err = n.here(ctx, ask); err != nil || h.covers(pos) {
+			if h, err = n.here(ctx, on); err != nil || h.covers(pos) {
 				return err == nil, err
 			}
 			return false, &leadership.NotReadyError{Node: n.cfg.ID, Reason: "its source had less than " + pos.String()}
@@ -92,15 +97,13 @@ func (n *Node) awaitCovers(ctx context.Context, ask asks, t leadership.Term, pos
 
 // copy takes what is missing from a donor that the node does not follow.
 func (n *Node) copy(ctx context.Context, t leadership.Term, donor leadership.NodeID, pos leadership.Position, want Point) error {
-	s, err := n.turn(ctx, t)
+	s, err := n.begin(ctx, t)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	h, err := n.here(ctx, s.ask)
+	h := s.here()
 	switch {
-	case err != nil:
-		return err
 	case t.Less(h.record.Promised):
 		return &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: h.record.Promised}
 	case h.covers(pos):
@@ -111,15 +114,15 @@ func (n *Node) copy(ctx context.Context, t leadership.Term, donor leadership.Nod
 		// It acknowledges to another source, under a term that it keeps.
 		return &leadership.NotReadyError{Node: n.cfg.ID, Reason: "it follows " + h.record.Source.String() + ", not " + string(donor)}
 	}
-	if err := s.fence(ctx, h.live); err != nil {
+	if err := s.fence(ctx, h.live, s.processes); err != nil {
 		return err
 	}
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
 	var own serverID
-	var ss []Session
-	if err := s.ask(ctx, n.row("read server_id", "SELECT @@global.server_id", &own), n.askSessions(&ss)); err != nil {
+	var p processes
+	if err := s.ask(ctx, append(n.askProcesses(&p), n.row("read server_id", "SELECT @@global.server_id", &own))...); err != nil {
 		return err
 	}
 	// A replica leaves out transactions of its own server, unless its
@@ -130,22 +133,27 @@ func (n *Node) copy(ctx context.Context, t leadership.Term, donor leadership.Nod
 	if mine && h.record.Promised != t {
 		return &leadership.NotReadyError{Node: n.cfg.ID, Reason: "it lacks transactions of its own, and can get them back from a leader that it follows: sweep first"}
 	}
-	if err := s.semiSync(ss, mine); err != nil {
+	if err := s.semiSync(p, mine); err != nil {
 		return err
 	}
 	if err := s.replicate(donor, want.State.Positions().String()); err != nil {
 		return err
 	}
-	err = n.awaitCovers(ctx, s.ask, t, pos)
-	var l live
-	stop := s.ask(ctx, n.askSlave(&l.slave), n.askIOThreads(&l.ioThreads))
-	if stop == nil {
-		stop = s.fence(ctx, l)
-	}
-	if err == nil {
+	err = n.awaitCovers(ctx, s, t, pos)
+	if stop := s.stop(ctx); err == nil {
 		err = stop
 	}
 	return err
+}
+
+// stop fences a server of which nothing is known.
+func (s *session) stop(ctx context.Context) error {
+	var l live
+	var p processes
+	if err := s.ask(ctx, append(s.n.askProcesses(&p), s.n.askSlave(&l.slave))...); err != nil {
+		return err
+	}
+	return s.fence(ctx, l, p)
 }
 
 // serverID is a server_id.

@@ -62,23 +62,24 @@ func (n *Node) Doctor(ctx context.Context) ([]reparent.Finding, error) {
 			f.unread[what] = n.hide(err)
 		}
 	}
-	note("the replication status", n.reads(ctx, n.askSlave(&f.slave)))
-	r, err := n.load(ctx, n.reads)
+	note("the replication status", n.pool().ask(ctx, n.askSlave(&f.slave)))
+	r, err := n.load(ctx, n.pool())
 	if f.record = err; err == nil {
-		l, err := n.look(ctx, n.reads)
+		l, err := n.look(ctx, n.pool())
 		note("the state", err)
 		var h history
-		note("the markers", n.reads(ctx, n.askMarkers(&h)))
+		note("the markers", n.pool().ask(ctx, n.askMarkers(&h)))
 		f.leads, f.degraded = !r.led(l.readOnly, l.start).IsZero(), degraded(r, l, position(l.state, h))
 		f.members = len(h.last().Ruleset.Members)
 	}
 	var c census
-	note("mysql.global_priv", n.reads(ctx, n.askAccounts(&c)...))
-	f.privileged = open(c.writers(), c.accounts)
+	var p processes
+	note("mysql.global_priv", n.pool().ask(ctx, append(n.askAccounts(&c), n.askProcesses(&p)...)...))
+	f.privileged = open(c.writers(p.own), c.accounts)
 	f.unlogged, err = n.unlogged(ctx)
 	note("SHOW MASTER STATUS", err)
-	note("information_schema.EVENTS", n.reads(ctx, n.askEvents(&c)))
-	f.events = c.privilegedEvents()
+	note("information_schema.EVENTS", n.pool().ask(ctx, n.askEvents(&c)))
+	f.events = c.privilegedEvents(p.own)
 	f.plain, err = n.strings(ctx, selectPlain, n.cfg.Schema)
 	note("information_schema.TABLES", err)
 	f.missing, err = n.missing(ctx)

@@ -21,31 +21,37 @@ func (n *Node) Drain(ctx context.Context, t leadership.Term, d time.Duration) (r
 	if err := t.Validate(); err != nil {
 		return revoke.Drained{}, err
 	}
-	first, now := 0, 0
-	if err := n.announce(ctx, t, d); err != nil {
+	var p processes
+	if err := n.announce(ctx, t, d, n.askProcesses(&p)...); err != nil {
 		return revoke.Drained{}, err
 	}
+	now := p.statements()
+	first := now
 	began, asked := time.Now(), time.Time{}
 	wctx, cancel := context.WithTimeout(ctx, max(d, time.Millisecond))
 	defer cancel()
-	count := func(q question) error {
-		err := n.reads(wctx, q)
-		first = max(first, now)
-		return err
-	}
+	told := true // how many statements run
 	err := n.poll(wctx, func() (bool, error) {
 		switch {
 		case asked.IsZero() && time.Since(began) < trxCopy:
 			// Most units are over when their statement is: to ask for the copy while
 			// statements run is to have it made too early.
-			if err := count(n.count(selectStatements, &now)); err != nil || now > 0 {
-				return false, err
+			if !told {
+				if err := n.pool().ask(wctx, n.askProcesses(&p)...); err != nil {
+					return false, err
+				}
+				now = p.statements()
+				first = max(first, now)
+			}
+			if told = false; now > 0 {
+				return false, nil
 			}
 		case time.Since(asked) < trxCopy:
 			return false, nil
 		}
-		err := count(n.count(selectUnits, &now))
+		err := n.pool().ask(wctx, n.row("count the open transactions", selectUnits, &now))
 		asked = time.Now()
+		first = max(first, now)
 		return err == nil && now == 0, err
 	})
 	switch {
@@ -62,43 +68,33 @@ func (n *Node) Drain(ctx context.Context, t leadership.Term, d time.Duration) (r
 // never hears that a transaction ended.
 const trxCopy = 110 * time.Millisecond
 
-const (
-	fromClients = " FROM information_schema.PROCESSLIST p"
-	areClients  = " WHERE p.USER NOT IN ('system user', SUBSTRING_INDEX(CURRENT_USER(), '@', 1)) AND p.COMMAND NOT LIKE 'Binlog Dump%'"
-	execute     = "p.COMMAND IN ('Query', 'Execute')"
+// selectUnits counts statements that run, and transactions that may write. Replication's
+// own threads are not clients, and neither is this account.
+const selectUnits = "SELECT COUNT(*) FROM information_schema.PROCESSLIST p LEFT JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID" +
+	" WHERE p.USER NOT IN ('system user', SUBSTRING_INDEX(CURRENT_USER(), '@', 1)) AND p.COMMAND NOT LIKE 'Binlog Dump%'" +
+	" AND (x.trx_id IS NOT NULL AND x.trx_is_read_only = 0 OR p.COMMAND IN ('Query', 'Execute'))"
 
-	// selectStatements counts statements that run, selectUnits besides those
-	// transactions that may write. Replication's own threads are not clients, and
-	// neither is this account.
-	selectStatements = "SELECT COUNT(*)" + fromClients + areClients + " AND " + execute
-	selectUnits      = "SELECT COUNT(*)" + fromClients + " LEFT JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID" + areClients +
-		" AND (x.trx_id IS NOT NULL AND x.trx_is_read_only = 0 OR " + execute + ")"
-)
-
-func (n *Node) count(q string, into *int) question {
-	return n.row("count the open transactions", q, into)
-}
-
-// announce writes that the leader drains.
-func (n *Node) announce(ctx context.Context, t leadership.Term, d time.Duration) error {
+// announce writes that the leader drains, and asks the questions then.
+func (n *Node) announce(ctx context.Context, t leadership.Term, d time.Duration, qs ...question) error {
 	var c census
-	s, r, l, err := n.begin(ctx, t, n.askCensus(&c)...)
+	b, err := n.begin(ctx, t, n.askCensus(&c)...)
 	if err != nil {
 		return err
 	}
-	defer s.close()
+	defer b.close()
+	r := b.record
 	if t.Less(r.Promised) {
 		return &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: r.Promised}
 	}
-	if l.readOnly || !r.Promised.Less(t) {
-		return nil // there is nothing to drain
+	if b.live.readOnly || !r.Promised.Less(t) {
+		return b.end(ctx, qs...) // there is nothing to drain
 	}
-	if err := n.privileged(&c, false); err != nil {
+	if err := n.privileged(&c, b.processes, false); err != nil {
 		return err
 	}
-	r.Drain, r.Until = t, l.now.Add(max(0, d)+n.cfg.Limits.Drain).UnixMicro()
-	if err := s.save(r); err != nil {
+	r.Drain, r.Until = t, b.live.now.Add(max(0, d)+n.cfg.Limits.Drain).UnixMicro()
+	if err := b.save(r); err != nil {
 		return err
 	}
-	return s.end(ctx)
+	return b.end(ctx, qs...)
 }

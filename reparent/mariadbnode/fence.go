@@ -18,22 +18,25 @@ import (
 // source that hangs it takes as long. A thread that was killed does not, once
 // it is gone; on a busy server it seldom does by itself what STOP SLAVE does, and
 // takes as long, so that timeout should be the least there is, 1 s.
-func (s *session) fence(ctx context.Context, l live) error {
+//
+// The questions are asked in the message that stops the thread, or after it where
+// that is not all that it takes.
+func (s *session) fence(ctx context.Context, l live, p processes, qs ...question) error {
 	if !l.slave.ioRuns() {
-		return nil
+		return s.ask(ctx, qs...)
 	}
-	if err := s.killIO(ctx, l.ioThreads); err != nil {
+	if err := s.killIO(ctx, p.ioThreads()); err != nil {
 		return err
 	}
 	s.later("stop the IO thread", "STOP SLAVE IO_THREAD")
 	return s.n.poll(ctx, func() (bool, error) {
-		err := s.ask(ctx, s.n.askSlave(&l.slave))
+		err := s.ask(ctx, append([]question{s.n.askSlave(&l.slave)}, qs...)...)
 		return err == nil && !l.slave.ioRuns(), err
 	})
 }
 
-// killWait bounds the wait for an IO thread that was killed. It needs some
-// milliseconds; when it takes longer, STOP SLAVE waits for it.
+// killWait bounds the wait for an IO thread that was killed to be told as such. When
+// it takes longer, STOP SLAVE waits for it.
 const killWait = 200 * time.Millisecond
 
 func (s *session) killIO(ctx context.Context, ids []uint64) error {
@@ -44,21 +47,14 @@ func (s *session) killIO(ctx context.Context, ids []uint64) error {
 	}
 	wctx, cancel := context.WithTimeout(ctx, killWait)
 	defer cancel()
+	var p processes
 	err := s.n.poll(wctx, func() (bool, error) {
 		// Not bounded by wctx, whose end in the middle would cost the connection.
-		err := s.ask(ctx, s.n.askIOThreads(&ids))
-		return err == nil && len(ids) == 0, err
+		err := s.ask(ctx, s.n.askProcesses(&p)...)
+		return err == nil && len(p.ioThreads()) == 0, err
 	})
 	if wctx.Err() != nil && ctx.Err() == nil {
 		return nil
 	}
 	return err
-}
-
-// askIOThreads asks for the connection ids of IO threads.
-func (n *Node) askIOThreads(ids *[]uint64) question {
-	return each(n, ids, "find the IO thread", "SELECT ID FROM information_schema.PROCESSLIST WHERE USER = 'system user' AND COMMAND = 'Slave_IO'", func(scan func(...any) error) (id uint64, err error) {
-		err = scan(&id)
-		return id, err
-	})
 }

@@ -45,11 +45,13 @@ func (n *Node) Follow(ctx context.Context, t leadership.Term, leader leadership.
 	if err := n.pointAt(ctx, l); err != nil {
 		return acc, err
 	}
-	m, err := n.awaitMarker(ctx, l)
-	if err != nil {
+	if err := n.awaitMarker(ctx, l); err != nil {
 		return acc, err
 	}
-	return n.acknowledge(ctx, l, m)
+	if acc, ok, err := n.accept(ctx, l); ok || err != nil {
+		return acc, err
+	}
+	return n.acknowledge(ctx, l)
 }
 
 // member reports whether the node is to acknowledge, by the newest marker of its
@@ -58,13 +60,12 @@ func (n *Node) member(m mark) bool { return !n.cfg.Observer && m.Ruleset.Has(n.c
 
 // pointAt makes l the node's source.
 func (n *Node) pointAt(ctx context.Context, l leadership.Leadership) error {
-	var ss []Session
-	var h history
-	s, r, now, err := n.begin(ctx, l.Term, n.askSessions(&ss), n.askMarkers(&h))
+	s, err := n.begin(ctx, l.Term)
 	if err != nil {
 		return err
 	}
 	defer s.close()
+	r, now := s.record, s.live
 	next := r
 	if err := next.support(l); err != nil {
 		return err
@@ -84,10 +85,10 @@ func (n *Node) pointAt(ctx context.Context, l leadership.Leadership) error {
 			return err
 		}
 	}
-	if err := s.still(ctx, now, &ss, n.askMarkers(&h)); err != nil {
+	if err := s.still(ctx); err != nil {
 		return err
 	}
-	if err := s.semiSync(ss, n.member(h.last())); err != nil {
+	if err := s.semiSync(s.processes, n.member(s.history.last())); err != nil {
 		return err
 	}
 	if err := s.save(next); err != nil {
@@ -100,20 +101,19 @@ func (n *Node) pointAt(ctx context.Context, l leadership.Leadership) error {
 }
 
 // still brings a server to where it completes and acknowledges nothing, and has
-// applied everything that it received, and asks the questions again. One that has
-// promised the term of the call is so already: then now and ss, which were read
-// with the turn, say it, and nothing is asked.
-func (s *session) still(ctx context.Context, now live, ss *[]Session, qs ...question) error {
-	if now.readOnly && !now.slave.ioRuns() && now.slave.settled(now.slavePos) && len(waiting(*ss)) == 0 {
+// applied everything that it received. One that has promised the term of the call is
+// so already: then that is what was read with the turn, and nothing is asked.
+func (b *begun) still(ctx context.Context) error {
+	if l := b.live; l.readOnly && !l.slave.ioRuns() && l.slave.settled(l.slavePos) && len(b.processes.waiting()) == 0 {
 		return nil
 	}
-	if err := s.quiesce(ctx, now); err != nil {
+	if _, err := b.quiesce(ctx, b.live, b.processes); err != nil {
 		return err
 	}
-	if err := s.settle(ctx); err != nil {
+	if err := b.settle(ctx); err != nil {
 		return err
 	}
-	return s.ask(ctx, append(qs, s.n.askSessions(ss))...)
+	return b.ask(ctx, append(b.n.askProcesses(&b.processes), b.n.askMarkers(&b.history))...)
 }
 
 // replicate starts replication from a node, up to some position or for good, with
@@ -150,32 +150,32 @@ func bit(b bool) int {
 // semiSync makes the server one that does not wait for acknowledgements, and says
 // whether it gives them, with the next message. To switch the leader's side off
 // answers commits that wait as if they were acknowledged, so that is done at a
-// server without any, by its sessions.
-func (s *session) semiSync(ss []Session, slave bool) error {
-	if w := waiting(ss); len(w) > 0 {
+// server without any.
+func (s *session) semiSync(p processes, slave bool) error {
+	if w := p.waiting(); len(w) > 0 {
 		return &BlockedError{Node: s.n.cfg.ID, Waiting: w, Err: fmt.Errorf("commits wait for their acknowledgement")}
 	}
 	s.later("set semi-synchronous replication", fmt.Sprintf("SET GLOBAL rpl_semi_sync_master_enabled=0, GLOBAL rpl_semi_sync_slave_enabled=%d", bit(slave)))
 	return nil
 }
 
-// lookAround is how often, while it waits for a marker, a follower looks whether it
-// may come at all: each so many times that it looks for the marker itself.
-const lookAround = 5
+// around is how often, while it waits for a marker, a follower looks whether it may
+// come at all: each so many times that it looks for the marker itself.
+const around = 5
 
 // awaitMarker waits until the marker of l is applied here.
-func (n *Node) awaitMarker(ctx context.Context, l leadership.Leadership) (mark, error) {
+func (n *Node) awaitMarker(ctx context.Context, l leadership.Leadership) error {
 	var marks []mark
 	var r record
 	var st slave
 	marker := n.askMarker(l.Term, &marks)
 	tries := 0
 	err := n.poll(ctx, func() (bool, error) {
-		if tries++; tries%lookAround != 0 {
-			err := n.reads(ctx, marker)
+		if tries++; tries%around != 0 {
+			err := n.pool().ask(ctx, marker)
 			return err == nil && len(marks) > 0, err
 		}
-		if err := n.reads(ctx, n.askRecord(&r), n.askSlave(&st), marker); err != nil || len(marks) > 0 {
+		if err := n.pool().ask(ctx, n.askRecord(&r), n.askSlave(&st), marker); err != nil || len(marks) > 0 {
 			return err == nil, err
 		}
 		if err := r.stands(l.Term); err != nil {
@@ -186,65 +186,100 @@ func (n *Node) awaitMarker(ctx context.Context, l leadership.Leadership) (mark, 
 		}
 		return false, n.stopped(st)
 	})
-	if err != nil {
-		return mark{}, err
+	if err == nil && marks[0].Leader != l.Leader {
+		err = &leadership.StaleTermError{Node: n.cfg.ID, Asked: l.Term, Promised: marks[0].Term}
 	}
-	if m := marks[0]; m.Leader != l.Leader {
-		return m, &leadership.StaleTermError{Node: n.cfg.ID, Asked: l.Term, Promised: m.Term}
+	return err
+}
+
+// accept returns the acceptance of a follower that holds the marker of l and is as it
+// should be, without the turn, and false for any other. All of it is read in one
+// message, the record last: the node has promised no more by then, so that whatever
+// came before it was accepted before anything higher was promised.
+func (n *Node) accept(ctx context.Context, l leadership.Leadership) (acc leadership.Acceptance, ok bool, err error) {
+	var now live
+	var h history
+	var acks bool
+	var r record
+	if err := n.pool().ask(ctx, append(n.askLive(n.pool(), &now), n.askMarkers(&h), n.askAcks(&acks), n.askRecord(&r))...); err != nil {
+		return acc, false, err
 	}
-	return marks[0], nil
+	m, ok := h.of(l.Term)
+	if err := n.supports(r, l, now); err != nil || !ok || len(now.state.lacks(m.before)) > 0 || acks != n.member(m) || !r.Floor.IsZero() {
+		return acc, false, err
+	}
+	return n.acceptance(r, l, now, h), true, nil
+}
+
+// supports returns nil for a server whose source is l by its record and in fact.
+func (n *Node) supports(r record, l leadership.Leadership, now live) error {
+	switch {
+	case l.Term.Less(r.Promised):
+		return &leadership.StaleTermError{Node: n.cfg.ID, Asked: l.Term, Promised: r.Promised}
+	case r.Source != l || !n.follows(l.Leader, now.slave):
+		return &leadership.NotReadyError{Node: n.cfg.ID, Reason: "it does not follow " + l.String() + " any more"}
+	}
+	return nil
+}
+
+func (n *Node) acceptance(r record, l leadership.Leadership, now live, h history) leadership.Acceptance {
+	return leadership.Acceptance{
+		Node: n.cfg.ID, Incarnation: incarnation(r.Incarnation, now.start), Term: l.Term, Leader: l.Leader, Position: position(now.state, h),
+	}
 }
 
 // acknowledge makes a follower that holds the marker an acknowledging one, if
 // it is a member, or one that is not, and accepts.
-func (n *Node) acknowledge(ctx context.Context, l leadership.Leadership, m mark) (leadership.Acceptance, error) {
-	var acc leadership.Acceptance
+func (n *Node) acknowledge(ctx context.Context, l leadership.Leadership) (leadership.Acceptance, error) {
+	var none leadership.Acceptance
 	var acks bool
-	var h history
-	s, r, now, err := n.begin(ctx, l.Term, n.askAcks(&acks), n.askMarkers(&h))
+	s, err := n.begin(ctx, l.Term, n.askAcks(&acks))
 	if err != nil {
-		return acc, err
+		return none, err
 	}
 	defer s.close()
-	switch {
-	case l.Term.Less(r.Promised):
-		return acc, &leadership.StaleTermError{Node: n.cfg.ID, Asked: l.Term, Promised: r.Promised}
-	case r.Source != l || !n.follows(l.Leader, now.slave):
-		return acc, &leadership.NotReadyError{Node: n.cfg.ID, Reason: "it does not follow " + l.String() + " any more"}
+	r, now := s.record, s.live
+	if err := n.supports(r, l, now); err != nil {
+		return none, err
+	}
+	m, ok := s.history.of(l.Term)
+	if !ok {
+		return none, &leadership.NotReadyError{Node: n.cfg.ID, Reason: "it does not hold the marker of " + l.String() + " any more"}
 	}
 	if lacks := now.state.lacks(m.before); len(lacks) > 0 {
 		// It holds the marker and not all that came before: remembered, for its
 		// numbers do not show it any more once its server leads again.
 		r.Skipped = lacks.String()
 		if err := s.save(r); err != nil {
-			return acc, err
+			return none, err
 		}
 		if err := s.end(ctx); err != nil {
-			return acc, err
+			return none, err
 		}
-		return acc, &SkippedError{Node: n.cfg.ID, GTIDs: lacks}
+		return none, &SkippedError{Node: n.cfg.ID, GTIDs: lacks}
 	}
 	if want := n.member(m); acks != want {
 		s.later("stop the IO thread", "STOP SLAVE IO_THREAD")
-		var ss []Session
-		if err := s.ask(ctx, n.askSessions(&ss)); err != nil {
-			return acc, err
+		var p processes
+		if err := s.ask(ctx, n.askProcesses(&p)...); err != nil {
+			return none, err
 		}
-		if err := s.semiSync(ss, want); err != nil {
-			return acc, err
+		if err := s.semiSync(p, want); err != nil {
+			return none, err
 		}
 		s.later("start the IO thread", "START SLAVE IO_THREAD")
 	}
-	pos := position(now.state, h)
-	if !r.Floor.IsZero() && !below(pos, r.Floor) {
+	acc := n.acceptance(r, l, now, s.history)
+	if !r.Floor.IsZero() && !below(acc.Position, r.Floor) {
 		r.Floor = leadership.Position{}
 		if err := s.save(r); err != nil {
-			return acc, err
+			return none, err
 		}
 	}
-	return leadership.Acceptance{
-		Node: n.cfg.ID, Incarnation: incarnation(r.Incarnation, now.start), Term: l.Term, Leader: l.Leader, Position: pos,
-	}, s.end(ctx)
+	if err := s.end(ctx); err != nil {
+		return none, err
+	}
+	return acc, nil
 }
 
 // askAcks asks whether the IO thread of this server acknowledges what it receives.

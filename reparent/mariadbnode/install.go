@@ -41,13 +41,12 @@ func (n *Node) Install(ctx context.Context, m leadership.Marker) (leadership.Acc
 	if err := n.CanEnforce(m.Ruleset); err != nil {
 		return acc, &leadership.UnenforceablePolicyError{Node: n.cfg.ID, Policy: m.Ruleset.Policy, Err: err}
 	}
-	var ss []Session
-	var h history
-	s, r, now, err := n.begin(ctx, m.Term, n.askSessions(&ss), n.askMarkers(&h))
+	s, err := n.begin(ctx, m.Term)
 	if err != nil {
 		return acc, err
 	}
 	defer s.close()
+	r, now := s.record, s.live
 	next := r
 	if err := next.support(l); err != nil {
 		return acc, err
@@ -59,19 +58,19 @@ func (n *Node) Install(ctx context.Context, m leadership.Marker) (leadership.Acc
 	}
 	leads := r.led(now.readOnly, now.start) == m.Term
 	if !leads {
-		if err := s.still(ctx, now, &ss, n.askMarkers(&h)); err != nil {
+		if err := s.still(ctx); err != nil {
 			return acc, err
 		}
-		if err := s.promote(ss); err != nil {
+		if err := s.promote(s.processes); err != nil {
 			return acc, err
 		}
 	}
-	if last := h.last().Term; last != m.Term {
+	if last := s.history.last().Term; last != m.Term {
 		if m.Term.Less(last) {
 			return acc, &leadership.StaleTermError{Node: n.cfg.ID, Asked: m.Term, Promised: last}
 		}
 		// What the log is before the marker is read once nothing adds to it.
-		if err := s.ask(ctx, n.askLive(&now)...); err != nil {
+		if err := s.ask(ctx, n.askLive(s, &now)...); err != nil {
 			return acc, err
 		}
 		if err := s.mark(m, now.state); err != nil {
@@ -82,7 +81,8 @@ func (n *Node) Install(ctx context.Context, m leadership.Marker) (leadership.Acc
 		s.later("arm semi-synchronous replication", "SET GLOBAL rpl_semi_sync_master_enabled=1")
 	}
 	var set semi
-	if err := s.ask(ctx, append(n.askLive(&now), n.askSemi(&set), n.askMarkers(&h))...); err != nil {
+	var h history
+	if err := s.ask(ctx, append(n.askLive(s, &now), n.askSemi(&set), n.askMarkers(&h))...); err != nil {
 		return acc, err
 	}
 	if err := n.armed(set); err != nil {
@@ -94,8 +94,8 @@ func (n *Node) Install(ctx context.Context, m leadership.Marker) (leadership.Acc
 
 // promote makes a read-only server that is still one without a source, that would
 // wait for acknowledgements once it is told to, with the next message.
-func (s *session) promote(ss []Session) error {
-	if err := s.semiSync(ss, false); err != nil {
+func (s *session) promote(p processes) error {
+	if err := s.semiSync(p, false); err != nil {
 		return err
 	}
 	s.later("stop replication", "STOP SLAVE")
@@ -161,13 +161,13 @@ func (n *Node) Grant(ctx context.Context, t leadership.Term) error {
 	if err := t.Validate(); err != nil {
 		return err
 	}
-	var h history
 	var set semi
-	s, r, l, err := n.begin(ctx, t, n.askMarkers(&h), n.askSemi(&set))
+	s, err := n.begin(ctx, t, n.askSemi(&set))
 	if err != nil {
 		return err
 	}
 	defer s.close()
+	r, l := s.record, s.live
 	self := leadership.Leadership{Leader: n.cfg.ID, Term: t}
 	notReady := func(reason string) error { return &leadership.NotReadyError{Node: n.cfg.ID, Reason: reason} }
 	switch {
@@ -180,7 +180,7 @@ func (n *Node) Grant(ctx context.Context, t leadership.Term) error {
 	case l.slave.ioRuns():
 		return notReady("it replicates from " + l.slave.host)
 	}
-	m := h.last()
+	m := s.history.last()
 	if m.Term != t {
 		return notReady("the marker of " + t.String() + " is not in its log")
 	}
@@ -194,7 +194,7 @@ func (n *Node) Grant(ctx context.Context, t leadership.Term) error {
 		}
 	}
 	s.later("open to clients", "SET GLOBAL read_only=0")
-	if !undecided(h) {
+	if !undecided(s.history) {
 		return s.end(ctx)
 	}
 	if err := s.ask(ctx); err != nil {

@@ -21,8 +21,6 @@ type live struct {
 	state    State // all that it has logged
 	slavePos State
 	slave    slave
-	// ioThreads are the connection ids of IO threads. Only begin reads them.
-	ioThreads []uint64
 }
 
 // slave is the state of replication at this server; the zero slave is that of a
@@ -63,28 +61,32 @@ func (s slave) settled(applied State) bool {
 // goes through local time, in which an hour comes twice a year.
 const selectNow = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6)) / 1000000"
 
-const selectLive = `SELECT @@global.read_only, @@global.rpl_semi_sync_master_enabled, @@global.gtid_binlog_state, @@global.gtid_slave_pos, ` + selectNow + `,
- (SELECT UNIX_TIMESTAMP() - VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME')`
+const (
+	selectLive = "SELECT @@global.read_only, @@global.rpl_semi_sync_master_enabled, @@global.gtid_binlog_state, @@global.gtid_slave_pos, " + selectNow
+	// selectStart has the server put together all of its counters.
+	selectStart = "SELECT UNIX_TIMESTAMP() - VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS WHERE VARIABLE_NAME = 'UPTIME'"
+)
 
 // look reads the state of the server. What it says together was not true
 // together unless the node is quiet.
-func (n *Node) look(ctx context.Context, ask asks) (live, error) {
+func (n *Node) look(ctx context.Context, on asker) (live, error) {
 	var l live
-	err := ask(ctx, n.askLive(&l)...)
+	err := on.ask(ctx, n.askLive(on, &l)...)
 	return l, err
 }
 
-// askLive asks for the state of the server.
-func (n *Node) askLive(l *live) []question {
+// askLive asks for the state of the server. When that started is asked once on each
+// connection: no connection outlives its server.
+func (n *Node) askLive(on asker, l *live) []question {
 	const step = "read the server's state"
-	return []question{{step: step, q: selectLive, rows: func(rows *sql.Rows) error {
-		*l = live{slave: l.slave, ioThreads: l.ioThreads}
+	life := on.life()
+	qs := []question{{step: step, q: selectLive, rows: func(rows *sql.Rows) error {
 		var state, pos string
-		var now, start float64
-		if err := n.row(step, "", &l.readOnly, &l.armed, &state, &pos, &now, &start).rows(rows); err != nil || rows.Err() != nil {
+		var now float64
+		if err := n.row(step, "", &l.readOnly, &l.armed, &state, &pos, &now).rows(rows); err != nil || rows.Err() != nil {
 			return err
 		}
-		l.start = int64(start)
+		l.start = *life
 		l.now = time.UnixMicro(int64(now * 1e6))
 		var err error
 		if l.state, err = ParseState(state); err != nil {
@@ -98,6 +100,15 @@ func (n *Node) askLive(l *live) []question {
 		l.state = l.state.Merge(l.slavePos)
 		return nil
 	}}, n.askSlave(&l.slave)}
+	if *life != 0 {
+		return qs
+	}
+	return append([]question{{step: step, q: selectStart, rows: func(rows *sql.Rows) error {
+		var start float64
+		err := n.row(step, "", &start).rows(rows)
+		*life = int64(start)
+		return err
+	}}}, qs...)
 }
 
 // askSlave asks for SHOW ALL SLAVES STATUS.
@@ -194,6 +205,15 @@ func (h history) last() mark {
 	return h.marks[len(h.marks)-1]
 }
 
+// of returns the marker of a term.
+func (h history) of(t leadership.Term) (mark, bool) {
+	i := slices.IndexFunc(h.marks, func(m mark) bool { return m.Term == t })
+	if i < 0 {
+		return mark{}, false
+	}
+	return h.marks[i], true
+}
+
 // askMarkers asks for the markers.
 func (n *Node) askMarkers(h *history) question {
 	const step = "read the markers"
@@ -257,30 +277,4 @@ func sightings(h history) []leadership.Sighting {
 		out = append(out, leadership.Sighting{Marker: m.Marker, Decided: m.decided})
 	}
 	return out
-}
-
-// askSessions asks for the client sessions at the server other than our own.
-func (n *Node) askSessions(into *[]Session) question {
-	return each(n, into, "list the sessions", `SELECT ID, USER, COALESCE(STATE, ''), COALESCE(TIME_MS, 0), COMMAND FROM information_schema.PROCESSLIST
- WHERE ID <> CONNECTION_ID() AND USER <> 'system user' AND COMMAND NOT LIKE 'Binlog Dump%' AND COMMAND <> 'Daemon'`, func(scan func(...any) error) (s Session, err error) {
-		var ms float64
-		var command string
-		if err := scan(&s.ID, &s.User, &s.State, &ms, &command); err != nil {
-			return s, err
-		}
-		s.For = time.Duration(ms * float64(time.Millisecond))
-		if command == "Sleep" {
-			s.State = "Sleep"
-		}
-		return s, nil
-	})
-}
-
-// acking is the state of a commit that waits for a replica.
-const acking = "Waiting for semi-sync ACK from slave"
-
-func (s Session) waits() bool { return s.State == acking }
-
-func waiting(ss []Session) []Session {
-	return slices.DeleteFunc(slices.Clone(ss), func(s Session) bool { return !s.waits() })
 }

@@ -59,15 +59,13 @@ func open(writers map[string]bool, accounts []account) []string {
 	return slices.Compact(out)
 }
 
-// census is who could write although the server is read-only, and who is there. The
+// census is who could write although the server is read-only. The
 // parts are put together here: a recursive query over them inside another one has
 // made 10.11 crash.
 type census struct {
 	accounts []account
 	grants   []grant
-	own      string
 	events   []scheduled
-	sessions []Session
 }
 
 // scheduled is an event: it runs with the rights of its definer.
@@ -86,13 +84,15 @@ func (n *Node) askAccounts(c *census) []question {
 			err = scan(&g.to, &g.role)
 			return g, err
 		}),
-		n.row(step, "SELECT SUBSTRING_INDEX(CURRENT_USER(), '@', 1)", &c.own),
 	}
 }
 
+// selectEvents looks into no table unless the scheduler runs.
+const selectEvents = "BEGIN NOT ATOMIC IF @@global.event_scheduler = 'ON' THEN SELECT CONCAT(EVENT_SCHEMA, '.', EVENT_NAME), DEFINER FROM information_schema.EVENTS WHERE STATUS = 'ENABLED'; ELSE SELECT '', '' FROM DUAL WHERE FALSE; END IF; END"
+
 // askEvents asks for the events that run.
 func (n *Node) askEvents(c *census) question {
-	return each(n, &c.events, "look for privileged events", "SELECT CONCAT(EVENT_SCHEMA, '.', EVENT_NAME), DEFINER FROM information_schema.EVENTS WHERE @@global.event_scheduler = 'ON' AND STATUS = 'ENABLED'", func(scan func(...any) error) (e scheduled, err error) {
+	return each(n, &c.events, "look for privileged events", selectEvents, func(scan func(...any) error) (e scheduled, err error) {
 		err = scan(&e.name, &e.definer)
 		return e, err
 	})
@@ -100,14 +100,15 @@ func (n *Node) askEvents(c *census) question {
 
 // askCensus asks for all of it.
 func (n *Node) askCensus(c *census) []question {
-	return append(n.askAccounts(c), n.askSessions(&c.sessions), n.askEvents(c))
+	return append(n.askAccounts(c), n.askEvents(c))
 }
 
-func (c *census) writers() map[string]bool { return writers(c.accounts, c.grants, c.own) }
+// writers returns who writes, but for one account.
+func (c *census) writers(own string) map[string]bool { return writers(c.accounts, c.grants, own) }
 
 // privilegedEvents returns the events that may write to a read-only server.
-func (c *census) privilegedEvents() []string {
-	writers := c.writers()
+func (c *census) privilegedEvents(own string) []string {
+	writers := c.writers(own)
 	var out []string
 	for _, e := range c.events {
 		user, _, _ := strings.Cut(e.definer, "@")
@@ -121,10 +122,10 @@ func (c *census) privilegedEvents() []string {
 // privileged returns a *PrivilegedError when somebody is connected, or an event is
 // scheduled, who writes although the server is read-only. promised says that the
 // term of the call is promised already.
-func (n *Node) privileged(c *census, promised bool) error {
-	writers := c.writers()
-	e := &PrivilegedError{Node: n.cfg.ID, Events: c.privilegedEvents(), promised: promised}
-	for _, o := range c.sessions {
+func (n *Node) privileged(c *census, p processes, promised bool) error {
+	writers := c.writers(p.own)
+	e := &PrivilegedError{Node: n.cfg.ID, Events: c.privilegedEvents(p.own), promised: promised}
+	for _, o := range p.clients() {
 		if writers[o.User] {
 			e.Sessions = append(e.Sessions, o)
 		}

@@ -48,11 +48,12 @@ func (n *Node) promise(ctx context.Context, t leadership.Term, kind leadership.T
 	if kind == leadership.Demoted {
 		known = n.askCensus(&c)
 	}
-	s, r, l, err := n.begin(ctx, t, known...)
+	s, err := n.begin(ctx, t, known...)
 	if err != nil {
 		return leadership.Testimony{}, err
 	}
 	defer s.close()
+	r, l := s.record, s.live
 	led := r.led(l.readOnly, l.start)
 	before := r
 	if err := r.raise(t); err != nil {
@@ -66,7 +67,7 @@ func (n *Node) promise(ctx context.Context, t leadership.Term, kind leadership.T
 				return leadership.Testimony{}, err
 			}
 		}
-		if err := n.privileged(&c, !before.Promised.Less(t)); err != nil {
+		if err := n.privileged(&c, s.processes, !before.Promised.Less(t)); err != nil {
 			return leadership.Testimony{}, err
 		}
 	}
@@ -85,16 +86,17 @@ func (n *Node) promise(ctx context.Context, t leadership.Term, kind leadership.T
 	// What the testimony says is read after all that makes it true, in the same
 	// message where there is nothing to wait for.
 	var h history
-	last := append(n.askLive(&l), n.askMarkers(&h))
+	last := append(n.askLive(s, &l), n.askMarkers(&h))
 	if raised || !n.keeps(r, l) {
 		c = census{}
 		if writes {
 			last = append(n.askCensus(&c), last...)
 		}
-		if err := s.quiesce(ctx, l, last...); err != nil {
+		p, err := s.quiesce(ctx, l, s.processes, last...)
+		if err != nil {
 			return leadership.Testimony{}, err
 		}
-		if err := n.privileged(&c, true); err != nil {
+		if err := n.privileged(&c, p, true); err != nil {
 			return leadership.Testimony{}, err
 		}
 	} else if err := s.ask(ctx, last...); err != nil {
@@ -127,13 +129,19 @@ func (n *Node) follows(id leadership.NodeID, s slave) bool {
 	return ok && s.configured && s.host == host && s.port == port
 }
 
-// quiesce makes the server complete and acknowledge nothing, and asks the questions
-// then. l is how it was a moment ago.
-func (s *session) quiesce(ctx context.Context, l live, qs ...question) error {
-	if err := s.fence(ctx, l); err != nil {
-		return err
+// quiesce makes the server complete and acknowledge nothing, asks the questions then,
+// and returns the threads that were there. l and p are how it was a moment ago.
+func (s *session) quiesce(ctx context.Context, l live, p processes, qs ...question) (processes, error) {
+	is := l.readOnly
+	check := append(append([]question{s.n.row("read read_only", "SELECT @@global.read_only", &is)}, s.n.askProcesses(&p)...), qs...)
+	now := check
+	if !is {
+		now = nil // there is more to do before they are asked
 	}
-	return s.readOnly(ctx, l.readOnly, qs...)
+	if err := s.fence(ctx, l, p, now...); err != nil {
+		return p, err
+	}
+	return p, s.readOnly(ctx, &is, &p, check)
 }
 
 func (n *Node) testimony(r record, l live, kind leadership.TestimonyKind, led leadership.Term) leadership.Testimony {
@@ -174,7 +182,7 @@ func (n *Node) Read(ctx context.Context, t leadership.Term) (leadership.Testimon
 	if n.closed.Load() {
 		return leadership.Testimony{}, ErrClosed
 	}
-	if _, err := n.at(ctx, n.reads, t); err != nil {
+	if _, err := n.at(ctx, n.pool(), t); err != nil {
 		return leadership.Testimony{}, err
 	}
 	if err := n.applied(ctx, t); err != nil {
@@ -184,7 +192,7 @@ func (n *Node) Read(ctx context.Context, t leadership.Term) (leadership.Testimon
 	var l live
 	var h history
 	var r record
-	if err := n.reads(ctx, append(n.askLive(&l), n.askMarkers(&h), n.askRecord(&r))...); err != nil {
+	if err := n.pool().ask(ctx, append(n.askLive(n.pool(), &l), n.askMarkers(&h), n.askRecord(&r))...); err != nil {
 		return leadership.Testimony{}, err
 	}
 	if err := r.stands(t); err != nil {
@@ -196,8 +204,8 @@ func (n *Node) Read(ctx context.Context, t leadership.Term) (leadership.Testimon
 }
 
 // at returns the record while t is its promise.
-func (n *Node) at(ctx context.Context, ask asks, t leadership.Term) (record, error) {
-	r, err := n.load(ctx, ask)
+func (n *Node) at(ctx context.Context, on asker, t leadership.Term) (record, error) {
+	r, err := n.load(ctx, on)
 	if err != nil {
 		return r, err
 	}

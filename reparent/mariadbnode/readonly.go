@@ -18,18 +18,11 @@ const (
 // (KILL QUERY and rpl_semi_sync_master_enabled=0 always do, KILL CONNECTION now
 // and then).
 //
-// is says that it was read-only a moment ago. The questions are asked once it is
-// read-only, with the first answer that says so.
-func (s *session) readOnly(ctx context.Context, is bool, qs ...question) error {
-	var ss []Session
-	check := append([]question{s.n.row("read read_only", "SELECT @@global.read_only", &is), s.n.askSessions(&ss)}, qs...)
-	if is {
-		if err := s.ask(ctx, check...); err != nil {
-			return err
-		}
-	}
+// check reads is and p, and whatever else is wanted once the server is read-only. They
+// have been read already where is says that it is.
+func (s *session) readOnly(ctx context.Context, is *bool, p *processes, check []question) error {
 	var failed error
-	if !is {
+	if !*is {
 		bound := s.readOnlyBound(ctx)
 		var tried bool // all that stands before it in the message is done
 		failed = s.ask(ctx, append([]question{
@@ -45,15 +38,15 @@ func (s *session) readOnly(ctx context.Context, is bool, qs ...question) error {
 			}
 		}
 	}
-	waits := waiting(ss)
+	waits := p.waiting()
 	switch {
-	case is && len(waits) == 0:
+	case *is && len(waits) == 0:
 		return nil
 	case failed == nil:
 		failed = fmt.Errorf("commits wait for their acknowledgement")
 	}
 	b := &BlockedError{Node: s.n.cfg.ID, Waiting: waits, Err: failed}
-	for _, o := range ss {
+	for _, o := range p.clients() {
 		if !o.waits() && o.State != "Sleep" {
 			b.Others = append(b.Others, o)
 		}

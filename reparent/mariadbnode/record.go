@@ -90,9 +90,9 @@ type querier interface {
 func (n *Node) sql(q string) string { return strings.ReplaceAll(q, "{}", "`"+n.cfg.Schema+"`") }
 
 // load reads the record.
-func (n *Node) load(ctx context.Context, ask asks) (record, error) {
+func (n *Node) load(ctx context.Context, on asker) (record, error) {
 	var r record
-	err := ask(ctx, n.askRecord(&r))
+	err := on.ask(ctx, n.askRecord(&r))
 	return r, err
 }
 
@@ -160,7 +160,7 @@ func (n *Node) Setup(ctx context.Context) error {
 		if err := s.supported(ctx); err != nil {
 			return err
 		}
-		if r, err := n.load(ctx, s.ask); err == nil {
+		if r, err := n.load(ctx, s); err == nil {
 			s.n.cfg.Logger.Debug("mariadbnode: already set up", "node", r.Node)
 			return nil
 		} else if fresh := new(NotSetUpError); !errors.As(err, &fresh) {

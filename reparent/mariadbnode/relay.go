@@ -198,7 +198,7 @@ func quote(s string) string {
 // the turn only where the relay log has to be rescued.
 func (n *Node) applied(ctx context.Context, t leadership.Term) error {
 	return n.poll(ctx, func() (bool, error) {
-		l, err := n.look(ctx, n.reads)
+		l, err := n.look(ctx, n.pool())
 		switch {
 		case err != nil:
 			return false, err
@@ -207,12 +207,12 @@ func (n *Node) applied(ctx context.Context, t leadership.Term) error {
 		case l.slave.sqlRuns() && l.slave.knows():
 			return false, nil
 		}
-		s, err := n.turn(ctx, t)
+		s, err := n.begin(ctx, t)
 		if err != nil {
 			return false, err
 		}
 		defer s.close()
-		if _, err := n.at(ctx, s.ask, t); err != nil {
+		if err := s.record.stands(t); err != nil {
 			return false, err
 		}
 		return true, s.settle(ctx)
@@ -226,7 +226,7 @@ func (n *Node) applied(ctx context.Context, t leadership.Term) error {
 // stopped purges the relay log. So it is switched off first, and the relay log
 // named.
 func (s *session) settle(ctx context.Context) error {
-	l, err := s.n.look(ctx, s.ask)
+	l, err := s.n.look(ctx, s)
 	if err != nil || l.slave.settled(l.slavePos) {
 		return err
 	}
@@ -256,7 +256,7 @@ func (s *session) settle(ctx context.Context) error {
 			return errors.Join(unread, err)
 		}
 		before := l.slavePos
-		if l, err = s.n.look(ctx, s.ask); err != nil {
+		if l, err = s.n.look(ctx, s); err != nil {
 			return err
 		}
 		if len(l.slavePos.lacks(before)) == 0 && len(before.lacks(l.slavePos)) == 0 {
@@ -283,7 +283,7 @@ func (s *session) rescue(ctx context.Context, st slave, todo salvage) error {
 // waitReached waits for an SQL thread that runs.
 func (s *session) waitReached(ctx context.Context, want State) error {
 	return s.n.poll(ctx, func() (bool, error) {
-		l, err := s.n.look(ctx, s.ask)
+		l, err := s.n.look(ctx, s)
 		if err != nil || l.slavePos.reached(want) {
 			return err == nil, err
 		}

@@ -16,7 +16,7 @@ func (n *Node) Errant(ctx context.Context, leader leadership.NodeID, pos leaders
 	if !ok {
 		return nil, &leadership.TextError{What: "position", Text: clip(pos.String()), Reason: "it is of no MariaDB server"}
 	}
-	h, err := n.here(ctx, n.reads)
+	h, err := n.here(ctx, n.pool())
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (n *Node) stands(ctx context.Context, l leadership.Leadership) error {
 	}
 	defer func() { _ = p.Close() }()
 	return n.poll(ctx, func() (bool, error) {
-		r, err := p.load(ctx, p.reads)
+		r, err := p.load(ctx, p.pool())
 		switch {
 		case err != nil:
 			return false, err
@@ -107,15 +107,12 @@ func (n *Node) lower(ctx context.Context, t leadership.Term) (record, State, err
 	if err := t.Validate(); err != nil {
 		return record{}, nil, err
 	}
-	s, err := n.turn(ctx, t)
+	s, err := n.begin(ctx, t)
 	if err != nil {
 		return record{}, nil, err
 	}
 	defer s.close()
-	h, err := n.here(ctx, s.ask)
-	if err != nil {
-		return record{}, nil, err
-	}
+	h := s.here()
 	r := h.record
 	if err := r.raise(t); err != nil {
 		return record{}, nil, err
@@ -130,7 +127,8 @@ func (n *Node) lower(ctx context.Context, t leadership.Term) (record, State, err
 	if err := s.save(r); err != nil {
 		return record{}, nil, err
 	}
-	return r, h.live.state, s.quiesce(ctx, h.live)
+	_, err = s.quiesce(ctx, h.live, s.processes)
+	return r, h.live.state, err
 }
 
 // history gives a server that was filled from a backup the state of the log it is
@@ -173,7 +171,7 @@ func (s *session) restore(ctx context.Context, r record) error {
 	lacks := s.ask(ctx, s.n.askMarkers(&h))
 	fresh := s.n.fresh()
 	r.Incarnation, r.Skipped = fresh.Incarnation, ""
-	old, err := s.n.load(ctx, s.ask)
+	old, err := s.n.load(ctx, s)
 	var none *NotSetUpError
 	switch {
 	case errors.As(err, &none):
@@ -184,11 +182,7 @@ func (s *session) restore(ctx context.Context, r record) error {
 	case err == nil && r.Promised.Less(old.Promised):
 		return &leadership.StaleTermError{Node: s.n.cfg.ID, Asked: r.Promised, Promised: old.Promised}
 	}
-	var l live
-	if err := s.ask(ctx, s.n.askSlave(&l.slave), s.n.askIOThreads(&l.ioThreads)); err != nil {
-		return err
-	}
-	if err := s.fence(ctx, l); err != nil {
+	if err := s.stop(ctx); err != nil {
 		return err
 	}
 	s.later("forget the source", "RESET SLAVE ALL")

@@ -16,9 +16,12 @@ import (
 type session struct {
 	n      *Node
 	conn   *sql.Conn
+	start  int64      // of the server, 0 until it is known
 	queue  []question // for the next message
 	failed bool       // a message was not answered to its end
 }
+
+func (s *session) life() *int64 { return &s.start }
 
 // pinned runs f on a connection that is not in the binary log.
 func (n *Node) pinned(ctx context.Context, f func(s *session) error) error {
@@ -42,7 +45,9 @@ func (n *Node) open(ctx context.Context) (*session, error) {
 		return nil, n.step("connect", err)
 	}
 	s := &session{n: n, conn: conn}
-	if s.prepared(false) {
+	var ready bool
+	s.onConn(func(c *poolConn) { ready, s.start = c.prepared, c.start })
+	if ready {
 		return s, nil
 	}
 	l := n.cfg.Limits
@@ -54,17 +59,14 @@ func (n *Node) open(ctx context.Context) (*session, error) {
 	return s, nil
 }
 
-// prepared reports whether a call before this one prepared the connection, or notes
-// that this one has.
-func (s *session) prepared(is bool) bool {
+// onConn runs f on the connection of the pool.
+func (s *session) onConn(f func(c *poolConn)) {
 	_ = s.conn.Raw(func(c any) error {
-		if p, ok := c.(*poolConn); ok {
-			p.prepared = p.prepared || is
-			is = p.prepared
+		if c, ok := c.(*poolConn); ok {
+			f(c)
 		}
 		return nil
 	})
-	return is
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.6f", max(d, time.Millisecond).Seconds()) }
@@ -89,7 +91,7 @@ func (s *session) close() {
 func (s *session) end(ctx context.Context, qs ...question) error {
 	err := s.ask(ctx, append([]question{do("give the turn back", "DO RELEASE_ALL_LOCKS()")}, qs...)...)
 	if err == nil && !s.failed {
-		s.prepared(true)
+		s.onConn(func(c *poolConn) { c.prepared, c.start = true, s.start })
 		_ = s.conn.Close()
 		s.conn = nil
 	}
@@ -102,6 +104,7 @@ func (s *session) end(ctx context.Context, qs ...question) error {
 type poolConn struct {
 	fullConn
 	prepared bool
+	start    int64 // of its server, 0 when it was not asked
 }
 
 type poolConnector struct{ driver.Connector }
@@ -145,30 +148,34 @@ func (h holder) evicts(t leadership.Term, waited, stolen time.Duration) bool {
 	return false
 }
 
-// turn opens a session that holds the server-side lock, and asks the questions under
-// it: until it is closed, nothing else that carries a term is done at this server.
-// GET_LOCK is the connection's own: the server gives it up when it is told to, which
-// comes after all else, or when the thread of that connection has ended, with
-// whatever it was executing. So to have it proves that no statement of an earlier
-// holder is still under way.
-func (n *Node) turn(ctx context.Context, t leadership.Term, qs ...question) (*session, error) {
+// begun is what a call starts from, as read with the turn.
+type begun struct {
+	*session
+	record    record
+	live      live
+	processes processes
+	history   history
+}
+
+// begin opens a session that holds the server-side lock, and reads with it what a
+// call starts from: until it is closed, nothing else that carries a term is done at
+// this server. GET_LOCK is the connection's own: the server gives it up when it is
+// told to, which comes after all else, or when the thread of that connection has
+// ended, with whatever it was executing. So to have it proves that no statement of an
+// earlier holder is still under way.
+func (n *Node) begin(ctx context.Context, t leadership.Term, qs ...question) (*begun, error) {
 	s, err := n.open(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if err := s.take(ctx, t, append([]question{s.note(t)}, qs...)...); err != nil {
+	b := &begun{session: s}
+	all := append([]question{s.note(t), n.askRecord(&b.record)}, n.askLive(s, &b.live)...)
+	all = append(append(all, n.askProcesses(&b.processes)...), n.askMarkers(&b.history))
+	if err := s.take(ctx, t, append(all, qs...)...); err != nil {
 		s.close()
 		return nil, err
 	}
-	return s, nil
-}
-
-// begin opens a session that holds the turn, and reads what a call starts from.
-func (n *Node) begin(ctx context.Context, t leadership.Term, qs ...question) (*session, record, live, error) {
-	var r record
-	var l live
-	s, err := n.turn(ctx, t, append(append([]question{n.askRecord(&r)}, n.askLive(&l)...), append(qs, n.askIOThreads(&l.ioThreads))...)...)
-	return s, r, l, err
+	return b, nil
 }
 
 // note says whose the turn is, of a session that has it.
@@ -195,7 +202,7 @@ func (s *session) take(ctx context.Context, t leadership.Term, qs ...question) e
 			return err == nil, err
 		}
 		s.failed = false // nothing was done
-		if h, err = n.holder(ctx, s.ask); err != nil {
+		if h, err = s.holder(ctx); err != nil {
 			return false, err
 		}
 		if h.evicts(t, time.Since(began), n.cfg.Limits.Stolen) && evicted != h.conn {
@@ -211,14 +218,15 @@ func (s *session) take(ctx context.Context, t leadership.Term, qs ...question) e
 	return err
 }
 
-func (n *Node) holder(ctx context.Context, ask asks) (holder, error) {
+func (s *session) holder(ctx context.Context) (holder, error) {
 	const step = "look who has the turn"
+	n := s.n
 	var h holder
 	var conn sql.NullInt64
 	var term string
 	q := n.row(step, n.sql("SELECT IS_USED_LOCK(")+quote(n.lockName())+n.sql("), conn, term FROM {}.turn WHERE k = 1"), &conn, &h.wrote, &term)
 	q.own = true
-	if err := ask(ctx, q); err != nil {
+	if err := s.ask(ctx, q); err != nil {
 		return h, err
 	}
 	h.conn = uint64(conn.Int64)
