@@ -45,10 +45,13 @@ func (n *Node) Follow(ctx context.Context, t leadership.Term, leader leadership.
 	if err := n.pointAt(ctx, l); err != nil {
 		return acc, err
 	}
-	if err := n.awaitMarker(ctx, l); err != nil {
-		return acc, err
-	}
-	if acc, ok, err := n.accept(ctx, l); ok || err != nil {
+	ok := false
+	if err := n.pinned(ctx, func(s *session) (err error) {
+		if err = s.awaitMarker(ctx, l); err == nil {
+			acc, ok, err = s.accept(ctx, l)
+		}
+		return err
+	}); err != nil || ok {
 		return acc, err
 	}
 	return n.acknowledge(ctx, l)
@@ -164,7 +167,8 @@ func (s *session) semiSync(p processes, slave bool) error {
 const around = 5
 
 // awaitMarker waits until the marker of l is applied here.
-func (n *Node) awaitMarker(ctx context.Context, l leadership.Leadership) error {
+func (s *session) awaitMarker(ctx context.Context, l leadership.Leadership) error {
+	n := s.n
 	var marks []mark
 	var r record
 	var st slave
@@ -172,10 +176,10 @@ func (n *Node) awaitMarker(ctx context.Context, l leadership.Leadership) error {
 	tries := 0
 	err := n.poll(ctx, func() (bool, error) {
 		if tries++; tries%around != 0 {
-			err := n.pool().ask(ctx, marker)
+			err := s.ask(ctx, marker)
 			return err == nil && len(marks) > 0, err
 		}
-		if err := n.pool().ask(ctx, n.askRecord(&r), n.askSlave(&st), marker); err != nil || len(marks) > 0 {
+		if err := s.ask(ctx, n.askRecord(&r), n.askSlave(&st), marker); err != nil || len(marks) > 0 {
 			return err == nil, err
 		}
 		if err := r.stands(l.Term); err != nil {
@@ -196,12 +200,13 @@ func (n *Node) awaitMarker(ctx context.Context, l leadership.Leadership) error {
 // should be, without the turn, and false for any other. All of it is read in one
 // message, the record last: the node has promised no more by then, so that whatever
 // came before it was accepted before anything higher was promised.
-func (n *Node) accept(ctx context.Context, l leadership.Leadership) (acc leadership.Acceptance, ok bool, err error) {
+func (s *session) accept(ctx context.Context, l leadership.Leadership) (acc leadership.Acceptance, ok bool, err error) {
+	n := s.n
 	var now live
 	var h history
 	var acks bool
 	var r record
-	if err := n.pool().ask(ctx, append(n.askLive(n.pool(), &now), n.askMarkers(&h), n.askAcks(&acks), n.askRecord(&r))...); err != nil {
+	if err := s.ask(ctx, append(n.askLive(s, &now), n.askMarkers(&h), n.askAcks(&acks), n.askRecord(&r))...); err != nil {
 		return acc, false, err
 	}
 	m, ok := h.of(l.Term)

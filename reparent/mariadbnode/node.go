@@ -67,7 +67,7 @@ func (n *Node) Addr() string { return n.addr }
 func (n *Node) Reparent() reparent.Node {
 	r := reparent.Node{
 		ID: n.cfg.ID, Addr: n.addr, Priority: n.cfg.Priority,
-		Status: n, Promise: n, StepDown: n, Candidate: n, Follow: n, Enforce: n,
+		Status: n, Promise: n, StepDown: n, Candidate: n, Follow: n, Enforce: n, Prepare: n,
 	}
 	if n.cfg.Rebuild != nil {
 		r.Repair = n

@@ -17,6 +17,7 @@ type session struct {
 	n      *Node
 	conn   *sql.Conn
 	start  int64      // of the server, 0 until it is known
+	turn   bool       // it may have the turn
 	queue  []question // for the next message
 	failed bool       // a message was not answered to its end
 }
@@ -30,7 +31,10 @@ func (n *Node) pinned(ctx context.Context, f func(s *session) error) error {
 		return err
 	}
 	defer s.close()
-	return f(s)
+	if err := f(s); err != nil {
+		return err
+	}
+	return s.end(ctx)
 }
 
 func (n *Node) open(ctx context.Context) (*session, error) {
@@ -89,7 +93,10 @@ func (s *session) close() {
 // message. After an error, and of a session in which anything has failed, the
 // connection is closed instead.
 func (s *session) end(ctx context.Context, qs ...question) error {
-	err := s.ask(ctx, append([]question{do("give the turn back", "DO RELEASE_ALL_LOCKS()")}, qs...)...)
+	if s.turn {
+		qs = append([]question{do("give the turn back", "DO RELEASE_ALL_LOCKS()")}, qs...)
+	}
+	err := s.ask(ctx, qs...)
 	if err == nil && !s.failed {
 		s.onConn(func(c *poolConn) { c.prepared, c.start = true, s.start })
 		_ = s.conn.Close()
@@ -192,6 +199,7 @@ const errNoTurn = 64001
 func (s *session) take(ctx context.Context, t leadership.Term, qs ...question) error {
 	n := s.n
 	var h holder
+	s.turn = true
 	began := time.Now()
 	evicted := uint64(0)
 	qs = append([]question{do("take the turn", fmt.Sprintf(

@@ -19,7 +19,9 @@ func (n *Node) Status(ctx context.Context) (leadership.Status, error) {
 	var l live
 	var h history
 	var acks bool
-	if err := n.pool().ask(ctx, append(n.askLive(n.pool(), &l), n.askRecord(&r), n.askMarkers(&h), n.askAcks(&acks))...); err != nil {
+	if err := n.pinned(ctx, func(s *session) error {
+		return s.ask(ctx, append(n.askLive(s, &l), n.askRecord(&r), n.askMarkers(&h), n.askAcks(&acks))...)
+	}); err != nil {
 		return leadership.Status{}, err
 	}
 	pos := position(l.state, h)
