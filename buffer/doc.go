@@ -113,8 +113,8 @@
 //	*OutageError         no          no leader answered for MaxOutage
 //	*CanceledError       no          context ended while held, or would too soon
 //	*ClosedError         no          Close
-//	*RequestError        no          nil function, negative size, unknown priority
-//	*TurnError           as told     Retry of a turn that is over
+//	*RequestError        no          nil function or context, negative size, unknown priority, zero Lane
+//	*TurnError           as told     Retry of a turn that is over, or without an error or a context
 //	any other            as it says  what the request function returned
 //
 // Quiesced returns a *NotHoldingError when a change was given up, or took longer

@@ -82,6 +82,12 @@
 // end by its own reader. OnSignal ties it to SIGTERM. RefusalOf turns a response
 // into the proof.
 //
+// A request leaves the gate when its handler returns. net/http may write the end
+// of the answer only then, so Drain can return before the last answer has left:
+// HTTPServer waits for that, and so does http.Server.Shutdown, which is to be
+// called after Drain by whoever runs a server himself; http.Server.Close, or the
+// end of the process, may cut it off.
+//
 // # Cost
 //
 // An entry and its exit are two atomic operations on one word. Gate.Enter counts
@@ -89,7 +95,8 @@
 // one of 16, each on a cache line of its own, chosen by where the caller's stack
 // is: goroutines that run side by side mostly do not meet. That is the right
 // choice for a server that starts a goroutine per request. Workers on a hot
-// path hold a Cell: a word that nobody else writes to.
+// path hold a Cell: a word that nobody else writes to. It is cheapest as long as
+// the worker has one request in it at a time.
 //
 // A refusal, an entry and a continuation allocate nothing. Token.Context
 // allocates once, and is registered with its parent only when somebody waits
