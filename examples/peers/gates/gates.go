@@ -302,7 +302,7 @@ func contexts(o report.Options) ([]report.Row, error) {
 					if err != nil {
 						panic("refused")
 					}
-					kept = &object{parent: parent}
+					kept = &object{parent: parent, of: [3]*lameduck.Gate{g}, over: 1}
 					tok.Exit()
 				}
 			}),
