@@ -94,6 +94,9 @@ func failFast(ctx context.Context, method string, req, reply any, cc *grpc.Clien
 // leadership.ErrClosed. It gives no lease back: a lock or a router that this process
 // holds lapses.
 func (c *Client) Close() error {
+	if c.end == nil {
+		return nil // nobody opened it
+	}
 	c.end(leadership.ErrClosed)
 	if err := c.etcd.Close(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -113,7 +116,7 @@ func (c *Client) enter(ctx context.Context) (_ context.Context, leave func(), er
 	switch {
 	case ctx.Err() != nil:
 		return nil, nil, context.Cause(ctx)
-	case c.life.Err() != nil:
+	case c == nil || c.life == nil || c.life.Err() != nil: // nobody opened it, or it was closed
 		return nil, nil, leadership.ErrClosed
 	}
 	if r := c.rewound.Load(); r != nil {

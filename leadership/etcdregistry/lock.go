@@ -92,13 +92,16 @@ type holding struct {
 // it does under the lock.
 //
 // It returns what f returns, joined with the *LockLostError when the lock was lost
-// before f returned. f was not called when it returns a *LockHeldError, a
+// before f returned. f was not called when it returns a *ConfigError (it is nil), a *LockHeldError, a
 // *RefusedError, an *UnavailableError, an *UnknownError (the lock may have been taken, and
 // lapses), a *RewoundError, leadership.ErrClosed, or context.Cause. A goroutine renews the lease while f runs; it has ended when Run
 // returns. Giving the lock back takes at most Config.Patience, also when ctx has
 // ended; when that fails, or the lock is lost, it lapses after TTL. What is left behind
 // when ctx ends before f is called lapses likewise.
 func (l *Lock) Run(ctx context.Context, f func(ctx context.Context, h *Held) error) error {
+	if f == nil {
+		return &ConfigError{"f", "it is nil"}
+	}
 	h, err := l.acquire(ctx)
 	if err != nil {
 		return err
@@ -276,7 +279,11 @@ func (h *Held) Check(ctx context.Context) error {
 // Registry returns the registry of the cluster for writes under the lock: a Swap takes
 // effect only if the lock is held in that moment, and returns a *NotOwnerError else.
 func (h *Held) Registry() *Registry {
-	r := h.c.Registry()
+	c := h.c
+	if c == nil {
+		c = &Client{} // closed
+	}
+	r := c.Registry()
 	r.held = h
 	return r
 }

@@ -55,6 +55,9 @@ func (r *Registry) load(ctx context.Context, op string) (rec leadership.Record, 
 // that cannot be stored, and a *NotOwnerError: nothing was written.
 func (r *Registry) Swap(ctx context.Context, base uint64, next leadership.Record) (leadership.Record, error) {
 	const op = "swap the record"
+	if r.c == nil { // nobody opened it
+		return leadership.Record{}, leadership.ErrClosed
+	}
 	if err := next.Validate(); err != nil {
 		return leadership.Record{}, err
 	}
