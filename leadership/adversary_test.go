@@ -92,6 +92,25 @@ func TestAMarkerAboveTheTermSupersedesTheRound(t *testing.T) {
 	}
 }
 
+// Logs of one term are told apart by their length. An adapter that leaves it out
+// would make a shorter log as good as the longest.
+func TestAPositionWithoutAPlaceIsNoRead(t *testing.T) {
+	t.Parallel()
+	r := newRound(t, term(5, "c"), ruleset(t, 1, Majority(), ids(3)...))
+	long, short := &Position{Term: term(2, "c")}, &Position{Term: term(2, "c")}
+	wantAs[*TextError](t, r.Add(promise(r, "n0", long)))
+	wantAs[*TextError](t, r.Add(promise(r, "n1", short)))
+	if err := r.Revoked(); err != nil {
+		t.Errorf("both have promised: %v", err)
+	}
+	wantAs[*NotDiscoveredError](t, r.Discovered())
+	// An empty log has no place to name, and one that is read again is read.
+	add(t, r, promise(r, "n0", &Position{}), promise(r, "n1", at(2)))
+	if err := r.Discovered(); err != nil || len(r.Reads()) != 2 {
+		t.Errorf("%v, read %v", err, r.Reads())
+	}
+}
+
 // A coordinator that was paused finishes its writes after a newer one's.
 func TestWhatALateCoordinatorWritesTakesNoNewerWordBack(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package leadership
 
 import (
+	"cmp"
 	"slices"
 	"time"
 )
@@ -120,6 +121,7 @@ func (r *Round) Rulesets() []Ruleset {
 //	*UnknownNodeError      the node is in no ruleset; only its markers were used
 //	*ReadBeforeBlockError  the read was ignored, a block in it was counted
 //	*BarredError           the record bars what its log says; the read was ignored, a block in it was counted
+//	*TextError             the position has a term and no Point; the read was ignored, a block in it was counted
 //	*IncarnationError      the incarnation was replaced earlier in this round; which of the two is the
 //	                       node cannot be told, so neither counts any more in this round
 //	*PolicyError           a marker shows a ruleset that cannot be compiled; the testimony was ignored
@@ -159,6 +161,12 @@ func (r *Round) Add(t Testimony) error {
 			t.Read, t.Markers = nil, nil
 		}
 	}
+	var placeless error
+	if t.Read != nil && t.Read.Point == nil && !t.Read.Term.IsZero() {
+		// Of two logs of one term it would not be known which is the longer.
+		placeless = &TextError{What: "position of " + string(t.Node), Text: t.Read.String(), Reason: "it has a term and no place in the log: it is not read"}
+		t.Read = nil
+	}
 	if r.known != nil && (r.known.Term.Less(t.Led) || t.Led == r.known.Term && t.Node != r.known.Leader) {
 		// A grant above the recorded leadership, or of its term at another
 		// node, proves that the record we started from was not right. Whoever
@@ -182,7 +190,7 @@ func (r *Round) Add(t Testimony) error {
 	if at != nil && !r.read.Has(m) {
 		r.tell(m, *at)
 	}
-	return barred
+	return cmp.Or(barred, placeless)
 }
 
 // minted reports whether NewRound made the round. A zero Round has no ruleset

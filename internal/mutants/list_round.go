@@ -42,6 +42,12 @@ func roundMutations() []mutation {
 			checks: []check{in(pkg, "TestACompleteMarkerAboveTheKnownLeaderMeansThatNobodyIsKnown")},
 		},
 		{
+			name: "position-without-a-place-read", ids: "G2", file: "leadership/round.go",
+			rule:   "A position that has a term and no place in the log is no read.",
+			edits:  one("if t.Read != nil && t.Read.Point == nil && !t.Read.Term.IsZero() {", "if false {"),
+			checks: []check{in(pkg, "TestAPositionWithoutAPlaceIsNoRead")},
+		},
+		{
 			name: "second-leader-of-the-known-term", ids: "G1", file: "leadership/round.go",
 			rule:   "When another node led under the term of the known leader, nobody is known to lead.",
 			edits:  one("t.Led == r.known.Term && t.Node != r.known.Leader)", "false)"),
