@@ -43,7 +43,7 @@ func newNotebook(ctx context.Context, dir string, id leadership.NodeID, peers ma
 	if err != nil {
 		return nil, err
 	}
-	acc, err := acceptor.Create(ctx, store, id, "disk-1")
+	acc, err := acceptor.Create(ctx, store, id, acceptor.Minted)
 	if err != nil {
 		return nil, err
 	}
