@@ -31,8 +31,8 @@ const (
 	// any later change by any guard does.
 	Unsaved Outcome = "unsaved"
 	// Restored: the change failed and was undone; somebody leads under a new
-	// term, the old leader if possible. Of a change that the leader led, the
-	// candidate may have led in between.
+	// term, the old leader if possible. Of a change in which the candidate
+	// grants itself, it may have led in between.
 	Restored Outcome = "restored"
 	// Superseded: a newer attempt exists. This one touched nothing more; what
 	// becomes of the cluster is the other's report.

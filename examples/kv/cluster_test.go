@@ -19,7 +19,6 @@ import (
 
 	"github.com/tenure-go/tenure/examples/kv"
 	"github.com/tenure-go/tenure/leadership"
-	"github.com/tenure-go/tenure/reparent/handover"
 )
 
 // cluster is members of one process over real HTTP and real files.
@@ -178,7 +177,7 @@ func (c *cluster) lead(to leadership.NodeID, reach ...leadership.NodeID) {
 func (c *cluster) handOver(from, to leadership.NodeID) {
 	c.t.Helper()
 	c.term = term(c.term.Num + 1)
-	b := handover.Baton{Term: c.term, From: from, To: to, Mode: leadership.Full, Rulesets: []leadership.Ruleset{c.rules}, Within: 5 * time.Second}
+	b := c.baton(from, to)
 	account, err := c.heard[from].HandOver(deadline(c.t), b)
 	require.NoError(c.t, err)
 	r, err := leadership.NewRound(leadership.RoundConfig{Term: c.term, Rulesets: b.Rulesets})

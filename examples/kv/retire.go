@@ -12,7 +12,7 @@ import (
 // so already for the same term, has nothing to finish and promises.
 func (n *Node) Retire(ctx context.Context, r handover.Retirement) (handover.Retired, error) {
 	if _, ok := n.cfg.Peers[r.To]; !ok || r.To == n.cfg.ID {
-		return handover.Retired{}, &leadership.UnknownNodeError{Node: r.To}
+		return handover.Retired{}, &handover.BatonError{Field: "To", Reason: "it is " + string(r.To) + ", and not another member of whom this one has an address"}
 	}
 	switch st := n.store.acc.Status(); {
 	case r.Term.Less(st.Promised):
