@@ -137,7 +137,8 @@ func (p Page) table(b *strings.Builder, group string) {
 }
 
 func (p Page) lost(b *strings.Builder) {
-	b.WriteString("\n## What we lose\n\n")
+	b.WriteString("\n## What we lose\n\n### Bars that we miss\n\n")
+	defer p.quicker(b)
 	lost := p.Lost()
 	if len(lost) == 0 {
 		b.WriteString("Every row that this run could decide meets its bar.\n")
@@ -147,6 +148,28 @@ func (p Page) lost(b *strings.Builder) {
 	for _, r := range lost {
 		fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s |\n",
 			r.Group, cellText(r.Name), r.Unit, r.ours(), r.peers(), number(r.Ratio), cellText(r.Bar.Text)+r.below())
+	}
+}
+
+// quicker names what needed less than ours, whatever the bar: peers, what they are made
+// of, and floors.
+func (p Page) quicker(b *strings.Builder) {
+	b.WriteString("\n### What is quicker than ours\n\n")
+	none := true
+	for _, r := range p.Rows {
+		var all []string
+		for _, t := range r.Theirs {
+			if t.Value < r.Ours {
+				all = append(all, t.Name+" "+number(t.Value))
+			}
+		}
+		if len(all) > 0 {
+			none = false
+			fmt.Fprintf(b, "- %s, %s, %s: ours %s; %s.\n", r.Group, r.Name, r.Unit, number(r.Ours), strings.Join(all, ", "))
+		}
+	}
+	if none {
+		b.WriteString("Nothing in this run.\n")
 	}
 }
 

@@ -74,6 +74,10 @@ func TestRowsThatMissTheirBarAreNamedTwice(t *testing.T) {
 	if !found || !strings.Contains(after, "| missed |") || !strings.Contains(after, "at most 0.5x (below the floor: 0.65x)") || strings.Contains(after, "| undecided") || strings.Contains(after, "shown only") {
 		t.Errorf("what is lost does not show:\n%s", after)
 	}
+	if _, quicker, _ := strings.Cut(after, "### What is quicker than ours"); !strings.Contains(quicker, "- Gate, a|b, met, ns: ours 1.23; floor 1.0e-05.") ||
+		!strings.Contains(quicker, "- Buffer, missed, us CPU: ours 12.3; peer 6.17.") || !strings.Contains(quicker, "- Buffer, hopeless, us: ours 3.00; floor 2.60.") || strings.Contains(quicker, "undecided") {
+		t.Errorf("what is quicker does not show:\n%s", quicker)
+	}
 	if !strings.Contains(p.Markdown(), "1 bars met, 2 missed, 1 inconclusive; 1 rows have no bar. Of those missed, 1 have a bar below") {
 		t.Error("the sum is wrong")
 	}

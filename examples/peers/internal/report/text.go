@@ -11,7 +11,9 @@ How to read it:
 - Figures of two machines do not compare. Ratios do, roughly.
 - "CPU" is what the whole process used (getrusage) per operation or request, goroutines, scheduler and garbage collection included. Other processes disturb it less than the time on the wall, which all other units of time are.
 - Objects per operation are heap allocations: ours / the first peer's.
-- The bar was set before the run. A row that misses it says so here and once more in "What we lose".
+- A bar is what we set ourselves before anything was measured, from what the peers were known to need and from prototypes. A row that misses it says so here and once more in "What we lose", also where ours needs less than every peer; what is quicker than ours is listed there, too, whatever the bar.
+- L1 to L7 are the bars of changes of leader: L1 a change that the leader leads itself, L2 one that a coordinator leads, L3 clients behind a buffer, L4 a crash after its detection, L5 with its detection, L7 a crash that a connection reset announces. (There is no L6.)
+- Inconclusive: the machine cannot decide. A parallel row is that where two workers on one cache line are not three times as slow as on two. A row of a change of leader is that where it misses its bar in round trips, meets it in simulated time, and messages took a tenth longer than the delay or more; no row that misses in simulated time is excused by it. The note of a row says which it was.
 - Some rows have a floor: the least that anything of this kind must do, measured in the same rounds. A bar that was missed and that the floor misses too is marked as below the floor, with the floor's own figure. It counts as missed.
 `
 
