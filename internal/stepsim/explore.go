@@ -95,7 +95,7 @@ var ErrDiverged = errors.New("stepsim: a run is not a function of its picks")
 // Sim returns a run that follows the explorer's next schedule.
 func (x *Explorer) Sim(f Faults) *Sim {
 	s := New(x, f)
-	s.x, s.thorough = x, true
+	s.x, s.thorough, s.sparse = x, true, x.seen != nil
 	x.at, x.asleep, x.running = 0, nil, false
 	return s
 }

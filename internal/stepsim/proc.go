@@ -39,6 +39,8 @@ type Proc struct {
 	// says all about it. Otherwise an explorer takes events for different
 	// unless the process had observed the same before them.
 	Named bool
+	// Still: nothing is posted by Boot, nor by what it starts before time passes.
+	Still bool
 	// Lose is called when the disk is lost, before the crash.
 	Lose func()
 	// DieAt kills the process at its n-th message, sent or got: just before a
@@ -220,9 +222,9 @@ func (s *Sim) process(a Action) {
 	}
 	switch a {
 	case Crash:
-		pick(func(p *Proc) bool { return p.CanCrash && p.up }).Crash()
+		pick(func(p *Proc) bool { return s.crashable(p) }).Crash()
 	case Restart:
-		pick((*Proc).restartable).Restart()
+		pick(func(p *Proc) bool { return s.restartable(p) }).Restart()
 	case Torn:
 		i := s.pickWhere(s.deliverable(), func(e *Event) bool { return e.kind == disk && e.from.CanCrash })
 		e := s.take(i)

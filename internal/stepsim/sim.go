@@ -83,6 +83,9 @@ type Sim struct {
 	x *Explorer
 	// thorough: the run is one that an explorer makes, or makes again.
 	thorough bool
+	// sparse: processes die and come back only where that makes a difference.
+	sparse  bool
+	touched uint64 // the processes that something happened to since the last delivery was chosen
 }
 
 // Pick is one decision of a run: which of how many.
@@ -100,7 +103,7 @@ func (s *Sim) Use(c Chooser) { s.chooser = c }
 
 // Allow replaces what may go wrong from now on.
 func (s *Sim) Allow(f Faults) {
-	s.faults, s.delays = f, f.Delays
+	s.faults, s.delays, s.touched = f, f.Delays, ^uint64(0)
 	s.left = [actions]int{Drop: f.Drop, Dup: f.Dup, Late: f.Late, Crash: f.Crash, Torn: f.Torn, Pause: f.Pause, Cut: f.Cut, Tick: f.Tick, Clock: f.Clock, Lose: f.Lose, Fail: f.Fail}
 }
 
@@ -126,7 +129,7 @@ func (s *Sim) Mend() {
 // Settled ends an exploration in the middle of a run: what comes now is the
 // quiet schedule and no part of the scope.
 func (s *Sim) Settled() {
-	s.x, s.thorough = nil, false
+	s.x, s.thorough, s.sparse = nil, false, false
 	s.chooser = Quiet()
 	s.Allow(Faults{})
 }
@@ -137,9 +140,13 @@ func (s *Sim) Steps() int { return s.steps }
 // Picks returns the decisions of the run so far.
 func (s *Sim) Picks() []Pick { return s.picks.all() }
 
-// Thorough makes of a run with an explorer's picks the run that the explorer
-// made: it ends when all that is under way has arrived.
+// Thorough makes of a run one like those of an explorer: it ends when all that is
+// under way has arrived.
 func (s *Sim) Thorough() { s.thorough = true }
+
+// Again makes of a run with the picks of an explorer that remembers states the
+// run that the explorer made.
+func (s *Sim) Again() { s.thorough, s.sparse = true, true }
 
 // Explored reports whether the run is one of an explorer's, or Thorough.
 func (s *Sim) Explored() bool { return s.thorough }

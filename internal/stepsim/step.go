@@ -35,8 +35,10 @@ func (s *Sim) step() progress {
 	switch a {
 	case Deliver:
 		if len(can) == 0 {
+			s.touched = ^uint64(0)
 			return idle
 		}
+		s.touched = 0
 		k := s.which(can)
 		if k < 0 {
 			return covered
@@ -55,6 +57,7 @@ func (s *Sim) step() progress {
 	case Tick:
 		d := time.Duration(1+8*s.choose(Point{N: 6})) * time.Millisecond
 		s.note(Tick, nil, d.String())
+		s.touched = ^uint64(0)
 		time.Sleep(d + 13*time.Nanosecond)
 	default:
 		s.process(a)
@@ -87,10 +90,10 @@ func (s *Sim) action(can []int) Action {
 		as = append(as, Release)
 	}
 	any := func(ok func(*Proc) bool) bool { return slices.ContainsFunc(s.procs, ok) }
-	add(Crash, any(func(p *Proc) bool { return p.CanCrash && p.up }))
+	add(Crash, any(func(p *Proc) bool { return s.crashable(p) }))
 	add(Torn, write)
 	add(Fail, write)
-	if ends && any((*Proc).restartable) {
+	if ends && any(func(p *Proc) bool { return s.restartable(p) }) {
 		as = append(as, Restart)
 	}
 	add(Pause, any(func(p *Proc) bool { return p.CanPause && !p.paused && p.up }))
@@ -113,6 +116,19 @@ func (s *Sim) action(can []int) Action {
 		s.left[a]--
 	}
 	return a
+}
+
+// crashable reports whether p may die here. Of runs that differ by nothing else
+// than how late it dies an explorer makes one: that in which it dies as soon as
+// it can be known that it will. A handler that runs there tells of the crash at
+// once.
+func (s *Sim) crashable(p *Proc) bool {
+	return p.CanCrash && p.up && (!s.sparse || s.touched&p.bit() != 0 || p.work.Load() != 0)
+}
+
+// restartable is crashable for a process that is down.
+func (s *Sim) restartable(p *Proc) bool {
+	return p.restartable() && (!s.sparse || s.touched&p.bit() != 0 || !p.Still)
 }
 
 func (s *Sim) ailing() bool {
@@ -192,6 +208,7 @@ func (s *Sim) deliver(i int) {
 // hit lets an event happen.
 func (s *Sim) hit(e *Event, h how) {
 	e.to.reached++
+	s.touched |= e.touches()
 	if s.thorough {
 		if e.pure {
 			s.ask = e

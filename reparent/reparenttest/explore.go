@@ -191,7 +191,7 @@ func (h Harness) explore(t *testing.T, s Scope) Explored {
 		return bubble(t, func() (o outcome) {
 			sim := stepsim.New(stepsim.Replay(picks), stepsim.Faults{})
 			defer sim.Close()
-			sim.Thorough()
+			sim.Again()
 			o.world, o.err = h.scoped(sim, s, func() bool { return true }, show)
 			o.picks, o.trace, o.steps = stepsim.Plain(sim.Picks()), sim.Trace(0), sim.Steps()
 			return o
@@ -221,6 +221,7 @@ func (h Harness) scopedWith(sim *stepsim.Sim, s Scope, heal func() bool, show bo
 	}
 	for _, host := range w.hosts {
 		host.proc.CanCrash, host.proc.CanPause, host.proc.CanCut = s.Crash+s.Torn > 0, true, true
+		host.proc.Still = h.ours && !h.traits.bugs.resumes // a store that boots waits to be asked
 	}
 	var wg sync.WaitGroup
 	for i, c := range s.Changes {
