@@ -55,5 +55,23 @@ func kitMutations() []mutation {
 			edits:  one("		if n.Err != nil && w.mayFollow(n.Node) {", "		if n.Err != nil && !w.mayFollow(n.Node) {"),
 			checks: []check{lives},
 		},
+		{
+			name: "two-handlers-in-one-step", ids: "G5", file: pkg + "/modelqueue.go",
+			rule:   "Of two handlers of a simulated node that one event lets go on, the one that had to wait takes a step of its own.",
+			edits:  one("	if err := n.h.proc.Yield(ctx, \"turn\"); err != nil {", "	if err := ctx.Err(); err != nil {"),
+			checks: []check{in(pkg, "TestTwoHandlersThatOneWriteLetsGoOnDoSoInTwoSteps")},
+		},
+		{
+			name: "false-proof-of-who-was-given-a-baton", ids: "G9", file: pkg + "/invariants_batons.go",
+			rule:   "G9: a leader that steps down for one baton does not prove to who brings another that it leads on.",
+			edits:  one("declined := err != nil && leadership", "declined := err == nil && leadership"),
+			checks: []check{in(pkg, "TestStoriesFailWithoutTheRuleThatTheyAreAbout")},
+		},
+		{
+			name: "crash-tried-at-one-moment-only", ids: "G5", file: "internal/stepsim/step.go",
+			rule:   "A search leaves out no crash but one that comes to the same as an earlier one.",
+			edits:  one("s.touched&p.bit() != 0 || p.work.Load() != 0)", "s.touched&p.bit() != 0)"),
+			checks: []check{in("internal/stepsim", "TestTheSearchWithStatesReachesTheSameEndsInFewerRuns")},
+		},
 	}
 }

@@ -27,6 +27,7 @@ type shape struct {
 	dieAt   []int    // per coordinator
 	clients []clientShape
 	routers int
+	quiet   bool // two more routers are at a barrier
 	mode    leadership.Mode
 	calm    bool // planned changes only, and no fault: clients of routers get no error
 	reforms bool
@@ -121,7 +122,8 @@ func (h Harness) draw(seed uint64, f Features) shape {
 	} else if s.routers > 0 {
 		s.clients = s.clients[1:]
 	}
-	if h.reshape != nil {
+	if s.quiet = seed%5 == 4; h.reshape != nil {
+		s.quiet = false
 		h.reshape(seed, &s)
 	}
 	return s
@@ -142,7 +144,7 @@ func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *
 		return sim, w, err
 	}
 	w.reforms = sh.reforms
-	if seed%5 == 4 && h.reshape == nil {
+	if sh.quiet {
 		for k := range 2 {
 			r, err := w.barrierRouter("quiet" + strconv.Itoa(k))
 			if err != nil {

@@ -52,7 +52,7 @@ func storeParts(t *testing.T) map[string]part {
 		"turn":     {need: "who has it has a write or a message pending, and who waits for it is in doing"},
 		"give":     {need: "it is the same function all through a life"},
 		"last":     {need: "it remembers what follows from the log and the commit"},
-		"saved":    {need: "it is of use in one step only"},
+		"desk":     {need: "who has it has a write pending, or waits for one, and who waits for it is in doing"},
 		"changed":  {need: "who waits for it is in doing"},
 		"engine":   shows(func(n *store) { n.engine.Leader = "n3" }),
 		"holds":    shows(func(n *store) { n.holds++ }),

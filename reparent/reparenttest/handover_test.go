@@ -12,7 +12,7 @@ import (
 func handingOver(traits Traits) Harness {
 	h := Store(traits)
 	h.reshape = func(seed uint64, s *shape) {
-		s.mode, s.routers = leadership.Full, 0
+		s.mode, s.quiet = leadership.Full, seed%5 == 4
 		for k, plan := range s.plans {
 			for i := range plan {
 				switch {
@@ -24,14 +24,25 @@ func handingOver(traits Traits) Harness {
 				}
 			}
 		}
+		if seed%4 == 1 && !s.zombie { // two batons for one leader
+			for k := range s.plans {
+				s.plans[k][0] = move{change: reparent.Planned(nodeID(1 + k)), by: byHandOver}
+				s.plans[k][0].change.Force = true
+			}
+			s.waits[0], s.waits[2] = 0, 0
+		}
 	}
 	return h
+}
+
+func handOverTraits() map[string]Traits {
+	return map[string]Traits{"log": {}, "leased": {Leased: true}, "local reads": {LocalReads: true}}
 }
 
 // Rivals of which most have the leader lead, under all faults at once. That this
 // shows something is seen from the states that are reached.
 func TestG1_G2_G3_HandOversUnderFaults(t *testing.T) {
-	for name, traits := range map[string]Traits{"log": {}, "leased": {Leased: true}, "local reads": {LocalReads: true}} {
+	for name, traits := range handOverTraits() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := handingOver(traits)
@@ -41,7 +52,7 @@ func TestG1_G2_G3_HandOversUnderFaults(t *testing.T) {
 			}
 			t.Log(tl)
 			for _, state := range []string{
-				"a leader that took over by itself", "coordinator killed", "outcome superseded", "outcome done", "undo", "unknown", "acknowledged",
+				"a leader that took over by itself", "two batons at one leader", "coordinator killed", "outcome superseded", "outcome done", "undo", "unknown", "acknowledged",
 			} {
 				if traits.LocalReads && state == "a leader that took over by itself" {
 					continue // the coordinator waits for leases and grants

@@ -51,7 +51,7 @@ var invariants = [...]Invariant{
 	{"L2", "When nothing fails and nobody asks, the leader does not change.", []string{"G5"}, "messages, events"},
 	{"L3", "Once all faults are over, every node follows the leader again after a few sweeps.", []string{"G5"}, "messages"},
 	{"L4", "A change that cannot go on says what it lacks.", []string{"G5"}, "messages"},
-	{"G9", "What a coordinator reports of its change is what became of it.", []string{"G9"}, "messages"},
+	{"G9", "What a coordinator reports of its change is what became of it, and a leader that proves that it leads on, in spite of a baton, is not giving up its leadership by another.", []string{"G9"}, "messages"},
 }
 
 // guarantees are the library's, as they are cited by failures.

@@ -114,10 +114,10 @@ type store struct {
 	given    time.Duration                       // until when it supports nobody else
 	support  map[leadership.NodeID]time.Duration // until when followers support it
 
-	last  lastRead
-	saved save // the last
-	hand  handing
+	last lastRead
+	hand handing
 
+	desk chan struct{} // serialises operations of the acceptor
 	turn chan struct{} // serialises writers of the log
 	give func()        // ends a turn
 }
@@ -131,7 +131,7 @@ func bootStore(h *Host, t Traits) (Node, error) {
 	n := &store{
 		Traits: t, h: h, life: h.Life(), disk: openDisk(h), gate: gate, matched: map[leadership.NodeID]int{}, sending: map[leadership.NodeID]bool{},
 		support: map[leadership.NodeID]time.Duration{}, observers: map[leadership.NodeID]leadership.Leadership{},
-		turn: make(chan struct{}, 1),
+		desk: make(chan struct{}, 1), turn: make(chan struct{}, 1),
 	}
 	n.give = func() { <-n.turn }
 	if reboot && t.LocalReads {
@@ -225,21 +225,10 @@ func (n *store) await(ctx context.Context, ok func() bool) error {
 
 // take gives the right to write the log.
 func (n *store) take(ctx context.Context) (give func(), err error) {
-	if err := n.queue(ctx); err != nil {
+	if err := n.queue(ctx, n.turn, "take"); err != nil {
 		return nil, err
 	}
-	select { // a free turn is taken by whoever comes, cancelled or not
-	case n.turn <- struct{}{}:
-		return n.give, nil
-	default:
-	}
-	defer n.does("take", stepsim.Cause(ctx), 0)()
-	select {
-	case n.turn <- struct{}{}:
-		return n.give, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+	return n.give, nil
 }
 
 // saw tells the checks of an event of this life. Who waited when the host died

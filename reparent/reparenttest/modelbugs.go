@@ -37,6 +37,7 @@ type bugs struct {
 	earlyRelease    bool // hands over before its promise is on disk
 	earlyRetire     bool // retires before its promise is on disk
 	unproven        bool // takes over without the proof that all older is revoked
+	declines        bool // proves, while it steps down for one baton, that it leads on in spite of another
 	earlyGrant      bool // grants itself before its marker is durable
 }
 
@@ -48,7 +49,7 @@ func (n *store) promiseWrong(ctx context.Context, t leadership.Term) (got leader
 		if err := n.h.Write(ctx, "think", func() {}); err != nil {
 			return leadership.Testimony{}, err, true
 		}
-		got, err := n.acc.Recruit(ctx, t, nil)
+		got, err := n.recruit(ctx, t, nil)
 		got.Read = &old
 		return got, err, true
 	case n.bugs.lowPromise && t.Less(st.Promised):

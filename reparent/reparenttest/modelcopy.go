@@ -109,7 +109,7 @@ func (n *store) bound(ctx context.Context, t leadership.Term, log []Entry) error
 		return &leadership.StaleTermError{Node: n.h.ID, Asked: t, Promised: last}
 	}
 	if n.acc.Status().Promised.Less(last) {
-		_, err := n.acc.Recruit(ctx, last, nil)
+		_, err := n.recruit(ctx, last, nil)
 		return err
 	}
 	return nil
@@ -154,7 +154,7 @@ func (n *store) Repair(ctx context.Context, t leadership.Term, from leadership.N
 	// A rewind goes back further than the fork, so the floor comes first.
 	ours := n.entries()
 	if len(ours) > 0 {
-		if err := n.acc.SetFloor(ctx, positionOf(ours)); err != nil {
+		if err := n.decides(ctx, func(func()) error { return n.acc.SetFloor(ctx, positionOf(ours)) }); err != nil {
 			return err
 		}
 	}
@@ -172,5 +172,5 @@ func (n *store) Repair(ctx context.Context, t leadership.Term, from leadership.N
 	if err := n.inside(ctx, from); err != nil {
 		return err
 	}
-	return n.acc.ClearFloor(ctx)
+	return n.decides(ctx, func(func()) error { return n.acc.ClearFloor(ctx) })
 }

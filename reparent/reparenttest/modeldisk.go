@@ -52,7 +52,6 @@ func (d acceptorDisk) Load(context.Context) (acceptor.State, bool, error) {
 }
 
 func (d acceptorDisk) Save(ctx context.Context, st acceptor.State) error {
-	defer d.n.noteSave(ctx)
 	return d.n.h.WriteTorn(ctx, "promise "+st.Promised.String(), func(torn bool) {
 		k := d.n.disk
 		switch {
@@ -92,7 +91,6 @@ func (u userDisk) Load(ctx context.Context) (acceptor.State, bool, error) {
 }
 
 func (u userDisk) Save(ctx context.Context, st acceptor.State) error {
-	defer u.n.noteSave(ctx)
 	err := u.own.Save(ctx, st)
 	if err == nil {
 		u.n.disk.rec = st
@@ -154,6 +152,13 @@ func (n *store) shutOut() { n.out, n.acc = true, &acceptor.Acceptor{} }
 // write replaces the log from index at on, as one durable write under turn.
 // Torn, half of it is there.
 func (n *store) write(ctx context.Context, what string, at int, es []Entry) error {
+	return n.writes(ctx, what, at, es, 0)
+}
+
+// writes is write of entries of which the first so many of the whole log are known
+// to be completed. Who waits for one of them is woken when it knows all of that,
+// and not in the middle.
+func (n *store) writes(ctx context.Context, what string, at int, es []Entry, commit int) error {
 	return n.h.WriteTorn(ctx, what+" at "+strconv.Itoa(at), func(torn bool) {
 		n.mu.Lock()
 		defer n.mu.Unlock()
@@ -168,6 +173,9 @@ func (n *store) write(ctx context.Context, what string, at int, es []Entry) erro
 		d.applied = min(d.applied, at)
 		if n.applies(what) {
 			d.applied = len(d.log)
+		}
+		if !torn {
+			n.commit = max(n.commit, min(commit, len(d.log)))
 		}
 		n.wake()
 	})

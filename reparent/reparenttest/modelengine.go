@@ -259,10 +259,10 @@ func (n *store) promoted(t leadership.Term) {
 }
 
 // diverged is what a server does with entries that do not fit its own log.
-func (n *store) diverged(ctx context.Context, l leadership.Leadership, ours, log []Entry) error {
+func (n *store) diverged(ctx context.Context, l leadership.Leadership, ours, log []Entry, commit int) error {
 	switch {
 	case n.disk.adrift && len(log) > len(ours):
-		return n.write(ctx, "accept "+l.Term.String(), len(ours), log[len(ours):])
+		return n.writes(ctx, "accept "+l.Term.String(), len(ours), log[len(ours):], commit)
 	case n.disk.adrift, n.lies.ghostAck && len(ours) >= len(log):
 		return nil
 	}

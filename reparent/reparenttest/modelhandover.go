@@ -93,7 +93,10 @@ func (n *store) HandOver(ctx context.Context, b handover.Baton) (handover.Accoun
 	case b.Term.Less(st.Promised):
 		return handover.Account{}, &leadership.StaleTermError{Node: n.h.ID, Asked: b.Term, Promised: st.Promised}
 	case st.Leads.IsZero() || st.Leads == b.Term:
-		return handover.Account{}, errNotLeading
+		if n.bugs.declines {
+			return handover.Account{}, &leadership.Refusal{Until: b.Term, Reason: "not leading"}
+		}
+		return handover.Account{}, errNotLeading // another baton may be why
 	}
 	return n.share(ctx, &n.hand.giving, b.Term, func() (handover.Account, error) {
 		account, err := n.handOver(ctx, b, st.Leads)

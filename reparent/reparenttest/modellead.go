@@ -25,25 +25,11 @@ func (n *store) Install(ctx context.Context, m leadership.Marker) (leadership.Ac
 	if err != nil {
 		return leadership.Acceptance{}, err
 	}
-	err = n.acc.Install(ctx, l, func(ctx context.Context) error {
-		if err := n.load(ctx, m.Term); err != nil {
-			return err
-		}
-		give, err := n.take(ctx)
-		if err != nil {
-			return err
-		}
-		defer give()
-		log := n.entries()
-		if markerAt(log, l) >= 0 {
-			return nil
-		}
-		n.saw(Event{Kind: Installing, Leadership: l, Marker: &m})
-		err = n.write(ctx, "marker "+m.Term.String(), len(log), []Entry{{Term: m.Term, Marker: &m}})
-		n.mu.Lock()
-		n.disk.own = 0 // what it has of its own, it gives to all
-		n.mu.Unlock()
-		return err
+	err = n.decides(ctx, func(next func()) error {
+		return n.acc.Install(ctx, l, func(ctx context.Context) error {
+			next()
+			return n.marks(ctx, m)
+		})
 	})
 	if err != nil {
 		return leadership.Acceptance{}, err
@@ -67,6 +53,37 @@ func (n *store) Install(ctx context.Context, m leadership.Marker) (leadership.Ac
 	return n.acceptance(l), nil
 }
 
+// marks writes the marker, unless it is there.
+func (n *store) marks(ctx context.Context, m leadership.Marker) error {
+	if err := n.load(ctx, m.Term); err != nil {
+		return err
+	}
+	give, err := n.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer give()
+	log := n.entries()
+	if markerAt(log, m.Leadership()) >= 0 {
+		return nil
+	}
+	n.saw(Event{Kind: Installing, Leadership: m.Leadership(), Marker: &m})
+	err = n.write(ctx, "marker "+m.Term.String(), len(log), []Entry{{Term: m.Term, Marker: &m}})
+	n.mu.Lock()
+	n.disk.own = 0 // what it has of its own, it gives to all
+	n.mu.Unlock()
+	return err
+}
+
+// marked reports whether the marker of l is in the log.
+func (n *store) marked(l leadership.Leadership) func() bool {
+	return func() bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return markerAt(n.disk.log, l) >= 0
+	}
+}
+
 // suffices reports whether what this node alone has is durable: its ruleset has
 // nobody else, say. An adapter then has the server wait for nobody, for nobody
 // would come.
@@ -76,10 +93,14 @@ func (n *store) suffices() bool {
 	return n.supported(map[leadership.NodeID]bool{n.h.ID: true}, n.rules)
 }
 
+func (n *store) follows(ctx context.Context, l leadership.Leadership) error {
+	return n.decides(ctx, func(func()) error { return n.acc.Follow(ctx, l) })
+}
+
 // Follow implements establish.Follower.
 func (n *store) Follow(ctx context.Context, t leadership.Term, leader leadership.NodeID) (leadership.Acceptance, error) {
 	l := leadership.Leadership{Leader: leader, Term: t}
-	if err := n.acc.Follow(ctx, l); err != nil {
+	if err := n.follows(ctx, l); err != nil {
 		return leadership.Acceptance{}, err
 	}
 	n.pointAt(l)
@@ -94,11 +115,7 @@ func (n *store) Follow(ctx context.Context, t leadership.Term, leader leadership
 // Grant implements establish.Candidate.
 func (n *store) Grant(ctx context.Context, t leadership.Term) error {
 	l := leadership.Leadership{Leader: n.h.ID, Term: t}
-	err := n.acc.Grant(ctx, t, func() bool {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		return markerAt(n.disk.log, l) >= 0
-	})
+	err := n.decides(ctx, func(func()) error { return n.acc.Grant(ctx, t, n.marked(l)) })
 	if err != nil {
 		return err
 	}

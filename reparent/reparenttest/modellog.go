@@ -89,7 +89,7 @@ func (n *store) accept(ctx context.Context, l leadership.Leadership, log []Entry
 			// pointed at.
 			return 0, &leadership.StaleTermError{Node: n.h.ID, Asked: l.Term, Promised: st.Promised}
 		}
-		if err := n.acc.Follow(ctx, l); err != nil {
+		if err := n.follows(ctx, l); err != nil {
 			return 0, err
 		}
 	}
@@ -102,6 +102,9 @@ func (n *store) accept(ctx context.Context, l leadership.Leadership, log []Entry
 	if err != nil && !blind {
 		return 0, err
 	}
+	if n.bugs.earlyCommit {
+		commit = len(log)
+	}
 	ours := n.entries()
 	if at := common(ours, log); at < len(log) {
 		if n.disk.own > 0 {
@@ -110,9 +113,9 @@ func (n *store) accept(ctx context.Context, l leadership.Leadership, log []Entry
 		err, wrong := n.acceptWrong(ctx, l, at, log)
 		switch {
 		case at < len(ours) && n.Repairs:
-			err = n.diverged(ctx, l, ours, log)
+			err = n.diverged(ctx, l, ours, log, commit)
 		case !wrong:
-			err = n.write(ctx, "accept "+l.Term.String(), at, log[at:])
+			err = n.writes(ctx, "accept "+l.Term.String(), at, log[at:], commit)
 		}
 		if err != nil {
 			return 0, err
@@ -127,9 +130,6 @@ func (n *store) accept(ctx context.Context, l leadership.Leadership, log []Entry
 	n.gaveLease()
 	n.received()
 	n.mu.Lock()
-	if n.bugs.earlyCommit {
-		commit = len(log)
-	}
 	n.commit = max(n.commit, min(commit, len(log)))
 	n.wake()
 	n.mu.Unlock()

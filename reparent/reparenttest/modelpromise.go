@@ -25,9 +25,28 @@ func (n *store) promise(ctx context.Context, t leadership.Term) (leadership.Test
 		return got, err
 	}
 	if n.SlowRead {
-		return n.acc.Recruit(ctx, t, nil)
+		return n.recruit(ctx, t, nil)
 	}
-	return n.acc.Recruit(ctx, t, n.quietReading)
+	return n.recruit(ctx, t, n.quietReading)
+}
+
+func (n *store) recruit(ctx context.Context, t leadership.Term, read acceptor.ReadFunc) (got leadership.Testimony, err error) {
+	err = n.decides(ctx, func(next func()) (err error) {
+		got, err = n.acc.Recruit(ctx, t, after(next, read))
+		return err
+	})
+	return got, err
+}
+
+// after is read, when next was called.
+func after(next func(), read acceptor.ReadFunc) acceptor.ReadFunc {
+	if read == nil {
+		return nil
+	}
+	return func(ctx context.Context) (acceptor.Reading, error) {
+		next()
+		return read(ctx)
+	}
 }
 
 // quietReading waits for the writer that had the log before the gate was shut.
@@ -56,7 +75,11 @@ func (n slowReader) Read(ctx context.Context, t leadership.Term) (leadership.Tes
 // StepDown implements revoke.StepDowner.
 func (n *store) StepDown(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
 	n.stepping.Store(true)
-	got, err := n.acc.StepDown(ctx, t, n.quietReading)
+	var got leadership.Testimony
+	err := n.decides(ctx, func(next func()) (err error) {
+		got, err = n.acc.StepDown(ctx, t, after(next, n.quietReading))
+		return err
+	})
 	n.stepping.Store(false)
 	if err == nil {
 		n.close(ctx, t)

@@ -2,31 +2,43 @@ package reparenttest
 
 import (
 	"context"
+	"sync"
 
 	"github.com/tenure-go/tenure/internal/stepsim"
+	"github.com/tenure-go/tenure/leadership/acceptor"
 )
 
-// queue lets whoever saved the acceptor's record in this step go first. It gives
-// the acceptor to the next who waits and goes on, and so does that one: which of
-// them comes first to what they want next is not the scheduler's to say.
-func (n *store) queue(ctx context.Context) error {
-	n.mu.Lock()
-	second := n.saved != save{} && n.saved.step == n.h.w.now.Load() && n.saved.by != stepsim.Cause(ctx)
-	n.mu.Unlock()
-	if !second {
-		return nil
+// decides runs an operation of the acceptor, one after the other, as the acceptor
+// would by itself. op calls next when the acceptor is done with it and it has more
+// to do.
+func (n *store) decides(ctx context.Context, op func(next func()) error) error {
+	if err := n.queue(ctx, n.desk, "decide"); err != nil {
+		return &acceptor.CancelledError{Err: err}
 	}
-	return n.h.proc.Yield(ctx, "turn")
+	next := sync.OnceFunc(func() { <-n.desk })
+	defer next()
+	return op(next)
 }
 
-// save is when and by which request's handler the acceptor's record was saved.
-type save struct {
-	step int64 // quiescent points before it
-	by   uint64
-}
-
-func (n *store) noteSave(ctx context.Context) {
-	n.mu.Lock()
-	n.saved = save{n.h.w.now.Load(), stepsim.Cause(ctx)}
-	n.mu.Unlock()
+// queue waits until what at most one may have is free. When one who had it gives it
+// to the next, both go on: which of them comes first to what they want then, and
+// what a third sees of it, would not be the scheduler's to say. So who had to wait
+// goes on in a step of its own.
+func (n *store) queue(ctx context.Context, free chan struct{}, what string) error {
+	select { // what is free is taken by whoever comes, cancelled or not
+	case free <- struct{}{}:
+		return nil
+	default:
+	}
+	defer n.does(what, stepsim.Cause(ctx), 0)()
+	select {
+	case free <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if err := n.h.proc.Yield(ctx, "turn"); err != nil {
+		<-free
+		return err
+	}
+	return nil
 }

@@ -172,11 +172,7 @@ func (n *store) markerDurable(ctx context.Context, t leadership.Term) error {
 // stage opens the node to requests ahead of its grant.
 func (n *store) stage(ctx context.Context, t leadership.Term) error {
 	l := leadership.Leadership{Leader: n.h.ID, Term: t}
-	err := n.acc.Stage(ctx, t, func() bool {
-		n.mu.Lock()
-		defer n.mu.Unlock()
-		return markerAt(n.disk.log, l) >= 0
-	})
+	err := n.decides(ctx, func(func()) error { return n.acc.Stage(ctx, t, n.marked(l)) })
 	if err != nil {
 		return err
 	}

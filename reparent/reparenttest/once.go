@@ -17,6 +17,7 @@ type outcome struct {
 	err    error
 	picks  []int
 	hash   uint64
+	told   uint64 // digest of what coordinators and clients were told
 	trace  []string
 	world  *world // for its picture, when asked to show
 	grants int
@@ -33,7 +34,7 @@ func (h Harness) once(t *testing.T, seed uint64, c stepsim.Chooser, f Features, 
 		sim, w, got.err = h.chaos(seed, c, f, tl, show)
 		got.picks, got.hash, got.steps = stepsim.Plain(sim.Picks()), sim.Hash(), sim.Steps()
 		if w != nil {
-			got.grants = len(w.grants)
+			got.grants, got.told = len(w.grants), w.account()
 		}
 		if show {
 			got.trace, got.world = sim.Trace(0), w
@@ -103,4 +104,30 @@ func undurable() string {
 		return "none: it is slow, or spins\n\n" + string(buf[:min(len(buf), 1<<14)])
 	}
 	return strings.Join(out, "\n\n")
+}
+
+// account digests what coordinators and clients were told, which no trace says:
+// the same, in whatever order goroutines of one step put it down.
+func (w *world) account() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var sum uint64
+	for _, r := range w.reports {
+		for ; r != nil; r = r.Undo {
+			h := newHasher()
+			h.term(r.Term)
+			h.str(string(r.Kind) + " " + string(r.From) + " " + string(r.To) + " " + string(r.Outcome) + " " + string(r.Failed))
+			h.num(uint64(r.Took))
+			h.num(uint64(r.Gap))
+			sum += h.sum
+		}
+	}
+	for _, o := range w.ops {
+		h := newHasher()
+		for _, n := range []uint64{uint64(o.client), o.value, uint64(o.began), uint64(o.ended), uint64(o.class), uint64(o.n), o.sum} {
+			h.num(n)
+		}
+		sum += h.sum
+	}
+	return sum
 }

@@ -171,6 +171,7 @@ func (w *world) check() error {
 	}
 	done := len(w.completed)
 	w.moved = false
+	w.checkDeclined()
 	w.digest()
 	changed = changed || w.moved
 	if changed || done != len(w.completed) {

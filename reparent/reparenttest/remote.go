@@ -136,7 +136,13 @@ func (r remote) HandOver(ctx context.Context, b handover.Baton) (handover.Accoun
 		what = named(r.from, what, digestJSON(b))
 	}
 	got, err := ask(ctx, r, what, b.Term, func(ctx context.Context, h *Host) (handover.Account, error) {
-		return h.node.HandOver.HandOver(ctx, b)
+		if h.ID != b.From {
+			return h.node.HandOver.HandOver(ctx, b)
+		}
+		done := h.w.handsOver(h.ID, b.Term)
+		got, err := h.node.HandOver.HandOver(ctx, b)
+		done(err)
+		return got, err
 	})
 	return r.told(got, err)
 }

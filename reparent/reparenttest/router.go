@@ -111,6 +111,9 @@ func (r *router) append(ctx context.Context, client, k int) error {
 		case err == nil:
 			r.lane.Learn(to, "")
 		case isRefusedDial(err):
+			// Two that were refused at one moment would both be tried again at one,
+			// and one of them be first by chance.
+			_ = sleep(ctx, r.p, time.Duration(1+client)*997*time.Nanosecond)
 			return buffer.NotSent(err)
 		}
 		return err

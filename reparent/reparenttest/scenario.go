@@ -156,5 +156,5 @@ func (sc scenario) once(t *testing.T, h Harness, f Features, variant uint64, ran
 // scenarios are all of them.
 func scenarios() []scenario {
 	return slices.Concat(coordinatorStories(), partitionStories(), policyStories(), stepDownStories(),
-		logStories(), rulesetStories(), registryStories(), mechanismStories(), clientStories(), storageStories(), engineStories(), leaseStories())
+		logStories(), batonStories(), rulesetStories(), registryStories(), mechanismStories(), clientStories(), storageStories(), engineStories(), leaseStories())
 }

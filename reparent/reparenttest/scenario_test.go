@@ -93,6 +93,8 @@ func TestStoriesFailWithoutTheRuleThatTheyAreAbout(t *testing.T) {
 		{story: "storage/voter_restored_from_a_backup", b: bugs{amnesia: true}},
 		{story: "lease/clocks_at_their_bound", b: bugs{leaseNoMargin: true}},
 		{story: "lease/renewal_is_late", b: bugs{leaseFromReply: true}},
+		{story: "baton/two_at_one_leader", b: bugs{declines: true}},
+		{story: "baton/two_at_one_leader", b: bugs{earlyRelease: true}},
 		{story: "engine/promoted_before_its_setting_is_in_force", l: lies{unloaded: true}},
 		{story: "engine/wait_of_a_commit_is_ended", l: lies{killQuery: true}},
 	} {

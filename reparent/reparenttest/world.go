@@ -35,6 +35,7 @@ type world struct {
 	barrier *leadership.MemoryBarrier // kept with the registry; nil: no change waits for routers
 	calls   calls
 	own     map[*reparent.Guard]mechanisms // of the harness; guarded by mu
+	batons  []baton                        // those that leaders have not answered yet; guarded by mu
 	oracle
 }
 
