@@ -64,3 +64,15 @@ func TestG1_G2_G3_HandOversUnderFaults(t *testing.T) {
 		})
 	}
 }
+
+// Two batons come to one leader. A proof that it leads on, which an error of its gate
+// would be, has the second coordinator leave it alone while it steps down for the
+// first.
+func TestG9_ALeaderThatIsGivingUpProvesToNobodyThatItLeadsOn(t *testing.T) {
+	t.Parallel()
+	fail := Find(t, handingOver(Traits{bugs: bugs{declines: true}}), Everything(), Options{Shrink: -1})
+	if fail == nil || fail.Invariant != "G9" {
+		t.Fatalf("found: %v", fail)
+	}
+	t.Log(fail.Says)
+}
