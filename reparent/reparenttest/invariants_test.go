@@ -79,8 +79,11 @@ func TestG9_AReportThatIsNotTrueIsFound(t *testing.T) {
 		{reparent.Report{Term: term(2), Outcome: reparent.Superseded, Err: errMute, Failed: reparent.StepGrant}, false},
 		{reparent.Report{Term: term(2), Outcome: reparent.Unknown, Err: errMute}, false},
 		{reparent.Report{Term: term(9), Outcome: reparent.Superseded, Err: errMute, Testimony: []reparent.Heard{{Node: "n3", Kind: leadership.Refused}}}, false},
-		{reparent.Report{Term: term(2), Outcome: reparent.Incomplete, Err: errMute, Undo: &reparent.Report{}}, false},
-		{reparent.Report{Term: term(2), Outcome: reparent.Incomplete, Err: errMute, Undo: &reparent.Report{}, Testimony: []reparent.Heard{{Node: "n3", Kind: leadership.Refused}}}, true},
+		{reparent.Report{Term: term(2), Outcome: reparent.Unsaved, Err: errMute}, false},
+		{reparent.Report{Term: term(9), Outcome: reparent.Unsaved, Err: errMute}, true},
+		{reparent.Report{Term: term(2), Outcome: reparent.Incomplete, Err: errMute}, true},
+		{reparent.Report{Term: term(9), Outcome: reparent.Incomplete, Err: errMute, Undo: &reparent.Report{}}, false},
+		{reparent.Report{Term: term(9), Outcome: reparent.Incomplete, Err: errMute, Undo: &reparent.Report{}, Testimony: []reparent.Heard{{Node: "n3", Kind: leadership.Refused}}}, true},
 	} {
 		if says := untrue(&c.r, granted, promised); (says != "") != c.lies {
 			t.Errorf("%+v: %q", c.r, says)
