@@ -232,6 +232,9 @@ func (a *attempt) lead(ctx context.Context, in *leadership.Installed, gap, prove
 		return err
 	}
 	if wait > 0 {
+		if a.g.cfg.ClockRate == 0 {
+			a.rep.note("leases are waited out as if all clocks ran alike: Config.ClockRate is 0")
+		}
 		if err := a.do(ctx, StepLease, func(ctx context.Context) error { return a.waitLease(ctx, wait, proven) }); err != nil {
 			return err
 		}

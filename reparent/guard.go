@@ -119,8 +119,12 @@ type Config struct {
 	Barrier leadership.Barrier
 	// Isolate is what Sweep releases converted nodes with. Nil: none.
 	Isolate *revoke.Isolate
-	// ClockRate bounds the rate error of the nodes' clocks, for leases.
-	// 0 <= ClockRate < 1; default 0.
+	// ClockRate bounds the rate error of the nodes' clocks, for leases: what a
+	// node says is left of one (Testimony.LeaseLeft) is waited out as if clocks
+	// drifted by so much. 0 <= ClockRate < 1. The default 0 takes all clocks to
+	// run alike, which none do: set it, 0.01 is ample for quartz, as soon as any
+	// node gives leases. A change that waits for leases with 0 notes it in its
+	// report. Without leases no decision reads a clock.
 	ClockRate float64
 	Limits    Limits
 	Hooks     Hooks

@@ -59,7 +59,11 @@ type Node struct {
 	Prepare Preparer
 	// Repair is used by Sweep on a node that cannot follow otherwise.
 	Repair establish.Repairer
-	// Enforce says which policies the engine can keep; nil: all.
+	// Enforce says which policies the engine can keep at the leader. nil says
+	// that it keeps every policy, as a store does that completes by
+	// Rules.Durable itself; for an engine with a replication of its own that is
+	// a claim which nothing checks. A leader that completes with less than the
+	// policy voids every revocation, and acknowledged requests are lost.
 	Enforce leadership.Enforcer
 
 	// Truncates says that CatchUp and Follow remove a conflicting tail by

@@ -40,8 +40,9 @@ func (e *RateError) Error() string {
 }
 
 // NewLease returns the mechanism. rho bounds the rate error of every clock
-// involved, as a fraction: 0.01 for one percent. It returns ErrNilMechanism or
-// a *RateError.
+// involved, as a fraction: 0.01 for one percent. 0 takes them to run exactly alike,
+// which no two clocks do: a lease is then called over too early, and a node that
+// should be blocked may complete. It returns ErrNilMechanism or a *RateError.
 func NewLease(lessor Lessor, rho float64) (*Lease, error) {
 	if nils.Is(lessor) {
 		return nil, ErrNilMechanism
