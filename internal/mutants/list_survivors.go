@@ -88,7 +88,7 @@ func survivorMutations() []mutation {
 		{
 			name: "loss-beside-an-unknown-ruleset", ids: "G1", file: "reparent/plan.go",
 			rule:   "What lost nodes knew is not given up while the record says that the members may have changed.",
-			edits:  one("	w, i := a.change.Waiver, a.rec.Intent\n	if w == nil ||", "	w, i := a.change.Waiver, a.rec.Intent\n	if w != nil ||"),
+			edits:  one("i.Kind != leadership.KindRuleset || i.Phase == leadership.Cleared {", "i.Kind == leadership.KindRuleset || i.Phase == leadership.Cleared {"),
 			checks: []check{in(guard, "TestG1_LossIsRefusedWhileTheRecordMayNotShowTheMembers")},
 		},
 	}
