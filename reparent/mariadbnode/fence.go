@@ -22,7 +22,10 @@ import (
 // The questions are asked in the message that stops the thread, or after it where
 // that is not all that it takes.
 func (s *session) fence(ctx context.Context, l live, p processes, qs ...question) error {
-	if !l.slave.ioRuns() {
+	switch {
+	case !l.slave.ioRuns() && len(qs) == 0:
+		return nil // what was left for later stays so
+	case !l.slave.ioRuns():
 		return s.ask(ctx, qs...)
 	}
 	if err := s.killIO(ctx, p.ioThreads()); err != nil {

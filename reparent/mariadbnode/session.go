@@ -210,9 +210,11 @@ func (s *session) take(ctx context.Context, t leadership.Term, qs ...question) e
 			return err == nil, err
 		}
 		s.failed = false // nothing was done
-		if h, err = s.holder(ctx); err != nil {
+		now, err := s.holder(ctx)
+		if err != nil {
 			return false, err
 		}
+		h = now
 		if h.evicts(t, time.Since(began), n.cfg.Limits.Stolen) && evicted != h.conn {
 			evicted = h.conn
 			n.cfg.Logger.Info("mariadbnode: ending a call of a lower term", "node", n.cfg.ID, "connection", h.conn, "its term", h.term, "for", t)
