@@ -46,7 +46,7 @@ func mixes() []mix {
 		{name: "X4 a fence that does not survive a restart", h: bugged(bugs{volatileFence: true}), scope: Scope{Crash: 1}, want: "I6"},
 		{name: "X5 entries are taken whatever their term", h: bugged(bugs{noTermCheck: true}), scope: pairs, want: "I8", seeds: 300},
 		{name: "X6 an isolation is taken for a promise, and let go", h: revoking(func(p revoke.Revoker) revoke.Revoker { return unconverted{p} }), scope: pairs, want: "I1 I2 I5 I13", seeds: 300},
-		{name: "X7 one coordinator has a registry of its own", h: viewed(ownRegistry), scope: short, want: "I1 I2 I5 I7 I13 I17 G9", seeds: 600},
+		{name: "X7 one coordinator has a registry of its own", h: viewed(ownRegistry), scope: short, want: "I1 I2 I5 I7 I13 I17 G9", seeds: 4000},
 		{name: "X8 the leader is granted before it is active", h: viewed(grantsFirst), scope: Scope{Nodes: 4, Policy: two, Mode: leadership.Shortcut, Changes: []reparent.Change{reparent.Emergency(), reparent.Emergency()}}, want: "I1 I2 I5 I7 I17 G9", seeds: 1500},
 		{name: "X8 the leader is active before its log is propagated", h: hastyHarness(), scope: Scope{Changes: rivals[:1], Writes: 1}, want: "I11 I2 I1 I13", seeds: 500},
 		{name: "X9 positions are read before the block", h: bugged(bugs{earlyRead: true}), scope: Scope{Writes: 2}, want: "I13 I14", seeds: 500},
