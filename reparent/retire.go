@@ -100,6 +100,9 @@ func (a *attempt) relay(ctx context.Context, asked <-chan error) (*handover.Rela
 	t := time.NewTimer(preferWait)
 	defer t.Stop()
 	for waiting := asked != nil; a.relays(); {
+		if err := a.alive(); err != nil {
+			return nil, err // who was not asked yet is left alone
+		}
 		a.mu.Lock()
 		said := slices.Clone(a.said)
 		a.mu.Unlock()
