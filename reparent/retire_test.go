@@ -452,3 +452,27 @@ func TestAPlanSaysThatTheSuccessorTakesOver(t *testing.T) {
 		}, plan.Steps)
 	})
 }
+
+// A hook may say no until the successor is told; by then the leader has let go.
+func TestAVetoOfATakeOverIsUndone(t *testing.T) {
+	t.Parallel()
+	for step, want := range map[reparent.Step]reparent.Outcome{reparent.StepRevoke: reparent.NotStarted, reparent.StepHandOver: reparent.Restored} {
+		t.Run(string(step), func(t *testing.T) {
+			t.Parallel()
+			inSim(t, oneCall(), func(t *testing.T, c *cluster) {
+				rep, err := c.change("c1", reparent.Planned("n2"), func(cfg *reparent.Config) {
+					cfg.Hooks.Before = func(_ context.Context, e reparent.Event) error {
+						if e.Step == step && e.Kind == leadership.KindPlanned {
+							return proof{errBusy}
+						}
+						return nil
+					}
+				})
+				var veto *reparent.VetoError
+				require.ErrorAs(t, err, &veto)
+				require.Equal(t, want, rep.Outcome, "%s", rep)
+				require.NoError(t, c.writes(rep.Leader()))
+			})
+		})
+	}
+}
