@@ -133,7 +133,7 @@ func (h Harness) search(t *testing.T, f Features, o Options, tl *tally) (seed ui
 		}
 		r := run(tl)
 		if r.err == nil && (s-o.First)%again == 0 {
-			if twin := run(&tally{}); twin.hash != r.hash {
+			if twin := run(&tally{}); twin.hash != r.hash || twin.told != r.told {
 				r.err = errUnrepeatable
 			}
 		}
