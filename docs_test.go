@@ -142,6 +142,45 @@ func TestTheTestsBehindTheGuaranteesExist(t *testing.T) {
 	}
 }
 
+// What the documentation of a package claims to keep of a guarantee is checked beside
+// it, by a test that carries the id.
+func TestAPackageThatClaimsAGuaranteeHasATestOfIt(t *testing.T) {
+	t.Parallel()
+	claimed := regexp.MustCompile(`\((G\d+(?:, G\d+)*)\)`)
+	err := filepath.WalkDir(".", func(file string, _ fs.DirEntry, err error) error {
+		if err != nil || filepath.Base(file) != "doc.go" {
+			return err
+		}
+		doc, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		files, err := filepath.Glob(filepath.Join(filepath.Dir(file), "*_test.go"))
+		if err != nil {
+			return err
+		}
+		var all []byte
+		for _, f := range files {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				return err
+			}
+			all = append(all, b...)
+		}
+		for _, m := range claimed.FindAllSubmatch(doc, -1) {
+			for id := range strings.SplitSeq(string(m[1]), ", ") {
+				if !regexp.MustCompile(`(?m)^func Test(G\d+_)*` + id + `_`).Match(all) {
+					t.Errorf("%s claims %s, and no test beside it carries that id", file, id)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestTheCommandsOfTheReadmeExist(t *testing.T) {
 	t.Parallel()
 	text := readme(t)

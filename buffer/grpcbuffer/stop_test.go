@@ -60,7 +60,7 @@ func TestStopEndsWithAnOpenHealthWatchWhereGracefulStopDoesNot(t *testing.T) {
 // The control: Stop of gRPC after its GracefulStop hangs while a handler
 // ignores its context, https://github.com/grpc/grpc-go/issues/9393. It was fixed
 // in v1.85: then the control ends, and this test says so and goes on.
-func TestStopIsBoundedWhileAHandlerIgnoresItsContext(t *testing.T) {
+func TestG8_StopIsBoundedWhileAHandlerIgnoresItsContext(t *testing.T) {
 	t.Parallel()
 	const bound = 50 * time.Millisecond
 	for name, plan := range map[string]grpcbuffer.StopPlan{

@@ -66,7 +66,7 @@ func TestG7_AClientOfTheProxySeesASlowAnswer(t *testing.T) {
 	})
 }
 
-func TestThePlaceOfAClientThatGoesAwayIsFreeAtOnce(t *testing.T) {
+func TestG8_ThePlaceOfAClientThatGoesAwayIsFreeAtOnce(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, buffer.Config{})
 		client := w.proxy(httpbuffer.ProxyOptions{})

@@ -95,7 +95,7 @@ func TestACallSaysWhyItsContextEndedHoweverLateThatIs(t *testing.T) {
 	})
 }
 
-func TestACallEndsWithItsContextAndWithItsClient(t *testing.T) {
+func TestG8_ACallEndsWithItsContextAndWithItsClient(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"context", "client"} {
 		synctest.Test(t, func(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"github.com/tenure-go/tenure/leadership/etcdregistry"
 )
 
-func TestABadConfigurationIsRefusedBeforeAnythingIsConnectedTo(t *testing.T) {
+func TestG10_ABadConfigurationIsRefusedBeforeAnythingIsConnectedTo(t *testing.T) {
 	t.Parallel()
 	good := func() etcdregistry.Config {
 		return etcdregistry.Config{Endpoints: []string{"127.0.0.1:1", "localhost:2"}}

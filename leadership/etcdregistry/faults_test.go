@@ -135,7 +135,7 @@ func TestASwapWhoseAnswerIsLostKnowsItsOwnWrite(t *testing.T) {
 
 // Ways to be left without an answer: the request was executed, or not, or it was
 // executed and then overwritten. None may be called a failure.
-func TestASwapWithoutAnAnswerIsUnknown(t *testing.T) {
+func TestG9_ASwapWithoutAnAnswerIsUnknown(t *testing.T) {
 	t.Parallel()
 	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
 	cli := raw(t, clientv3.Config{Endpoints: etcd.Endpoints()})

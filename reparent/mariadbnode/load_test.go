@@ -113,7 +113,7 @@ func (u *underLoad) leader() int {
 	return int(rec.Routed.Leader[1] - '1')
 }
 
-func TestAPlannedChangeUnderLoadCostsNoError(t *testing.T) {
+func TestG7_APlannedChangeUnderLoadCostsNoError(t *testing.T) {
 	t.Parallel()
 	u := startLoad(t, options{}, reparent.Config{})
 	for _, to := range []leadership.NodeID{"n2", "n3", "n1"} {
@@ -127,7 +127,7 @@ func TestAPlannedChangeUnderLoadCostsNoError(t *testing.T) {
 	require.Equal(t, v.Attempts, v.Acked, "%v: %s", v.Classes, v.First)
 }
 
-func TestNothingAcknowledgedIsLostWhenTheLeaderIsKilled(t *testing.T) {
+func TestG2_NothingAcknowledgedIsLostWhenTheLeaderIsKilled(t *testing.T) {
 	t.Parallel()
 	u := startLoad(t, options{}, reparent.Config{})
 	u.flows(20)
@@ -143,7 +143,7 @@ func TestNothingAcknowledgedIsLostWhenTheLeaderIsKilled(t *testing.T) {
 	u.stop(0, 1, 2)
 }
 
-func TestAZombieAcknowledgesNothingThatIsNotOnTheNewLeader(t *testing.T) {
+func TestG1_AZombieAcknowledgesNothingThatIsNotOnTheNewLeader(t *testing.T) {
 	t.Parallel()
 	u := startLoad(t, options{}, reparent.Config{})
 	u.flows(20)

@@ -144,7 +144,7 @@ func TestWhatWasReceivedIsComparedWithWhatIsApplied(t *testing.T) {
 	}
 }
 
-func TestAnErrorCodeIsHardlyEverProof(t *testing.T) {
+func TestG9_AnErrorCodeIsHardlyEverProof(t *testing.T) {
 	t.Parallel()
 	my := func(n uint16, state, text string) error {
 		e := &mysql.MySQLError{Number: n, Message: text}
@@ -213,7 +213,7 @@ func TestALeaderKeepsWhatItselfAndAnyOtherMemberMakeDurable(t *testing.T) {
 	require.ErrorAs(t, n.CanEnforce(rs), &e)
 }
 
-func TestAConfigurationIsCheckedBeforeAnythingIsTouched(t *testing.T) {
+func TestG10_AConfigurationIsCheckedBeforeAnythingIsTouched(t *testing.T) {
 	t.Parallel()
 	good := func() Config {
 		return Config{ID: "n1", DSN: "u:p@tcp(127.0.0.1:1)/", Peers: map[leadership.NodeID]string{"n2": "h:3306"}}

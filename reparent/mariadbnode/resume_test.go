@@ -126,7 +126,7 @@ func (c *cluster) mortalGuard(step reparent.Step, after bool) *reparent.Guard {
 	return g
 }
 
-func TestAnotherCoordinatorFinishesWhatOneThatDiedBegan(t *testing.T) {
+func TestG5_AnotherCoordinatorFinishesWhatOneThatDiedBegan(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, options{})
 	g := c.guard(reparent.Config{})

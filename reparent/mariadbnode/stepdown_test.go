@@ -16,7 +16,7 @@ import (
 	"github.com/tenure-go/tenure/reparent/mariadbnode"
 )
 
-func TestALeaderWithWaitingCommitsIsNotSteppedDownAndAnswersNobodyFalsely(t *testing.T) {
+func TestG9_ALeaderWithWaitingCommitsIsNotSteppedDownAndAnswersNobodyFalsely(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 3, options{config: func(_ int, cfg *mariadbnode.Config) { cfg.Limits.ReadOnly = 300 * time.Millisecond }})
 	c.lead(c.guard(reparent.Config{}), 0)

@@ -186,7 +186,7 @@ func TestADuplicateOfAPromiseDoesNotUnseatTheLeaderOfItsTerm(t *testing.T) {
 	require.Equal(t, "1", c.value(c.root(1), "SELECT COUNT(*) FROM tenure.marker"))
 }
 
-func TestThePromiseIsOutsideTheBinaryLogAndSurvivesACrash(t *testing.T) {
+func TestG4_ThePromiseIsOutsideTheBinaryLogAndSurvivesACrash(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, 1, options{})
 	for i := range 5 {

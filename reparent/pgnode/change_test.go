@@ -10,7 +10,7 @@ import (
 	"github.com/tenure-go/tenure/reparent"
 )
 
-func TestPlannedChangeUnderWritersInOtherProcessesCostsNoErrorAndLosesNothing(t *testing.T) {
+func TestG7_PlannedChangeUnderWritersInOtherProcessesCostsNoErrorAndLosesNothing(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, leadership.Majority(), nil)
 	c.adopt()

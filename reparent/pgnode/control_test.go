@@ -91,7 +91,7 @@ func TestLocalFilesReplaceAFileWholeAndKeepItsOwner(t *testing.T) {
 	require.Len(t, left, 1, "only the link")
 }
 
-func TestG10ANodeIsNotMadeOfWhatItCannotUse(t *testing.T) {
+func TestG10_ANodeIsNotMadeOfWhatItCannotUse(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	good := pgnode.Config{ID: "n1", Conn: "host=h user=u", Addr: "h:1", Data: "/nowhere/data", Dir: dir, Controller: pgnode.PgCtl{}}

@@ -97,7 +97,7 @@ func (c *cluster) child(to leadership.NodeID, die reparent.Step) *exec.Cmd {
 	return cmd
 }
 
-func TestACoordinatorThatDiesAtAnyStepLeavesNothingThatResumeCannotMend(t *testing.T) {
+func TestG5_ACoordinatorThatDiesAtAnyStepLeavesNothingThatResumeCannotMend(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, leadership.Majority(), nil)
 	c.adopt()

@@ -33,7 +33,7 @@ func (c *cluster) verdict(l *load.Load, leader leadership.NodeID, others ...lead
 	return v
 }
 
-func TestEmergencyAfterTheLeaderIsKilledLosesNothingAndTheOldLeaderRejoins(t *testing.T) {
+func TestG2_EmergencyAfterTheLeaderIsKilledLosesNothingAndTheOldLeaderRejoins(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, leadership.Majority(), nil)
 	c.adopt()
@@ -87,10 +87,10 @@ func (c *cluster) waiting(id leadership.NodeID, n int) {
 	})
 }
 
-// TestAPendingCommitOfAFrozenLeaderIsNeverAcknowledgedAfterTheChange: the network
+// TestG1_APendingCommitOfAFrozenLeaderIsNeverAcknowledgedAfterTheChange: the network
 // to the standbys is cut first, so that the commit waits; the leader is frozen, a
 // new one is established, and the old one wakes up into a network that is whole.
-func TestAPendingCommitOfAFrozenLeaderIsNeverAcknowledgedAfterTheChange(t *testing.T) {
+func TestG1_APendingCommitOfAFrozenLeaderIsNeverAcknowledgedAfterTheChange(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, leadership.Majority(), nil)
 	c.adopt()

@@ -29,11 +29,11 @@ func (c *cluster) pid(id leadership.NodeID, backend string) int {
 	return n
 }
 
-// TestG3AServerWhoseCommitsDoNotWaitYetIsNotInstalled: what a new session shows for
+// TestG3_AServerWhoseCommitsDoNotWaitYetIsNotInstalled: what a new session shows for
 // synchronous_standby_names is not what a commit asks. The checkpointer tells
 // commits that there is somebody to wait for, and it may be busy or frozen. The promise
 // sees to that; somebody undoes it.
-func TestG3AServerWhoseCommitsDoNotWaitYetIsNotInstalled(t *testing.T) {
+func TestG3_AServerWhoseCommitsDoNotWaitYetIsNotInstalled(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, leadership.Majority(), nil)
 	c.adopt()
@@ -95,10 +95,10 @@ func TestAPromiseAfterAFollowThatCameToNothingStopsTheLeader(t *testing.T) {
 	})
 }
 
-// TestG1AStatementOfAnOperationThatIsOverDoesNotLandAfterAPromise: its process was
+// TestG1_AStatementOfAnOperationThatIsOverDoesNotLandAfterAPromise: its process was
 // killed, its session has not run yet, and would attach the node to a leader that the
 // promise is against.
-func TestG1AStatementOfAnOperationThatIsOverDoesNotLandAfterAPromise(t *testing.T) {
+func TestG1_AStatementOfAnOperationThatIsOverDoesNotLandAfterAPromise(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, leadership.Majority(), nil)
 	c.adopt()
@@ -214,10 +214,10 @@ func TestAnEraThatWasThereBeforeALeadershipIsNotNamedAfterIt(t *testing.T) {
 	require.False(t, strings.Contains(fmt.Sprint(old), "3.t"))
 }
 
-// TestG2ALogThatIsNotReplayedYetIsNotReadAsIfItEnded: the startup process gets no
+// TestG2_ALogThatIsNotReplayedYetIsNotReadAsIfItEnded: the startup process gets no
 // time, and what the standby acknowledged is not replayed. That nothing happens for a
 // while does not say that there is nothing to do.
-func TestG2ALogThatIsNotReplayedYetIsNotReadAsIfItEnded(t *testing.T) {
+func TestG2_ALogThatIsNotReplayedYetIsNotReadAsIfItEnded(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, leadership.Majority(), nil)
 	c.adopt()

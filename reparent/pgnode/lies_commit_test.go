@@ -43,9 +43,9 @@ func has(t testing.TB, conn *pgx.Conn, n int64) bool {
 	return got == 1
 }
 
-// TestServersThatAnswerForCommitsThatNoStandbyHas is the table of what PostgreSQL
+// TestG9_ServersThatAnswerForCommitsThatNoStandbyHas is the table of what PostgreSQL
 // tells a client whose commit waits for standbys.
-func TestServersThatAnswerForCommitsThatNoStandbyHas(t *testing.T) {
+func TestG9_ServersThatAnswerForCommitsThatNoStandbyHas(t *testing.T) {
 	t.Parallel()
 	c := newCluster(t, leadership.Majority(), nil)
 	c.adopt()

@@ -90,7 +90,7 @@ func bytesOf(p pgnode.Point) []string {
 	return out
 }
 
-func TestG2ContainsIsBeingAPrefix(t *testing.T) {
+func TestG2_ContainsIsBeingAPrefix(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		logs := drawTree(t)

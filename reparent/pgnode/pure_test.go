@@ -74,9 +74,9 @@ func rules(t require.TestingT, version uint64, policy string, ids ...leadership.
 	return rs
 }
 
-// TestG3WhatALeaderWaitsForIsDurableByEveryRulesetInForce: with any k of the names,
+// TestG3_WhatALeaderWaitsForIsDurableByEveryRulesetInForce: with any k of the names,
 // and no fewer names than k.
-func TestG3WhatALeaderWaitsForIsDurableByEveryRulesetInForce(t *testing.T) {
+func TestG3_WhatALeaderWaitsForIsDurableByEveryRulesetInForce(t *testing.T) {
 	t.Parallel()
 	ids := []leadership.NodeID{"n1", "n2", "n3", "n4", "n5"}
 	policies := []string{"majority", "all", "any", "at-least(1)", "at-least(2)", "at-least(3)", "joint(majority,at-least(3))", "joint(any,joint(all,majority))"}

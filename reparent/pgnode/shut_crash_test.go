@@ -31,10 +31,10 @@ func (d *dying) Write(ctx context.Context, path string, content []byte) error {
 	return d.LocalFiles.Write(ctx, path, content)
 }
 
-// TestAStepDownThatDiesBetweenTwoStepsLeavesNoSecondLeader: whatever was written by
+// TestG4_AStepDownThatDiesBetweenTwoStepsLeavesNoSecondLeader: whatever was written by
 // then, the old server leads as before or is fenced when it is started again, and the
 // next change goes through.
-func TestAStepDownThatDiesBetweenTwoStepsLeavesNoSecondLeader(t *testing.T) {
+func TestG4_AStepDownThatDiesBetweenTwoStepsLeavesNoSecondLeader(t *testing.T) {
 	t.Parallel()
 	for left := range 3 {
 		t.Run(fmt.Sprint(left, " files are written"), func(t *testing.T) {
