@@ -58,7 +58,8 @@ func (l *Lane) place(now time.Duration, c *call, fresh bool, fx *effects) (*view
 		l.settled(old, now, fx)
 		return nil, undecided, pause
 	}
-	idle := tried == nil && l.outageOn && l.still(now)
+	// Only whoever has just come: one that comes back may be the first to grow too old.
+	idle := fresh && tried == nil && l.outageOn && l.still(now)
 	if !l.outageOn && !l.flushing {
 		l.outageOn, l.outageAt = true, now // a lane that never knew a leader
 	}

@@ -135,6 +135,12 @@ func bufferMutations() []mutation {
 			checks: []check{in(pkg, "TestMaxAgeIsKeptWhenWhoWatchedTheTimerGaveWay")},
 		},
 		{
+			name: "who-comes-back-taken-for-new", ids: "G7", file: "buffer/place.go",
+			rule:   "A request that comes back may be the first to grow too old.",
+			edits:  one("idle := fresh && tried == nil", "idle := tried == nil"),
+			checks: []check{in(pkg, "TestMaxAgeIsKeptOfARequestThatComesBackBehindALaterOne")},
+		},
+		{
 			name: "timer-stays-too-late", ids: "G7", file: "buffer/hold.go",
 			rule:   "The lane's timer is never set for later than what is due next.",
 			edits:  one("	if l.armed == 0 || next < l.armed {", "	if l.armed == 0 {"),
