@@ -101,3 +101,21 @@ func TestG10_WhatComesAfterCloseDoesNothing(t *testing.T) {
 		require.Zero(t, w.b.Stats().Held)
 	})
 }
+
+// A request that nobody counts would be cut off by a change that waits for those that
+// are counted.
+func TestOnALaneThatCountsNothingPassesUncounted(t *testing.T) {
+	t.Parallel()
+	for _, counted := range []bool{false, true} {
+		b, err := buffer.New(buffer.Config{Counted: counted})
+		require.NoError(t, err)
+		l := b.Lane("k")
+		l.Learn(lead("n1", 1), "n1:1")
+		_, ok := l.Pass()
+		require.Equal(t, !counted, ok)
+		require.True(t, l.Ready())
+		e, ok := l.TryEnter()
+		require.True(t, ok)
+		e.Leave()
+	}
+}

@@ -107,14 +107,20 @@ func (l *Lane) Key() string { return l.key }
 
 // Pass returns whom to send to, and whether everything may be sent at once. It
 // costs one atomic load. A caller that gets false, or whose request is then
-// refused, goes through Do. What passes so is not counted: see TryEnter.
+// refused, goes through Do. On a lane that counts it is never true, since a request
+// that is not counted would be cut off by a change that waits for those that are:
+// see TryEnter.
 func (l *Lane) Pass() (Route, bool) {
 	v := l.view.Load()
-	return Route{v}, v != nil && v.ready
+	return Route{v}, v != nil && v.ready && v.gate == nil
 }
 
-// Ready is the second result of Pass alone: one atomic load.
-func (l *Lane) Ready() bool { _, ok := l.Pass(); return ok }
+// Ready reports whether everything may be sent at once, on a lane that counts too:
+// one atomic load.
+func (l *Lane) Ready() bool {
+	v := l.view.Load()
+	return v != nil && v.ready
+}
 
 // Do runs fn against the current leadership to at addr, and returns its error.
 // addr may be empty when only the leader's name is known. fn runs in the

@@ -51,19 +51,21 @@
 //
 // # State model
 //
-//	         Announce      no units left,    no request runs,
-//	         is over       or Units is over  or All is over
-//	Serving --> Announced --> DrainUnits --> DrainAll --> Cancelled
-//	   ^            |             |          |   |            |  |
-//	   |            |             |          |   | quiet quiet|  | Cancel
-//	   |            v             v          v   v     +------+  v is over
-//	   +---- Resume, Serve, ctx ended ----+      Drained      Forced
-//	   |                                             |           |
-//	   +---- Serve(higher term), Expire unless sealed-+----------+
+//	         Announce      no units left,
+//	         is over       or Units is over
+//	Serving --> Announced --> DrainUnits --> DrainAll --> Cancelled --> Forced
+//	                                            |    All      |    Cancel is over,
+//	                                  no request|    is over, |    and one still runs
+//	                                  runs      |    and one  |no request
+//	                                            v    runs     |runs
+//	                                         Drained <--------+
 //
-// Phases whose cap is zero are passed over; Announced is the only one that
-// always takes its time. A gate's standing is the furthest of its own and its
-// ancestors' phases.
+//	back to Serving, from Announced to Cancelled: Resume, Serve, ctx ended
+//	back to Serving, from Drained and Forced:     Serve(higher term), Expire unless sealed
+//
+// Announced and DrainUnits are passed over when their caps are zero; Announced is
+// the only one that always takes its time. A gate's standing is the furthest of its
+// own and its ancestors' phases.
 //
 // # Failure handling
 //

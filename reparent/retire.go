@@ -118,7 +118,7 @@ func (a *attempt) relay(ctx context.Context, asked <-chan error) (*handover.Rela
 		}
 		select {
 		case <-a.news:
-		case <-asked:
+		case <-asked: //nolint:errcheck // what came of it was reported
 			waiting = false
 		case <-t.C:
 			waiting = false

@@ -12,9 +12,8 @@ import (
 //
 // serving is asked once per request, from any goroutine, and must not block;
 // the zero Leadership means that this server does not lead, and so does a nil
-// serving. A nil next answers 500. A request without
-// a TermHeader is let through, and so is one whose term cannot be read when
-// next is not to be reached by routers: it is refused with 400.
+// serving. A nil next answers 500. A request without a TermHeader is let through;
+// one whose TermHeader cannot be read, or is there twice, is refused with 400.
 //
 // Handler belongs inside the gate that a change of leader drains, as in
 //

@@ -11,7 +11,9 @@
 //	})
 //	err = n1.Setup(ctx) // once, on each new member
 //	findings, err := n1.Doctor(ctx)
-//	guard, err := reparent.New("orders", registry, []reparent.Node{n1.Reparent(), n2.Reparent(), n3.Reparent()}, reparent.Config{})
+//	guard, err := reparent.New("orders", registry, []reparent.Node{n1.Reparent(), n2.Reparent(), n3.Reparent()}, reparent.Config{
+//		Barrier: barrier, // the server checks no terms: routers say when they are quiet
+//	})
 //	report, err := guard.Run(ctx, reparent.Planned("n2"))
 //
 // Applications follow the leader with sqlbuffer and the function that SQL

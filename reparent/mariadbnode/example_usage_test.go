@@ -15,6 +15,7 @@ import (
 func Example() {
 	ctx, password, replPassword := context.Background(), os.Getenv("TENURE_PASSWORD"), os.Getenv("REPL_PASSWORD")
 	var registry leadership.Registry
+	var barrier leadership.Barrier
 	var n2, n3 *mariadbnode.Node // made like n1
 
 	n1, err := mariadbnode.New(mariadbnode.Config{
@@ -41,7 +42,9 @@ func Example() {
 	for _, f := range findings {
 		fmt.Println(f)
 	}
-	guard, err := reparent.New("orders", registry, []reparent.Node{n1.Reparent(), n2.Reparent(), n3.Reparent()}, reparent.Config{})
+	guard, err := reparent.New("orders", registry, []reparent.Node{n1.Reparent(), n2.Reparent(), n3.Reparent()}, reparent.Config{
+		Barrier: barrier, // the server checks no terms: routers say when they are quiet
+	})
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -9,7 +9,10 @@
 //	}
 //	err := pgnode.Init(ctx, cfg) // once in the life of the node
 //	n, err := pgnode.New(cfg)
-//	guard, err := reparent.New("orders", registry, append(others, n.Reparent()), reparent.Config{})
+//	guard, err := reparent.New("orders", registry, append(others, n.Reparent()), reparent.Config{
+//		Barrier: barrier, // the server checks no terms: routers say when they are quiet
+//		Limits:  reparent.Limits{Linger: 5 * time.Second}, // an old leader is restarted behind the change
+//	})
 //
 // A Node needs the server's files and the means to stop and start it: run one
 // beside each server, or give it a Controller and Files that reach the machine.

@@ -3,6 +3,7 @@ package pgnode_test
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
@@ -14,6 +15,7 @@ import (
 func Example() {
 	ctx := context.Background()
 	var registry leadership.Registry
+	var barrier leadership.Barrier
 	var others []reparent.Node // n2, whose node runs beside its own server
 
 	cfg := pgnode.Config{
@@ -33,7 +35,10 @@ func Example() {
 		return
 	}
 	defer n.Close()
-	guard, err := reparent.New("orders", registry, append(others, n.Reparent()), reparent.Config{})
+	guard, err := reparent.New("orders", registry, append(others, n.Reparent()), reparent.Config{
+		Barrier: barrier,                                  // the server checks no terms: routers say when they are quiet
+		Limits:  reparent.Limits{Linger: 5 * time.Second}, // an old leader is restarted behind the change
+	})
 	if err != nil {
 		fmt.Println(err)
 		return
