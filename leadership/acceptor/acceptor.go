@@ -18,7 +18,7 @@ var errShut = errors.New("acceptor: a higher term was promised")
 // goroutine and needs no Close.
 //
 // A call whose context ends before it has touched anything returns a
-// *CancelledError; one whose context ends while it waits with the gate shut, an
+// *CanceledError; one whose context ends while it waits with the gate shut, an
 // *UnsettledError, and the next call settles what it began. A Save that is under
 // way is waited for.
 type Acceptor struct {
@@ -100,7 +100,7 @@ type Options struct {
 //
 // When Save fails it returns an *UnsettledError and no acceptor; Open
 // then finds out. Other errors, nothing touched: *leadership.NodeIDError,
-// *ArgumentError, *CancelledError, or what Load returned.
+// *ArgumentError, *CanceledError, or what Load returned.
 func Create(ctx context.Context, store Store, id leadership.NodeID, incarnation string) (*Acceptor, error) {
 	if incarnation == Minted {
 		incarnation = rand.Text()
@@ -175,7 +175,7 @@ func load(ctx context.Context, store Store, id leadership.NodeID, incarnation st
 		return State{}, false, err
 	}
 	if ctx.Err() != nil {
-		return State{}, false, &CancelledError{context.Cause(ctx)}
+		return State{}, false, &CanceledError{context.Cause(ctx)}
 	}
 	return store.Load(ctx)
 }

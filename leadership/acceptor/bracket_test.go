@@ -129,7 +129,7 @@ func TestWaitingForTheTurnEndsWithTheContext(t *testing.T) {
 		bound, cancel := context.WithTimeout(ctx, time.Second)
 		defer cancel()
 		_, err = a.Recruit(bound, term(5), nil)
-		as[*acceptor.CancelledError](t, err)
+		as[*acceptor.CanceledError](t, err)
 		if !leadership.NotExecuted(err) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Error(err)
 		}

@@ -13,7 +13,7 @@ func (a *Acceptor) take(ctx context.Context) error {
 		return ErrNotOpen
 	}
 	if ctx.Err() != nil {
-		return &CancelledError{context.Cause(ctx)}
+		return &CanceledError{context.Cause(ctx)}
 	}
 	select { // most often nobody has it, and ctx needs no channel
 	case a.turn <- struct{}{}:
@@ -24,7 +24,7 @@ func (a *Acceptor) take(ctx context.Context) error {
 	case a.turn <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return &CancelledError{context.Cause(ctx)}
+		return &CanceledError{context.Cause(ctx)}
 	}
 }
 

@@ -153,19 +153,19 @@ func (e *PendingError) Error() string {
 // NotExecuted reports true.
 func (e *PendingError) NotExecuted() bool { return true }
 
-// CancelledError is returned when the context ended before anything was
+// CanceledError is returned when the context ended before anything was
 // touched.
-type CancelledError struct{ Err error }
+type CanceledError struct{ Err error }
 
-func (e *CancelledError) Error() string {
+func (e *CanceledError) Error() string {
 	return fmt.Sprintf("acceptor: not executed: %v", e.Err)
 }
 
 // Unwrap returns the cause of the context's end.
-func (e *CancelledError) Unwrap() error { return e.Err }
+func (e *CanceledError) Unwrap() error { return e.Err }
 
 // NotExecuted reports true.
-func (e *CancelledError) NotExecuted() bool { return true }
+func (e *CanceledError) NotExecuted() bool { return true }
 
 // ReadError is returned beside a valid testimony without a position: the block
 // holds, but reading failed. The same call again only reads.

@@ -49,11 +49,11 @@ func TestASaveThatFailsSaysWhetherItMayBeOnDisk(t *testing.T) {
 		why := errors.New("the caller went away")
 		cancel(why)
 		err := s.Save(gone, rec)
-		if as[*acceptor.CancelledError](t, err); !errors.Is(err, why) || !leadership.NotExecuted(err) {
+		if as[*acceptor.CanceledError](t, err); !errors.Is(err, why) || !leadership.NotExecuted(err) {
 			t.Errorf("got %v", err)
 		}
 		_, _, err = s.Load(gone)
-		as[*acceptor.CancelledError](t, err)
+		as[*acceptor.CanceledError](t, err)
 		bad := rec
 		bad.Promised = leadership.Term{Num: 3}
 		as[*leadership.TermError](t, s.Save(ctx, bad))
@@ -145,7 +145,7 @@ func TestErrorsNameTheNodeAndSayWhatBecameOfTheCall(t *testing.T) {
 		{&acceptor.GateError{Node: "n1", Promised: term(3), Changing: true}, []string{"n1", "3.c1", "being made"}, true, nil},
 		{&acceptor.PendingError{Node: "n1", Asked: term(3)}, []string{"n1", "3.c1", "not settled"}, true, nil},
 		{&acceptor.PendingError{Node: "n1", Asked: term(3), Err: cause}, []string{"n1", "disk full"}, true, nil},
-		{&acceptor.CancelledError{Err: cause}, []string{"not executed", "disk full"}, true, cause},
+		{&acceptor.CanceledError{Err: cause}, []string{"not executed", "disk full"}, true, cause},
 		{&acceptor.UnconfirmedError{Node: "n1", Leadership: lead("n2", 3)}, []string{"n1", "n2", "do not acknowledge"}, false, leadership.ErrUnknownOutcome},
 		{&acceptor.UnsettledError{Node: "n1", Term: term(3), Err: cause}, []string{"n1", "3.c1", "disk full"}, false, leadership.ErrUnknownOutcome},
 		{&acceptor.ReadError{Node: "n1", Term: term(3), Err: cause}, []string{"n1", "3.c1", "disk full"}, false, cause},

@@ -61,7 +61,7 @@ func (f *FileStore) Path() string {
 }
 
 // Load implements Store. It returns a *leadership.CorruptError for a record that
-// cannot be trusted, and a *CancelledError when ctx ends while it waits for
+// cannot be trusted, and a *CanceledError when ctx ends while it waits for
 // another call.
 func (f *FileStore) Load(ctx context.Context) (State, bool, error) {
 	if err := f.take(ctx); err != nil {
@@ -72,7 +72,7 @@ func (f *FileStore) Load(ctx context.Context) (State, bool, error) {
 }
 
 // Save implements Store. Waiting for another call ends with ctx, with a
-// *CancelledError and nothing written; the write itself does not. A failure at or after the rename is a
+// *CanceledError and nothing written; the write itself does not. A failure at or after the rename is a
 // leadership.ErrUnknownOutcome, one before it left the old record.
 func (f *FileStore) Save(ctx context.Context, s State) error {
 	if err := s.Validate(); err != nil {
@@ -98,13 +98,13 @@ func (f *FileStore) take(ctx context.Context) error {
 		return &ArgumentError{"store", "OpenFile did not make it"}
 	}
 	if ctx.Err() != nil {
-		return &CancelledError{context.Cause(ctx)}
+		return &CanceledError{context.Cause(ctx)}
 	}
 	select {
 	case f.turn <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return &CancelledError{context.Cause(ctx)}
+		return &CanceledError{context.Cause(ctx)}
 	}
 }
 

@@ -103,7 +103,7 @@ func TestAFileStoreRefusesWhatItCannotKeep(t *testing.T) {
 	as[*acceptor.ArgumentError](t, s.Save(ctx, acceptor.State{Node: "n1", Incarnation: "\xff"}))
 	gone, cancel := context.WithCancel(ctx)
 	cancel()
-	as[*acceptor.CancelledError](t, s.Save(gone, acceptor.State{Node: "n1", Incarnation: "d1"}))
+	as[*acceptor.CanceledError](t, s.Save(gone, acceptor.State{Node: "n1", Incarnation: "d1"}))
 	_, _, err := new(acceptor.FileStore).Load(ctx)
 	as[*acceptor.ArgumentError](t, err)
 	if _, ok, _ := s.Load(ctx); ok {

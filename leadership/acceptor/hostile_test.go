@@ -27,7 +27,7 @@ func TestG10_NothingPanicsWhateverItIsGiven(t *testing.T) {
 			Funcs: map[string]any{"Create": acceptor.Create, "Open": acceptor.Open, "OpenFile": acceptor.OpenFile},
 			Types: map[string]any{
 				"Acceptor":      []any{&acceptor.Acceptor{}, newNode(t, &memStore{}), leader},
-				"ArgumentError": &acceptor.ArgumentError{}, "CancelledError": &acceptor.CancelledError{}, "Completion": acceptor.Completion{},
+				"ArgumentError": &acceptor.ArgumentError{}, "CanceledError": &acceptor.CanceledError{}, "Completion": acceptor.Completion{},
 				"ExistsError": &acceptor.ExistsError{}, "FileStore": []any{&acceptor.FileStore{}, (*acceptor.FileStore)(nil), file},
 				"GateError": &acceptor.GateError{}, "NoRecordError": &acceptor.NoRecordError{}, "PendingError": &acceptor.PendingError{},
 				"ReadError": &acceptor.ReadError{}, "ShortReadingError": &acceptor.ShortReadingError{}, "State": acceptor.State{}, "Stream": []any{acceptor.Stream{}, stream},

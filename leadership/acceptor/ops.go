@@ -34,7 +34,7 @@ type ReadFunc func(ctx context.Context) (Reading, error)
 // It returns a *leadership.StaleTermError below the promise, a *ReadError
 // beside a valid testimony when only reading failed, an *UnsettledError when
 // it is not known whether the promise is on disk, and, nothing touched,
-// *CancelledError, *leadership.TermError or a *PendingError.
+// *CanceledError, *leadership.TermError or a *PendingError.
 func (a *Acceptor) Recruit(ctx context.Context, t leadership.Term, read ReadFunc) (leadership.Testimony, error) {
 	return a.promise(ctx, t, read, leadership.Promised)
 }
@@ -86,7 +86,7 @@ func (a *Acceptor) Read(ctx context.Context, t leadership.Term, read ReadFunc) (
 	case v == nil:
 		return leadership.Testimony{}, ErrNotOpen
 	case ctx.Err() != nil:
-		return leadership.Testimony{}, &CancelledError{context.Cause(ctx)}
+		return leadership.Testimony{}, &CanceledError{context.Cause(ctx)}
 	case v.Promised.Less(t):
 		return leadership.Testimony{}, v.refusal
 	}
@@ -225,7 +225,7 @@ func (a *Acceptor) Install(ctx context.Context, l leadership.Leadership, write f
 // It returns a *leadership.StaleTermError below the promise, a
 // *leadership.NotReadyError when t is above the promise, was not installed
 // here, or installed says no, a *PendingError while a higher promise is on its
-// way to disk, and, nothing touched, *CancelledError, *leadership.TermError or
+// way to disk, and, nothing touched, *CanceledError, *leadership.TermError or
 // *ArgumentError.
 func (a *Acceptor) Grant(ctx context.Context, t leadership.Term, installed func() bool) error {
 	return a.lead(ctx, t, installed, true)

@@ -69,13 +69,13 @@ func (n *Node) take(ctx context.Context, t leadership.Term) error {
 	}
 	n.mu.Unlock()
 	if ctx.Err() != nil {
-		return &acceptor.CancelledError{Err: context.Cause(ctx)}
+		return &acceptor.CanceledError{Err: context.Cause(ctx)}
 	}
 	select {
 	case n.turn <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return &acceptor.CancelledError{Err: context.Cause(ctx)}
+		return &acceptor.CanceledError{Err: context.Cause(ctx)}
 	}
 }
 
@@ -110,7 +110,7 @@ func (n *Node) begin(ctx context.Context, t leadership.Term) (*op, error) {
 			return o, nil
 		}
 	} else if o.ctx.Err() != nil {
-		err = &acceptor.CancelledError{Err: err} // behind another process
+		err = &acceptor.CanceledError{Err: err} // behind another process
 	}
 	o.end()
 	return nil, fmt.Errorf("pgnode: %s: %w", n.cfg.ID, err)

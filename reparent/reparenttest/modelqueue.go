@@ -13,7 +13,7 @@ import (
 // to do.
 func (n *store) decides(ctx context.Context, op func(next func()) error) error {
 	if err := n.queue(ctx, n.desk, "decide"); err != nil {
-		return &acceptor.CancelledError{Err: err}
+		return &acceptor.CanceledError{Err: err}
 	}
 	next := sync.OnceFunc(func() { <-n.desk })
 	defer next()

@@ -205,7 +205,7 @@ func classes() []class {
 		plain[acceptor.UnconfirmedError]("unconfirmed"),
 		of("unsettled", func(e *acceptor.UnsettledError) *error { return &e.Err }, nil),
 		of("pending", func(e *acceptor.PendingError) *error { return &e.Err }, nil),
-		of("cancelled", func(e *acceptor.CancelledError) *error { return &e.Err }, nil),
+		of("cancelled", func(e *acceptor.CanceledError) *error { return &e.Err }, nil),
 		of("read", func(e *acceptor.ReadError) *error { return &e.Err }, nil),
 		plain[pgnode.RebuildError]("rebuild"),
 		of("notAncestor", nil, func(e *pgnode.NotAncestorError) []*leadership.Position {

@@ -76,7 +76,7 @@ func TestEveryErrorProvesOnTheOtherSideWhatItProvedHere(t *testing.T) {
 		{"unknown outcome", leadership.ErrUnknownOutcome, nil, []error{leadership.ErrUnknownOutcome}, false},
 		{"the end of a context", fmt.Errorf("wait: %w", context.DeadlineExceeded), nil, []error{context.DeadlineExceeded}, false},
 		{"cancelled", fmt.Errorf("wait: %w", context.Canceled), nil, []error{context.Canceled}, false},
-		{"ended before anything was touched", &acceptor.CancelledError{Err: context.DeadlineExceeded}, []error{&acceptor.CancelledError{Err: context.DeadlineExceeded}}, []error{context.DeadlineExceeded}, true},
+		{"ended before anything was touched", &acceptor.CanceledError{Err: context.DeadlineExceeded}, []error{&acceptor.CanceledError{Err: context.DeadlineExceeded}}, []error{context.DeadlineExceeded}, true},
 		{"incarnation", &leadership.IncarnationError{Node: "n1", Want: "a", Got: "b"}, []error{&leadership.IncarnationError{Node: "n1", Want: "a", Got: "b"}}, nil, false},
 		{"diverged", &leadership.DivergedError{Positions: []leadership.NodePosition{{Node: "n1", Position: at}}}, []error{&leadership.DivergedError{Positions: []leadership.NodePosition{{Node: "n1", Position: at}}}}, nil, false},
 		{"not an ancestor", &pgnode.NotAncestorError{Node: "n1", Leader: l, At: at, Of: of}, []error{&pgnode.NotAncestorError{Node: "n1", Leader: l, At: at, Of: of}}, nil, false},
