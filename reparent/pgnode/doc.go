@@ -137,9 +137,9 @@
 //
 // What is put on disk for later, and that nothing rests on yet, is written beside the next
 // step: that a standby is fenced, while its log is read to the end; that it may have been
-// told to promote, while its sessions are ended; that a leader was granted, while a commit
-// waits for its standbys. Nothing of it is relied on before it is there: a note that was
-// lost is a step that is made again. Promises and sources are never among it.
+// told to promote, while its sessions are ended. Nothing of it is relied on before it is
+// there: a note that was lost is a step that is made again. Promises, sources and grants
+// are never among it: a leader says that it leads after a commit got through.
 //
 // A standby that waits for its stream tries again after wal_retrieve_retry_interval, five
 // seconds by default. While its Follow waits it is told to try at once, as a reload does.

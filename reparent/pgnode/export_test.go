@@ -50,3 +50,21 @@ func KeptFor(ctx context.Context, t testing.TB, n *Node) string {
 	}
 	return r[0]
 }
+
+// LeavesInTransaction reports whether n keeps the session that it has for the next
+// operation when a transaction is open in it.
+func LeavesInTransaction(ctx context.Context, t testing.TB, n *Node) bool {
+	t.Helper()
+	n.turn <- struct{}{}
+	defer n.give()
+	s := n.warm
+	if s == nil {
+		t.Fatal("none was left")
+	}
+	n.warm = nil
+	if err := s.exec(ctx, "BEGIN"); err != nil {
+		t.Fatal(err)
+	}
+	n.leave(s)
+	return n.warm != nil
+}

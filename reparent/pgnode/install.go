@@ -303,13 +303,14 @@ func (o *op) open(s *session, st state, t leadership.Term) error {
 	if err := o.arm(o.ctx, s, names["synchronous_standby_names"]); err != nil {
 		return err
 	}
-	err = o.noteBeside(func(own *lineage) { own.Granted, own.Started = t, st.started }, func() error {
-		if st.last.Decided {
-			return nil
+	if !st.last.Decided {
+		if err := o.decide(s, t); err != nil {
+			return err
 		}
-		return o.decide(s, t)
-	})
-	if err != nil {
+	}
+	// Not before a commit got through: who says that it leads is left alone by
+	// watchers, and behind a closed gate it would serve nobody, for good.
+	if err := o.note(func(own *lineage) { own.Granted, own.Started = t, st.started }); err != nil {
 		return err
 	}
 	if _, err := o.gate(true); err != nil {

@@ -306,3 +306,32 @@ func subjects(t testing.TB, n *pgnode.Node) []string {
 	}
 	return out
 }
+
+// TestG9_AGrantThatFailedDoesNotSayThatItLeads: no commit gets through, and its gate is
+// closed. Who says that it leads is left alone, and would serve nobody for good.
+func TestG9_AGrantThatFailedDoesNotSayThatItLeads(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, leadership.Majority(), nil)
+	c.adopt()
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	for _, id := range c.ids {
+		_, err := c.nodes[id].Promise(ctx, term(10))
+		require.NoError(t, err)
+	}
+	n := c.nodes["n2"]
+	_, err := n.Install(ctx, leadership.Marker{Term: term(10), Leader: "n2", Ruleset: c.rs})
+	require.NoError(t, err)
+	short, stop := context.WithTimeout(ctx, 2*time.Second)
+	defer stop()
+	require.Error(t, n.Grant(short, term(10)), "nobody follows")
+	s, err := n.Status(ctx)
+	require.NoError(t, err)
+	require.Zero(t, s.Leads)
+	_, err = c.nodes["n3"].Follow(ctx, term(10), "n2")
+	require.NoError(t, err)
+	require.NoError(t, n.Grant(ctx, term(10)))
+	s, err = n.Status(ctx)
+	require.NoError(t, err)
+	require.Equal(t, term(10), s.Leads)
+}

@@ -165,7 +165,9 @@ func (n *Node) leave(s *session) {
 	n.mu.Lock()
 	closed := n.closed
 	n.mu.Unlock()
-	if s == nil || closed || n.warm != nil || s.name != opName || s.c.IsClosed() || s.c.IsBusy() {
+	// One in a transaction would commit nothing of what the next step does.
+	idle := s != nil && !s.c.IsClosed() && !s.c.IsBusy() && s.c.TxStatus() == 'I'
+	if !idle || closed || n.warm != nil || s.name != opName {
 		s.close()
 		return
 	}

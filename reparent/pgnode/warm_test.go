@@ -81,6 +81,17 @@ func TestASessionThatWasLeftIsNotReliedUpon(t *testing.T) {
 	})
 }
 
+func TestASessionInATransactionIsNotLeftForTheNextOperation(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, leadership.Majority(), nil)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second)
+	defer cancel()
+	require.NoError(t, c.nodes["n2"].Prepare(ctx, term(10)))
+	require.False(t, pgnode.LeavesInTransaction(ctx, t, c.nodes["n2"]))
+	_, err := c.nodes["n2"].Promise(ctx, term(10))
+	require.NoError(t, err)
+}
+
 // TestWhatCouldNotBeNotedIsDoneAgain: what is put on disk beside something else must not be
 // taken for done when it is not there.
 func TestWhatCouldNotBeNotedIsDoneAgain(t *testing.T) {
