@@ -25,7 +25,7 @@ func (n *Node) Drain(ctx context.Context, t leadership.Term, d time.Duration) (r
 	if err := n.announce(ctx, t, d, n.askProcesses(&p)...); err != nil {
 		return revoke.Drained{}, err
 	}
-	now := p.statements()
+	now := p.statements(n.cfg.Replication.User)
 	first := now
 	began, asked := time.Now(), time.Time{}
 	wctx, cancel := context.WithTimeout(ctx, max(d, time.Millisecond))
@@ -40,7 +40,7 @@ func (n *Node) Drain(ctx context.Context, t leadership.Term, d time.Duration) (r
 				if err := n.pool().ask(wctx, n.askProcesses(&p)...); err != nil {
 					return false, err
 				}
-				now = p.statements()
+				now = p.statements(n.cfg.Replication.User)
 				first = max(first, now)
 			}
 			if told = false; now > 0 {
@@ -49,7 +49,7 @@ func (n *Node) Drain(ctx context.Context, t leadership.Term, d time.Duration) (r
 		case time.Since(asked) < trxCopy:
 			return false, nil
 		}
-		err := n.pool().ask(wctx, n.row("count the open transactions", selectUnits, &now))
+		err := n.pool().ask(wctx, n.row("count the open transactions", n.selectUnits(), &now))
 		asked = time.Now()
 		first = max(first, now)
 		return err == nil && now == 0, err
@@ -69,10 +69,12 @@ func (n *Node) Drain(ctx context.Context, t leadership.Term, d time.Duration) (r
 const trxCopy = 110 * time.Millisecond
 
 // selectUnits counts statements that run, and transactions that may write. Replication's
-// own threads are not clients, and neither is this account.
-const selectUnits = "SELECT COUNT(*) FROM information_schema.PROCESSLIST p LEFT JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID" +
-	" WHERE p.USER NOT IN ('system user', SUBSTRING_INDEX(CURRENT_USER(), '@', 1)) AND p.COMMAND NOT LIKE 'Binlog Dump%'" +
-	" AND (x.trx_id IS NOT NULL AND x.trx_is_read_only = 0 OR p.COMMAND IN ('Query', 'Execute'))"
+// own threads are not clients, and neither are its account and this one.
+func (n *Node) selectUnits() string {
+	return "SELECT COUNT(*) FROM information_schema.PROCESSLIST p LEFT JOIN information_schema.INNODB_TRX x ON x.trx_mysql_thread_id = p.ID" +
+		" WHERE p.USER NOT IN ('system user', SUBSTRING_INDEX(CURRENT_USER(), '@', 1), " + quote(n.cfg.Replication.User) + ") AND p.COMMAND NOT LIKE 'Binlog Dump%'" +
+		" AND (x.trx_id IS NOT NULL AND x.trx_is_read_only = 0 OR p.COMMAND IN ('Query', 'Execute'))"
+}
 
 // announce writes that the leader drains, and asks the questions then.
 func (n *Node) announce(ctx context.Context, t leadership.Term, d time.Duration, qs ...question) error {

@@ -51,12 +51,15 @@ func (s *session) killIO(ctx context.Context, ids []uint64) error {
 	wctx, cancel := context.WithTimeout(ctx, killWait)
 	defer cancel()
 	var p processes
+	var failed error
 	err := s.n.poll(wctx, func() (bool, error) {
 		// Not bounded by wctx, whose end in the middle would cost the connection.
-		err := s.ask(ctx, s.n.askProcesses(&p)...)
-		return err == nil && len(p.ioThreads()) == 0, err
+		failed = s.ask(ctx, s.n.askProcesses(&p)...)
+		return failed == nil && len(p.ioThreads()) == 0, failed
 	})
-	if wctx.Err() != nil && ctx.Err() == nil {
+	// Only the wait may be given up: with the message that failed went what was left
+	// for later, such as the promise.
+	if failed == nil && wctx.Err() != nil && ctx.Err() == nil {
 		return nil
 	}
 	return err

@@ -68,11 +68,12 @@ func (p *processes) waiting() []Session {
 	return slices.DeleteFunc(p.clients(), func(s Session) bool { return !s.waits() })
 }
 
-// statements counts those of clients that run; this account is none.
-func (p *processes) statements() int {
+// statements counts those of clients that run. This account is none, and neither is
+// replication's: a replica that was just pointed here asks as that user before it dumps.
+func (p *processes) statements(replication string) int {
 	n := 0
 	for _, o := range p.all {
-		if o.User != systemUser && o.User != p.own && (o.command == "Query" || o.command == "Execute") {
+		if o.User != systemUser && o.User != p.own && o.User != replication && (o.command == "Query" || o.command == "Execute") {
 			n++
 		}
 	}

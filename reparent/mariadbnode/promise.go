@@ -18,7 +18,8 @@ import (
 //
 // It returns a *leadership.StaleTermError, a *BlockedError, a *PrivilegedError
 // or a *KilledError at a server that takes writes, a *TurnError, a
-// *NotSetUpError, or a *StepError. After any but the first the promise may be
+// *NotSetUpError, a *leadership.NotReadyError when the promise was written and is
+// not there, or a *StepError. After any but the first the promise may be
 // written; nothing is claimed.
 func (n *Node) Promise(ctx context.Context, t leadership.Term) (leadership.Testimony, error) {
 	return n.promise(ctx, t, leadership.Promised)
@@ -86,7 +87,10 @@ func (n *Node) promise(ctx context.Context, t leadership.Term, kind leadership.T
 	// What the testimony says is read after all that makes it true, in the same
 	// message where there is nothing to wait for.
 	var h history
-	last := append(n.askLive(s, &l), n.askMarkers(&h))
+	// The record last: what is testified was read back, and is not what was meant to be
+	// written.
+	var back record
+	last := append(n.askLive(s, &l), n.askMarkers(&h), n.askRecord(&back))
 	if raised || !n.keeps(r, l) {
 		c = census{}
 		if writes {
@@ -100,6 +104,9 @@ func (n *Node) promise(ctx context.Context, t leadership.Term, kind leadership.T
 			return leadership.Testimony{}, err
 		}
 	} else if err := s.ask(ctx, last...); err != nil {
+		return leadership.Testimony{}, err
+	}
+	if err := back.stands(t); err != nil {
 		return leadership.Testimony{}, err
 	}
 	if out.Incarnation != incarnation(r.Incarnation, l.start) {
@@ -141,7 +148,8 @@ func (s *session) quiesce(ctx context.Context, l live, p processes, qs ...questi
 	if err := s.fence(ctx, l, p, now...); err != nil {
 		return p, err
 	}
-	return p, s.readOnly(ctx, &is, &p, check)
+	err := s.readOnly(ctx, &is, &p, check) // which reads p
+	return p, err
 }
 
 func (n *Node) testimony(r record, l live, kind leadership.TestimonyKind, led leadership.Term) leadership.Testimony {

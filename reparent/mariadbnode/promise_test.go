@@ -1,6 +1,7 @@
 package mariadbnode_test
 
 import (
+	"context"
 	"database/sql/driver"
 	"errors"
 	"testing"
@@ -166,4 +167,46 @@ func TestADonorWithoutAnAddressIsFoundBeforeAnythingIsTouched(t *testing.T) {
 	var peer *mariadbnode.PeerError
 	require.ErrorAs(t, c.nodes[1].CatchUp(t.Context(), s.Promised, "n9", pos), &peer)
 	require.NotEqual(t, "No", c.ioRunning(1))
+}
+
+// TestG4_APromiseThatIsNotThereIsNotTestified: the server says that it is written, and it
+// is not.
+func TestG4_APromiseThatIsNotThereIsNotTestified(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, options{})
+	c.lead(c.guard(reparent.Config{}), 0)
+	for i := range c.nodes {
+		before := c.promised(i)
+		c.exec(c.root(i), "SET sql_log_bin=0", "CREATE TRIGGER tenure.lost BEFORE UPDATE ON tenure.node FOR EACH ROW SET NEW.doc = OLD.doc")
+		got, err := c.nodes[i].Promise(t.Context(), term(1000))
+		var not *leadership.NotReadyError
+		require.ErrorAs(t, err, &not, "node %d", i)
+		require.Zero(t, got)
+		require.Equal(t, before, c.promised(i))
+		c.exec(c.root(i), "SET sql_log_bin=0", "DROP TRIGGER tenure.lost")
+		c.eventually("it is promised", func() bool {
+			_, err := c.nodes[i].Promise(t.Context(), term(1000))
+			return err == nil
+		})
+	}
+}
+
+func TestADrainDoesNotWaitForAReplicaThatAsksBeforeItDumps(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, options{})
+	c.lead(c.guard(reparent.Config{}), 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	db, out := c.open("repl:"+replPassword+"@tcp("+c.client[0].Addr()+")/"), make(chan error, 1)
+	go func() {
+		_, err := db.ExecContext(ctx, "DO SLEEP(20)")
+		out <- err
+	}()
+	defer func() { cancel(); <-out }()
+	c.eventually("a statement runs", func() bool {
+		return c.value(c.root(0), "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE USER = 'repl' AND STATE = 'User sleep'") == "1"
+	})
+	d, err := c.nodes[0].Drain(t.Context(), term(1000), time.Second)
+	require.NoError(t, err)
+	require.Zero(t, d.Finished)
+	require.Zero(t, d.Survivors)
 }

@@ -279,3 +279,29 @@ func TestNothingIsDiscardedForASourceThatDoesNotStandByTheTerm(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, before.Promised, after.Promised, "nothing was touched")
 }
+
+// TestACopyThatLacksTheMarkersHasItsRecordAllTheSame: it can be repaired again, and its
+// floor and its new incarnation are there until it is.
+func TestACopyThatLacksTheMarkersHasItsRecordAllTheSame(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, options{})
+	c.lead(c.guard(reparent.Config{}), 0)
+	rec, err := c.reg.Load(t.Context())
+	require.NoError(t, err)
+	incarnation := func() string {
+		return c.value(c.root(1), "SELECT JSON_VALUE(doc, '$.incarnation') FROM tenure.node")
+	}
+	before := incarnation()
+	require.NotEmpty(t, before)
+	n := c.node(1, func(_ int, cfg *mariadbnode.Config) {
+		cfg.Rebuild = func(context.Context, mariadbnode.Rebuild) error {
+			c.exec(c.root(1), "SET sql_log_bin=0", "STOP SLAVE", "DROP TABLE tenure.marker")
+			return nil
+		}
+	})
+	var e *mariadbnode.RepairError
+	require.ErrorAs(t, n.Repair(t.Context(), rec.Active.Term, rec.Active.Leader), &e)
+	require.Contains(t, e.Error(), "lacks the markers")
+	require.NotEqual(t, before, incarnation())
+	require.Empty(t, c.slaveStatus(1)["Master_Host"])
+}

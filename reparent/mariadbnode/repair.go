@@ -189,5 +189,9 @@ func (s *session) restore(ctx context.Context, r record) error {
 	if err := s.save(r); err != nil {
 		return err
 	}
+	// Now: what was left for later goes with the session when history has an error.
+	if err := s.ask(ctx); err != nil {
+		return err
+	}
 	return s.history(ctx, h, lacks)
 }
