@@ -16,7 +16,7 @@ func FuzzRecordFile(f *testing.F) {
 	at := Term{5, "a"}
 	for _, r := range []Record{
 		{Version: 1, Cluster: "c", Mode: Full},
-		{Version: 3, Cluster: "c", Mode: Full, Fence: at, Intent: Intent{Term: at, Phase: Holding, HoldFor: time.Second}},
+		{Version: 3, Cluster: "c", Mode: Full, Fence: at, Intent: Intent{Term: at, Phase: Holding, HoldFor: time.Second}, Drafted: at},
 		{
 			Version: 9, Cluster: "orders", Mode: Shortcut, Fence: at, Active: Leadership{"n1", at}, Routed: Leadership{"n1", Term{4, "b"}}, Addr: "10.0.0.1:80",
 			Ruleset: Ruleset{Version: 2, Members: []Node{{ID: "n1", Zone: "z", Weight: 2}, {ID: "n2", Ineligible: true}}, Policy: "majority"},
@@ -75,7 +75,7 @@ func FuzzRecord(f *testing.F) {
 			Version: 1 + num, Cluster: cluster, Mode: Full, Fence: at,
 			Active: Leadership{NodeID(node), at}, Routed: Leadership{NodeID(node), at}, Addr: addr,
 			Intent: Intent{Term: at, By: by, Kind: Kind(policy), From: NodeID(node), HoldFor: time.Duration(hold)},
-			Held:   []Isolation{{NodeID(node), at, by}},
+			Held:   []Isolation{{NodeID(node), at, by}}, Drafted: at,
 			Barred: []Bar{{NodeID(node), cluster, at, addr, by}},
 		}
 		if node != "" {

@@ -21,7 +21,7 @@ func (r *Round) Missing() [][]NodeID {
 		if _, _, ok := r.uncovered(r.blocked|more, r.leased.Minus(more)); ok {
 			return false
 		}
-		if _, _, ok := r.uncovered(r.read|r.loss|more, 0); ok {
+		if _, _, ok := r.uncovered(r.read|r.forgone(r.read|more)|more, 0); ok {
 			return false
 		}
 		return r.anyCandidate(have|more, r.read|more)

@@ -130,10 +130,15 @@ type Record struct {
 	// never falls.
 	Routed Leadership `json:"routed"`
 	// Addr is where clients reach Routed.Leader.
-	Addr   string      `json:"addr,omitempty"`
-	Intent Intent      `json:"intent"`
-	Held   []Isolation `json:"held,omitempty"`
-	Barred []Bar       `json:"barred,omitempty"`
+	Addr   string `json:"addr,omitempty"`
+	Intent Intent `json:"intent"`
+	// Drafted is the term of the newest change of the ruleset that began and of
+	// which it is not known what became: nodes may know of members that Ruleset
+	// does not show. Another intent does not end that, nor does Abandon; the next
+	// Activate does. Zero: there is none.
+	Drafted Term        `json:"drafted,omitzero"`
+	Held    []Isolation `json:"held,omitempty"`
+	Barred  []Bar       `json:"barred,omitempty"`
 }
 
 // clone returns r with slices of its own.
@@ -148,7 +153,7 @@ func (r Record) clone() Record {
 func (r Record) Equal(o Record) bool {
 	return r.Version == o.Version && r.Cluster == o.Cluster && r.Mode == o.Mode && r.Fence == o.Fence &&
 		r.Active == o.Active && r.Ruleset.Equal(o.Ruleset) && r.Routed == o.Routed && r.Addr == o.Addr &&
-		r.Intent == o.Intent && slices.Equal(r.Held, o.Held) && slices.Equal(r.Barred, o.Barred)
+		r.Intent == o.Intent && r.Drafted == o.Drafted && slices.Equal(r.Held, o.Held) && slices.Equal(r.Barred, o.Barred)
 }
 
 // Validate returns a *TransitionError for a record that no sequence of
@@ -164,6 +169,8 @@ func (r Record) Validate() error {
 		return bad("routed is above active")
 	case r.Fence.Less(r.Intent.Term):
 		return bad("the intent is above the fence")
+	case r.Fence.Less(r.Drafted):
+		return bad("drafted is above the fence")
 	case r.Intent.HoldFor < 0:
 		return bad("HoldFor is negative")
 	}

@@ -146,6 +146,83 @@ func minted(t *rapid.T, tm Term, to NodeID, rs Ruleset) *Installed {
 	return must(p.Installed())
 }
 
+// What became of a change of the ruleset is known once somebody is activated, and
+// not before: neither another intent nor its end says so.
+func TestADraftedRulesetIsForgottenByActivationOnly(t *testing.T) {
+	t.Parallel()
+	rs := ruleset(t, 1, Majority(), ids(3)...)
+	r := must(Record{}.Create("c", Full, rs))
+	was := r
+	r = must(r.Begin(Intent{Term: term(2, "c"), Kind: KindRuleset}, false))
+	if r.Drafted != term(2, "c") || r.Equal(was) {
+		t.Fatalf("drafted %s", r.Drafted)
+	}
+	same := r
+	if same.Drafted = (Term{}); same.Equal(r) {
+		t.Error("records that differ in what is drafted are equal")
+	}
+	for i, next := range []Record{r.Abandon(term(2, "c")), must(r.Begin(Intent{Term: term(3, "c"), Kind: KindEmergency}, true)),
+		must(r.Begin(Intent{Term: term(3, "c"), Kind: KindEmergency}, true)).Abandon(term(3, "c"))} {
+		if next.Drafted != term(2, "c") {
+			t.Errorf("%d: drafted %s", i, next.Drafted)
+		}
+	}
+	next := must(r.Begin(Intent{Term: term(4, "c"), Kind: KindRuleset}, true))
+	if next.Drafted != term(4, "c") {
+		t.Errorf("drafted %s", next.Drafted)
+	}
+	if got := must(next.Activate(established(t, term(5, "c"), "n1", rs))); !got.Drafted.IsZero() {
+		t.Errorf("drafted %s", got.Drafted)
+	}
+	// One that was granted before another draft began does not end that.
+	if got := must(next.Granted(established(t, term(3, "c"), "n1", rs))); got.Drafted != term(4, "c") {
+		t.Errorf("drafted %s", got.Drafted)
+	}
+	next = must(next.Begin(Intent{Term: term(7, "c"), Kind: KindEmergency}, true))
+	if got := must(next.Granted(established(t, term(6, "c"), "n1", rs))); !got.Drafted.IsZero() {
+		t.Errorf("drafted %s", got.Drafted)
+	}
+	r.Drafted = term(3, "c")
+	wantAs[*TransitionError](t, r.Validate())
+}
+
+// Who leads although the record could not be written is not forgotten because a
+// rival announced itself, but when one of a higher term is active.
+func TestWhatWasGrantedUnrecordedStandsUntilAnotherIsActive(t *testing.T) {
+	t.Parallel()
+	rs := ruleset(t, 1, Majority(), ids(3)...)
+	in := established(t, term(2, "c"), "n1", rs)
+	r := must(Record{}.Create("c", Full, rs))
+	rival := must(r.Begin(Intent{Term: term(3, "d"), Kind: KindEmergency}, false))
+	got := must(rival.Granted(in))
+	if got.Active != in.Leadership() || got.Fence != term(3, "d") || got.Intent != rival.Intent {
+		t.Errorf("%+v", got)
+	}
+	if again := must(got.Granted(in)); !again.Equal(got) {
+		t.Errorf("said again, it is %+v", again)
+	}
+	if got := must(r.Granted(in)); got.Fence != term(2, "c") || got.Active != in.Leadership() {
+		t.Errorf("with no rival: %+v", got)
+	}
+	won := must(rival.Activate(established(t, term(3, "d"), "n2", rs)))
+	n, err := won.Granted(in)
+	wantAs[*SupersededError](t, err)
+	if !n.Equal(won) {
+		t.Error("touched")
+	}
+	got, err = won.Granted(established(t, term(3, "d"), "n1", rs))
+	wantAs[*TransitionError](t, err)
+	if !got.Equal(won) {
+		t.Error("touched")
+	}
+	_, err = r.Granted(nil)
+	wantIs(t, err, ErrNotMinted)
+	// In shortcut mode nobody leads whom the record does not show.
+	short := must(must(Record{}.Create("c", Shortcut, rs)).Begin(Intent{Term: term(3, "d")}, false))
+	_, err = short.Granted(in)
+	wantAs[*SupersededError](t, err)
+}
+
 // In shortcut mode both neighbours of "fence, install, activate" are refused.
 func TestG6_ShortcutNeedsTheFenceFirst(t *testing.T) {
 	t.Parallel()

@@ -188,6 +188,7 @@ func (r *Round) Add(t Testimony) error {
 		return err
 	}
 	if at != nil && !r.read.Has(m) {
+		r.seen[m].barred = true
 		r.tell(m, *at)
 	}
 	return cmp.Or(barred, placeless)
@@ -266,11 +267,42 @@ func (r *Round) Discovered() error {
 	if err := r.standing(); err != nil {
 		return err
 	}
-	read := r.read | r.loss
+	read := r.read | r.forgone(r.read)
 	if rules, l, ok := r.uncovered(read, 0); ok {
 		return &NotDiscoveredError{Term: r.term, Counter: rules.counter(l, rules.members.Minus(read))}
 	}
 	return nil
+}
+
+// forgone returns the nodes whose logs discovery does not ask for, by a person's
+// word, given which logs were read. What is lost by it is what was on nodes that
+// are gone alone: so every other member must have been read, since one of them may
+// hold what a gone node and it completed.
+func (r *Round) forgone(read Set) Set {
+	if r.loss == 0 || r.survivors != nil { // resort asks for as much
+		return r.loss
+	}
+	for _, rules := range r.rules {
+		for m := range rules.members.Minus(r.loss | read).All() {
+			if w := r.seen[m]; w.kind != Certified && !w.belowFloor && !w.barred {
+				return 0
+			}
+		}
+	}
+	return r.loss
+}
+
+// unread returns the nodes whose position is known from a read that was void
+// afterwards: they may hold more by now. Of who is barred or below its floor
+// nothing better will ever be read.
+func (r *Round) unread() Set {
+	var s Set
+	for m := range r.told.Minus(r.read).All() {
+		if w := r.seen[m]; !w.belowFloor && !w.barred {
+			s = s.With(m)
+		}
+	}
+	return s
 }
 
 // willing returns the members that stably promised and can take part in the

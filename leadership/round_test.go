@@ -289,6 +289,63 @@ func TestWaiverBlocksAndOnlyLossSkipsDiscovery(t *testing.T) {
 	}
 }
 
+// What is lost is what was on the nodes that are gone alone: who lives may hold what
+// was completed with them.
+func TestLossSkipsDiscoveryOnlyOnceAllWhoAreNotGoneWereRead(t *testing.T) {
+	t.Parallel()
+	v1 := ruleset(t, 1, Majority(), ids(3)...)
+	w := Waiver{Gone: ids(1), Loss: true, Reason: "fire", By: "me"}
+	begin := func(barred func(Testimony) string) *Round {
+		r, err := NewRound(RoundConfig{Term: term(2, "c"), Rulesets: []Ruleset{v1}, Barred: barred})
+		if err != nil {
+			t.Fatal(err)
+		}
+		waive(t, r, w)
+		return r
+	}
+	r := begin(nil)
+	add(t, r, promise(r, "n1", nil), promise(r, "n2", at(1)))
+	wantAs[*NotDiscoveredError](t, r.Ready("n2"))
+	if got := r.Missing(); len(got) != 2 || !slices.Equal(got[1], []NodeID{"n1"}) { // n0 would do as well
+		t.Errorf("missing %v", got)
+	}
+	add(t, r, Testimony{Node: "n1", Term: r.Term(), Read: at(1, 1)})
+	if err := r.Ready("n1"); err != nil {
+		t.Error(err)
+	}
+	// Of who is below its floor, or barred, nothing better can be had.
+	five := ruleset(t, 1, AtLeast(4), ids(5)...)
+	for name, low := range map[string]bool{"below its floor": true, "barred": false} {
+		r, err := NewRound(RoundConfig{Term: term(2, "c"), Rulesets: []Ruleset{five}, Barred: func(t Testimony) string {
+			if !low && t.Node == "n1" {
+				return "fire"
+			}
+			return ""
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		waive(t, r, w)
+		one := promise(r, "n1", at(1))
+		one.BelowFloor = low
+		if err := r.Add(one); low != (err == nil) {
+			t.Errorf("%s: %v", name, err)
+		}
+		add(t, r, promise(r, "n2", at(1)), promise(r, "n3", at(1)), promise(r, "n4", at(1)))
+		if err := r.Ready("n2"); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// A read that was void afterwards is none.
+	r = begin(nil)
+	two := promise(r, "n2", at(1))
+	two.Incarnation = "old"
+	add(t, r, two, Testimony{Node: "n1", Term: r.Term(), Read: at(1)})
+	two.Incarnation = "new"
+	add(t, r, two)
+	wantAs[*NotDiscoveredError](t, r.Ready("n2"))
+}
+
 func TestDivergedLogsOfOneTermStopTheRound(t *testing.T) {
 	t.Parallel()
 	r := newRound(t, term(9, "c"), ruleset(t, 1, Majority(), ids(3)...))

@@ -66,7 +66,7 @@ func (r *Round) resort() error {
 	for _, rules := range r.rules {
 		members |= rules.members
 	}
-	if mute := members.Minus(s.gone | r.willing()&r.told); mute != 0 {
+	if mute := members.Minus(s.gone | r.willing()&r.told.Minus(r.unread())); mute != 0 {
 		return &WaiverError{"not heard from " + setText(r.cohort.Names(mute)) + ", which may hold more than the others: reach it, or declare it gone as well"}
 	}
 	return nil
@@ -77,12 +77,22 @@ func (r *Round) resort() error {
 func (r *Round) successor() (rs Ruleset, inForce bool, err error) {
 	rs = r.survivors.want
 	var highest uint64
+	var newest []*Rules // the rulesets of that version
 	for _, rules := range r.rules {
-		have := rules.Ruleset
-		if !r.excused(rules) && have.Policy == rs.Policy && slices.Equal(have.Members, rs.Members) && (rs.Version == 0 || rs.Version == have.Version) {
+		switch v := rules.Ruleset.Version; {
+		case v > highest || newest == nil:
+			highest, newest = v, []*Rules{rules}
+		case v == highest:
+			newest = append(newest, rules)
+		}
+	}
+	// Only the newest, and no other draft beside it: gone back to an older one,
+	// whoever knows the newer to be complete would ignore the one in use.
+	if len(newest) == 1 && !r.excused(newest[0]) {
+		have := newest[0].Ruleset
+		if have.Policy == rs.Policy && slices.Equal(have.Members, rs.Members) && (rs.Version == 0 || rs.Version == have.Version) {
 			return have.clone(), true, nil
 		}
-		highest = max(highest, have.Version)
 	}
 	switch {
 	case rs.Version == 0:

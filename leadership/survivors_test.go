@@ -198,6 +198,58 @@ func TestAWaivedRulesetIsOverOnlyForWhoKnowsTheNextFromTheRecord(t *testing.T) {
 	}
 }
 
+// An older draft is never gone back to: whoever sees a newer one complete would
+// ignore what is in use, and establish a second leader.
+func TestALastResortGoesBackToNoOlderDraft(t *testing.T) {
+	t.Parallel()
+	v1 := ruleset(t, 1, Majority(), "n1", "n2", "n3", "n4", "n5", "n6", "n7")
+	lost := []NodeID{"n1", "n2", "n5", "n7"}
+	alone, three := ruleset(t, 1, Majority(), "n3"), ruleset(t, 1, Majority(), "n3", "n4", "n6")
+	live := []NodeID{"n3", "n4", "n6"}
+	// One for n3 alone came into its log and no further.
+	a := newRound(t, term(2, "a"), v1)
+	waive(t, a, gone(t, alone, lost...))
+	for _, id := range live {
+		add(t, a, promise(a, id, at(1)))
+	}
+	ma := propose(t, a, "n3").Marker()
+	// Another, for all three, became durable and was never activated.
+	b := newRound(t, term(3, "b"), v1)
+	waive(t, b, gone(t, three, lost...))
+	add(t, b, shows(promise(b, "n3", at(1, 2)), Sighting{Marker: ma}), promise(b, "n4", at(1)), promise(b, "n6", at(1)))
+	mb := propose(t, b, "n3").Marker()
+	// The third is for n3 alone again.
+	c := newRound(t, term(4, "c"), v1)
+	waive(t, c, gone(t, alone, lost...))
+	for _, id := range live {
+		add(t, c, shows(promise(c, id, at(1, 2, 3)), Sighting{Marker: ma}, Sighting{Marker: mb}))
+	}
+	mc := propose(t, c, "n3").Marker()
+	if ma.Ruleset.Version != 2 || mb.Ruleset.Version != 3 || mc.Ruleset.Version != 4 || len(mc.Over) != 2 {
+		t.Errorf("versions %d, %d, %d, the last over %d", ma.Ruleset.Version, mb.Ruleset.Version, mc.Ruleset.Version, len(mc.Over))
+	}
+	// It is activated, and n3 leads alone: n4 and n6 are not enough for anybody.
+	d := newRound(t, term(5, "d"), mc.Ruleset)
+	for _, id := range live[1:] {
+		add(t, d, shows(promise(d, id, at(1, 2, 3, 4)), Sighting{Marker: ma, Decided: true}, Sighting{Marker: mb, Decided: true}, Sighting{Marker: mc, Decided: true}))
+	}
+	wantAs[*NotRevokedError](t, d.Ready("n4"))
+}
+
+// Of two drafts of one version neither is gone on with: one of them may be complete.
+func TestALastResortGoesOnWithNoneOfTwoDraftsOfOneVersion(t *testing.T) {
+	t.Parallel()
+	v1, alone, all := ruleset(t, 1, Majority(), ids(5)...), ruleset(t, 2, Majority(), "n4"), ruleset(t, 2, All(), "n3", "n4")
+	first := Sighting{Marker: Marker{Term: term(2, "c"), Leader: "n4", Ruleset: alone, Waived: []Ruleset{v1}}}
+	other := Sighting{Marker: Marker{Term: term(3, "c"), Leader: "n3", Ruleset: all, Waived: []Ruleset{v1}}}
+	r := newRound(t, term(4, "c"), v1)
+	waive(t, r, gone(t, alone, "n0", "n1", "n2"))
+	add(t, r, shows(promise(r, "n3", at(1, 3)), other), shows(promise(r, "n4", at(1, 2)), first))
+	if m := propose(t, r, "n4").Marker(); m.Ruleset.Version != 3 || len(m.Over) != 2 {
+		t.Errorf("marker %+v", m)
+	}
+}
+
 // The person says it again after an attempt that came as far as the log.
 func TestSurvivorsGoOnFromAnAttemptBefore(t *testing.T) {
 	t.Parallel()

@@ -23,7 +23,8 @@ func (r Record) Create(cluster string, mode Mode, rs Ruleset) (Record, error) {
 }
 
 // Begin announces an attempt: Fence becomes i.Term and the intent is recorded
-// with its phase (Preparing unless it says Holding). It returns a
+// with its phase (Preparing unless it says Holding); that of a KindRuleset is
+// noted as Drafted, too. It returns a
 // *SupersededError when the fence is at or above i.Term, a *BusyError when
 // another change is under way and force is false, or a *TermError. Beginning
 // again what is begun changes nothing, so that a write whose outcome was
@@ -46,6 +47,9 @@ func (r Record) Begin(i Intent, force bool) (Record, error) {
 	}
 	n := r.clone()
 	n.Fence, n.Intent = i.Term, i
+	if i.Kind == KindRuleset {
+		n.Drafted = i.Term
+	}
 	return r.checked(n)
 }
 
@@ -110,7 +114,30 @@ func (r Record) Activate(in *Installed) (Record, error) {
 		return r, &TransitionError{"activate " + l.String(), "term " + r.Active.Term.String() + " is active already"}
 	}
 	n := r.clone()
-	n.Fence, n.Active, n.Ruleset = l.Term, l, in.Marker().Ruleset
+	n.Fence, n.Active, n.Ruleset, n.Drafted = l.Term, l, in.Marker().Ruleset, Term{}
+	return r.checked(n)
+}
+
+// Granted is Activate for a leadership that was granted while the record could not
+// be written, in Full mode. An attempt that announced itself since does not end it:
+// it may have come to nothing, and then the record would name a leader that is none.
+// It returns a *SupersededError when a newer leadership is active; else as Activate.
+func (r Record) Granted(in *Installed) (Record, error) {
+	if in == nil || in.proposal == nil || r.Mode != Full {
+		return r.Activate(in)
+	}
+	l := in.Leadership()
+	switch {
+	case l.Term.Less(r.Active.Term):
+		return r, &SupersededError{Term: l.Term, By: r.Active.Term}
+	case l.Term == r.Active.Term, !l.Term.Less(r.Fence):
+		return r.Activate(in)
+	}
+	n := r.clone()
+	n.Active, n.Ruleset = l, in.Marker().Ruleset
+	if !l.Term.Less(n.Drafted) { // a change that began since may have come further
+		n.Drafted = Term{}
+	}
 	return r.checked(n)
 }
 

@@ -14,6 +14,7 @@ type witness struct {
 	held        bool
 	position    Position
 	belowFloor  bool
+	barred      bool // its log was read, and the record bars it
 	markers     []Sighting
 	lease       time.Duration
 	led         Term

@@ -166,6 +166,44 @@ func TestAnEmergencyGoesOnWithoutTheRegistryAndASweepBringsTheRecordBack(t *test
 	})
 }
 
+// A rival that announced itself and came to nothing leads nobody.
+func TestALeaderThatIsNotInTheRecordIsNotForgottenForARivalThatOnlyBegan(t *testing.T) {
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+		require.NoError(t, c.writes("n1"))
+		require.NoError(t, c.Do(func() { wait(time.Second) }))
+		c.Gone("n1")
+		c.CrashRegistry()
+		p := c.Process("c1")
+		g := guard(t, p, nil)
+		ch := reparent.Emergency()
+		ch.Waiver = &leadership.Waiver{Gone: []leadership.NodeID{"n1"}, Reason: "rack burnt down", By: "alice"}
+		rep, err := c.run(p, g, ch)
+		var unsaved *reparent.UnsavedError
+		require.ErrorAs(t, err, &unsaved, "%s", rep)
+		c.RestartRegistry()
+		rep, err = c.change("c2", reparent.Emergency(), func(cfg *reparent.Config) {
+			cfg.Hooks.Before = func(_ context.Context, e reparent.Event) error {
+				if e.Step == reparent.StepRevoke {
+					return errors.New("no")
+				}
+				return nil
+			}
+		})
+		require.Error(t, err)
+		require.Equal(t, reparent.NotStarted, rep.Outcome, "%s", rep)
+		require.True(t, unsaved.Leadership.Term.Less(c.record(t).Fence), "the test needs a rival above")
+
+		swept, err := c.sweep(g)
+		require.Error(t, err) // of n1, which is gone
+		require.True(t, swept.Saved, "%s", swept)
+		rec := c.record(t)
+		require.Equal(t, unsaved.Leadership, rec.Active)
+		require.Equal(t, unsaved.Leadership, rec.Routed)
+		require.NotEmpty(t, rec.IsBarred(wasGone(c, "n1")), "who was declared gone for it does not count as it was")
+		require.NoError(t, c.writes(c.Leader()))
+	})
+}
+
 func TestInShortcutModeNothingChangesWithoutTheRegistry(t *testing.T) {
 	inSetup(t, reparenttest.LogStore(), reparenttest.Setup{Nodes: 4, Policy: leadership.AtLeast(2), Mode: leadership.Shortcut}, func(t *testing.T, c *cluster) {
 		p := c.Process("c1")

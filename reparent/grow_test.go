@@ -2,6 +2,7 @@ package reparent_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -41,5 +42,26 @@ func TestAClusterDoesNotGrowByNodesThatCannotBeReached(t *testing.T) {
 		require.Contains(t, err.Error(), "n2")
 		require.Equal(t, reparent.NotStarted, rep.Outcome)
 		require.NoError(t, c.writes("n1"))
+	})
+}
+
+// Members that only a log tells of are asked although an old member does not answer.
+func TestNewMembersAreAskedWhileADeadMemberIsStillTried(t *testing.T) {
+	inSetup(t, reparenttest.LogStore(), reparenttest.Setup{Nodes: 5, Members: 3}, func(t *testing.T, c *cluster) {
+		require.NoError(t, c.writes("n1"))
+		rs := leadership.Ruleset{Policy: leadership.Majority().Spec()}
+		for _, id := range nodes("n1", "n4", "n5") {
+			rs.Members = append(rs.Members, leadership.Node{ID: id})
+		}
+		p := c.Process("c1")
+		g := guard(t, p, at(reparent.StepActivate, leadership.KindRuleset, func() { c.Meanwhile(c.CrashRegistry) }))
+		rep, _ := c.run(p, g, reparent.SetRuleset(rs))
+		require.Equal(t, reparent.Unsaved, rep.Outcome)
+		require.NoError(t, c.writes("n1"))
+		require.NoError(t, c.Do(func() { wait(time.Second) }))
+		c.Gone("n1")
+		rep, err := c.run(p, g, reparent.Emergency())
+		require.Equal(t, reparent.Unsaved, rep.Outcome, "%v", err)
+		require.NoError(t, c.writes(rep.Leader()))
 	})
 }

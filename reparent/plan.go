@@ -100,11 +100,11 @@ func (a *attempt) basis() error {
 // that it may be behind: they may have known of members that nobody else knows of,
 // one of whom leads.
 func (a *attempt) knowsMembers() error {
-	w, i := a.change.Waiver, a.rec.Intent
-	if w == nil || !w.Loss || a.change.Force || i.Kind != leadership.KindRuleset || i.Phase == leadership.Cleared {
+	w := a.change.Waiver
+	if w == nil || !w.Loss || a.change.Force || a.rec.Drafted.IsZero() {
 		return nil
 	}
-	return &ChangeError{a.change.Kind, "a change of the ruleset was left unfinished (" + i.String() + "): the nodes that are gone may have known of members that the record does not show. Make sure that none of those leads, and Force"}
+	return &ChangeError{a.change.Kind, "a change of the ruleset was left unfinished at term " + a.rec.Drafted.String() + ": the nodes that are gone may have known of members that the record does not show. Make sure that none of those leads, and Force"}
 }
 
 func (a *attempt) firstBasis() error {

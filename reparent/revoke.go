@@ -26,11 +26,15 @@ func (a *attempt) revoke(ctx, mctx context.Context) (*leadership.Revocation, est
 			_, _, err := a.sufficient()
 			return nil, establish.Choice{}, errors.Join(failed, err)
 		}
-		ended := a.start(mctx, mechanism, targets)
+		// Each is asked once, so there are no more calls than nodes.
+		ended, running := make(chan error, len(a.g.ids)), 1
+		a.launch(mctx, mechanism, targets, ended)
 		for waiting := true; waiting; {
 			select {
-			case failed = <-ended:
-				waiting = false
+			case err := <-ended:
+				failed = errors.Join(failed, err)
+				running--
+				waiting = running > 0
 			case <-a.news:
 			case <-grace:
 				patient = false
@@ -53,6 +57,15 @@ func (a *attempt) revoke(ctx, mctx context.Context) (*leadership.Revocation, est
 			var super *leadership.SupersededError
 			if errors.As(err, &super) {
 				return nil, establish.Choice{}, err
+			}
+			// A node that does not answer is asked until the end: members that logs
+			// tell of meanwhile must not wait for it. They do wait for a leader that
+			// is to step down first.
+			if waiting && mechanism == a.g.push {
+				if more := a.targets(); len(more) > 0 {
+					running++
+					a.launch(mctx, mechanism, more, ended)
+				}
 			}
 		}
 		// A planned change in which the leader did not step down in order
@@ -126,14 +139,19 @@ func (a *attempt) leads() bool {
 
 // start runs the mechanism on its own goroutine, which end joins.
 func (a *attempt) start(ctx context.Context, m revoke.Revoker, targets []leadership.NodeID) <-chan error {
+	ended := make(chan error, 1)
+	a.launch(ctx, m, targets, ended)
+	return ended
+}
+
+// launch is start for several calls that share a channel with room for them all.
+func (a *attempt) launch(ctx context.Context, m revoke.Revoker, targets []leadership.NodeID, ended chan<- error) {
 	ask := revoke.Ask{
 		Term: a.term, Targets: targets, Leader: a.from, Drain: a.g.cfg.Limits.Drain,
 		Enough:  a.settled,
 		Drained: a.drained,
 	}
-	ended := make(chan error, 1)
 	a.joins.Go(func() { ended <- m.Revoke(ctx, ask, a.report) })
-	return ended
 }
 
 // settled reports whether another stage would add nothing: what was reported

@@ -321,11 +321,18 @@ type led struct {
 // activated is a record in which a leadership is active, and nodes are barred.
 func activated(r leadership.Record, in *leadership.Installed, bars []leadership.Bar) (leadership.Record, error) {
 	r, err := r.Activate(in)
+	if err != nil {
+		return r, err
+	}
+	return barring(r, bars)
+}
+
+func barring(r leadership.Record, bars []leadership.Bar) (leadership.Record, error) {
+	var err error
 	for _, b := range bars {
-		if err != nil {
+		if r, err = r.Bar(b); err != nil {
 			break
 		}
-		r, err = r.Bar(b)
 	}
 	return r, err
 }
@@ -336,8 +343,11 @@ func (g *Guard) save(r leadership.Record, led *led) (leadership.Record, error) {
 	if r.Version == 0 {
 		return r, ErrNoRecord
 	}
-	r, err := activated(r, led.in, led.bars)
+	r, err := r.Granted(led.in)
 	if err != nil {
+		return r, err
+	}
+	if r, err = barring(r, led.bars); err != nil {
 		return r, err
 	}
 	return r.Route(l, g.nodes[l.Leader].Addr)

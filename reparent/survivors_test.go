@@ -2,6 +2,7 @@ package reparent_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -360,5 +361,51 @@ func TestG1_LossIsRefusedWhileTheRecordMayNotShowTheMembers(t *testing.T) {
 		rep, err = c.change("c3", ch, nil)
 		require.NoError(t, err, "%s", rep)
 		require.NoError(t, c.writes("n3"))
+	})
+}
+
+// Another attempt's intent takes the place of that of the change which was left
+// unfinished, and is cleared: who leads is a member that the record does not show.
+func TestG1_LossIsRefusedAlsoWhenAnotherIntentHasEndedSince(t *testing.T) {
+	inSetup(t, reparenttest.LogStore(), reparenttest.Setup{Nodes: 5, Members: 3}, func(t *testing.T, c *cluster) {
+		require.NoError(t, c.writes("n1"))
+		rs := leadership.Ruleset{Policy: leadership.Majority().Spec()}
+		for _, id := range nodes("n1", "n4", "n5") {
+			rs.Members = append(rs.Members, leadership.Node{ID: id})
+		}
+		c.Crash("n3")
+		p := c.Process("c1")
+		g := guard(t, p, at(reparent.StepActivate, leadership.KindRuleset, func() { c.Meanwhile(c.CrashRegistry) }))
+		rep, _ := c.run(p, g, reparent.SetRuleset(rs))
+		require.Equal(t, reparent.Unsaved, rep.Outcome, "%s", rep)
+		require.NoError(t, c.writes("n1"))
+		require.NoError(t, c.Do(func() { wait(time.Second) }))
+		c.Restart("n3")
+		rep, _ = c.run(p, g, reparent.Emergency())
+		require.Equal(t, reparent.Unsaved, rep.Outcome, "%s", rep)
+		lead := c.Leader()
+		require.NoError(t, c.writes(lead))
+		c.RestartRegistry()
+		// One that comes to nothing.
+		_, err := c.change("c2", reparent.Emergency(), func(cfg *reparent.Config) {
+			cfg.Hooks.Before = func(_ context.Context, e reparent.Event) error {
+				if e.Step == reparent.StepRevoke {
+					return errors.New("no")
+				}
+				return nil
+			}
+		})
+		require.Error(t, err)
+		require.Equal(t, leadership.Cleared, c.record(t).Intent.Phase)
+		require.EqualValues(t, 1, c.record(t).Ruleset.Version, "the test needs a record that is behind")
+
+		c.Gone("n1", "n2")
+		c.Isolate("n4", true)
+		c.Isolate("n5", true)
+		rep, err = c.change("c3", lastResort(true, nodes("n1", "n2"), leadership.Majority(), "n3"), nil)
+		var no *reparent.ChangeError
+		require.ErrorAs(t, err, &no, "%s", rep)
+		require.ErrorContains(t, err, "left unfinished")
+		require.Equal(t, reparent.NotStarted, rep.Outcome)
 	})
 }

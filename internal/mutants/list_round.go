@@ -180,6 +180,18 @@ func roundMutations() []mutation {
 			checks: []check{in(pkg, "TestWaiverBlocksAndOnlyLossSkipsDiscovery")},
 		},
 		{
+			name: "loss-of-what-the-living-hold", ids: "G2", file: "leadership/round.go",
+			rule:   "Loss skips discovery only once every member that is not gone was read.",
+			edits:  one("w.kind != Certified && !w.belowFloor && !w.barred {\n				return 0\n", "w.kind != Certified && !w.belowFloor && !w.barred {\n				return r.loss\n"),
+			checks: []check{in(pkg, "TestLossSkipsDiscoveryOnlyOnceAllWhoAreNotGoneWereRead")},
+		},
+		{
+			name: "loss-beside-a-void-read", ids: "G2", file: "leadership/round.go",
+			rule:   "A read that was void afterwards lets nothing be lost.",
+			edits:  one("r.read | r.forgone(r.read)", "r.read | r.forgone(r.told)"),
+			checks: []check{in(pkg, "TestLossSkipsDiscoveryOnlyOnceAllWhoAreNotGoneWereRead")},
+		},
+		{
 			name: "barred-node-testifies", ids: "G2", file: "leadership/round.go",
 			rule:   "The position of a node that was declared gone counts only after it followed a later leader.",
 			edits:  one("t.Read, t.Markers = nil, nil\n", "_ = why\n"),

@@ -88,8 +88,50 @@ func survivorMutations() []mutation {
 		{
 			name: "loss-beside-an-unknown-ruleset", ids: "G1", file: "reparent/plan.go",
 			rule:   "What lost nodes knew is not given up while the record says that the members may have changed.",
-			edits:  one("i.Kind != leadership.KindRuleset || i.Phase == leadership.Cleared {", "i.Kind == leadership.KindRuleset || i.Phase == leadership.Cleared {"),
+			edits:  one("a.change.Force || a.rec.Drafted.IsZero() {", "a.change.Force || !a.rec.Drafted.IsZero() {"),
 			checks: []check{in(guard, "TestG1_LossIsRefusedWhileTheRecordMayNotShowTheMembers")},
+		},
+		{
+			name: "draft-that-ends-with-its-intent", ids: "G1", file: "reparent/plan.go",
+			rule:   "That the members may have changed is not forgotten when another intent takes the place of that change.",
+			edits:  one("a.change.Force || a.rec.Drafted.IsZero() {", "a.change.Force || a.rec.Intent.Kind != leadership.KindRuleset {"),
+			checks: []check{in(guard, "TestG1_LossIsRefusedAlsoWhenAnotherIntentHasEndedSince")},
+		},
+		{
+			name: "draft-that-is-not-noted", ids: "G1", file: "leadership/transitions.go",
+			rule:   "A change of the ruleset is noted as drafted when it begins.",
+			edits:  one("	if i.Kind == KindRuleset {\n", "	if i.Kind == \"\" {\n"),
+			checks: []check{in(round, "TestADraftedRulesetIsForgottenByActivationOnly")},
+		},
+		{
+			name: "draft-begun-since-forgotten", ids: "G1", file: "leadership/transitions.go",
+			rule:   "A leadership that is recorded late does not end what was drafted after it.",
+			edits:  one("if !l.Term.Less(n.Drafted) {", "if !n.Drafted.IsZero() {"),
+			checks: []check{in(round, "TestADraftedRulesetIsForgottenByActivationOnly")},
+		},
+		{
+			name: "survivors-go-back-to-an-older-draft", ids: "G1", file: "leadership/survivors.go",
+			rule:   "A last resort goes on from the newest draft or with one above it, never back to an older one.",
+			edits:  one("if len(newest) == 1 && !r.excused(newest[0]) {\n		have := newest[0].Ruleset\n", "for _, rules := range r.rules {\n		have := rules.Ruleset\n"),
+			checks: []check{in(round, "TestALastResortGoesBackToNoOlderDraft")},
+		},
+		{
+			name: "survivors-go-on-with-one-of-two-drafts", ids: "G1", file: "leadership/survivors.go",
+			rule:   "Of two drafts of one version a last resort goes on with none.",
+			edits:  one("if len(newest) == 1 && !r.excused(newest[0]) {", "if len(newest) > 0 && !r.excused(newest[0]) {"),
+			checks: []check{in(round, "TestALastResortGoesOnWithNoneOfTwoDraftsOfOneVersion")},
+		},
+		{
+			name: "granted-leader-forgotten-for-an-announcement", ids: "G5", file: "leadership/transitions.go",
+			rule:   "Who was granted while the registry was down is recorded unless another one is active.",
+			edits:  one("case l.Term == r.Active.Term, !l.Term.Less(r.Fence):", "default:"),
+			checks: []check{in(round, "TestWhatWasGrantedUnrecordedStandsUntilAnotherIsActive"), in(guard, "TestALeaderThatIsNotInTheRecordIsNotForgottenForARivalThatOnlyBegan")},
+		},
+		{
+			name: "new-members-wait-for-the-dead", ids: "G5", file: "reparent/revoke.go",
+			rule:   "Members that only a log tells of are asked while a dead member is still tried.",
+			edits:  one("if waiting && mechanism == a.g.push {", "if waiting && mechanism == nil {"),
+			checks: []check{in(guard, "TestNewMembersAreAskedWhileADeadMemberIsStillTried")},
 		},
 	}
 }
