@@ -350,7 +350,7 @@ func (a *attempt) stragglers() {
 	defer a.mu.Unlock()
 	for id := range a.asked {
 		heard := slices.ContainsFunc(a.rep.Testimony, func(t Heard) bool { return t.Node == id })
-		if !heard || a.granted && !slices.Contains(a.rep.Accepted, id) {
+		if !a.granted && !heard || a.granted && !slices.Contains(a.rep.Accepted, id) {
 			a.rep.Stragglers = append(a.rep.Stragglers, id)
 		}
 	}

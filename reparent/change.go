@@ -65,6 +65,7 @@ type Change struct {
 
 	prefer []leadership.NodeID // for an undo: whom to re-establish
 	failed leadership.NodeID   // and who could not be
+	undoes leadership.Term     // the term of what it undoes
 }
 
 // Planned hands the leadership to a node that is up to date, with the old

@@ -72,19 +72,23 @@ func (a *attempt) handOver(ctx context.Context) (*leadership.Installed, error) {
 			err = errors.Join(err, also)
 		}
 	}
-	return a.judge(b, acc, err, a.report)
+	return a.judge(b, acc, err, a.report, func() (*leadership.Revocation, error) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		return a.round.Revocation()
+	})
 }
 
 // judge says what a hand-over came to, by the account and not by the error beside
 // it. add takes what the account tells of a node.
-func (a *attempt) judge(b handover.Baton, acc handover.Account, err error, add func(leadership.Testimony)) (*leadership.Installed, error) {
+func (a *attempt) judge(b handover.Baton, acc handover.Account, err error, add func(leadership.Testimony), revocation func() (*leadership.Revocation, error)) (*leadership.Installed, error) {
 	if silent(acc) {
 		return nil, begunError{errors.Join(errSilent, err)}
 	}
 	if acc.Drained != nil {
 		a.drained(a.from, *acc.Drained)
 	}
-	in, why := a.replay(b, acc, add)
+	in, why := a.replay(b, acc, add, revocation)
 	if why != nil {
 		return nil, begunError{errors.Join(err, why)}
 	}
@@ -120,12 +124,8 @@ func silent(acc handover.Account) bool {
 }
 
 // replay finds out from an account whether the candidate is established.
-func (a *attempt) replay(b handover.Baton, acc handover.Account, add func(leadership.Testimony)) (*leadership.Installed, error) {
-	p, err := acc.Replay(b, add, func() (*leadership.Revocation, error) {
-		a.mu.Lock()
-		defer a.mu.Unlock()
-		return a.round.Revocation()
-	})
+func (a *attempt) replay(b handover.Baton, acc handover.Account, add func(leadership.Testimony), revocation func() (*leadership.Revocation, error)) (*leadership.Installed, error) {
+	p, err := acc.Replay(b, add, revocation)
 	if err != nil {
 		return nil, err
 	}

@@ -72,6 +72,11 @@ func (a *attempt) basis() error {
 		a.prefer = []leadership.NodeID{a.rec.Intent.To, a.rec.Active.Leader, a.rec.Intent.From}
 	case leadership.KindUndo:
 		a.prefer = a.change.prefer
+		if a.blind == nil {
+			if err := a.change.overtaken(a.rec); err != nil {
+				return err
+			}
+		}
 	}
 	if err := a.knowsMembers(); err != nil {
 		return err

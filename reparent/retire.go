@@ -123,7 +123,7 @@ func (a *attempt) relay(ctx context.Context, asked <-chan error) (*handover.Rela
 		case <-t.C:
 			waiting = false
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			waiting = false // the ordinary way has a limit of its own, and notices a caller that gave up
 		}
 	}
 	return nil, nil
@@ -162,7 +162,7 @@ func (a *attempt) spares() []leadership.NodeID {
 	}
 	two := []leadership.NodeID{a.from, a.change.To}
 	var rules []*leadership.Rules
-	for _, rs := range a.rulesets {
+	for _, rs := range a.inForce() {
 		r, err := rs.Compile(a.g.cfg.Catalog)
 		if err != nil {
 			return nil
@@ -172,22 +172,39 @@ func (a *attempt) spares() []leadership.NodeID {
 	var ids []leadership.NodeID
 	for _, id := range a.spareable() {
 		if a.supposing(nil, append(two, ids...)...) == nil {
-			return ids
+			break
 		}
 		if a.doesWithout(rules, append(ids, id)) {
 			ids = append(ids, id)
 		}
 	}
-	if a.supposing(nil, append(two, ids...)...) == nil {
-		return ids
+	if a.supposing(nil, append(two, ids...)...) != nil {
+		return nil
 	}
-	return nil
+	for i := 0; i < len(ids); { // one that was taken first may have turned out not to help
+		rest := slices.Delete(slices.Clone(ids), i, i+1)
+		if a.supposing(nil, append(two, rest...)...) == nil {
+			ids = rest
+		} else {
+			i++
+		}
+	}
+	return ids
+}
+
+// inForce are the rulesets that the leader may need its followers under: also one
+// that the record does not show yet.
+func (a *attempt) inForce() []leadership.Ruleset {
+	if a.hints != nil {
+		return a.hints.Rulesets()
+	}
+	return a.rulesets
 }
 
 // spareable are the members, beside the two leaders, that could promise and count.
 func (a *attempt) spareable() []leadership.NodeID {
 	var ids []leadership.NodeID
-	for _, rs := range a.rulesets {
+	for _, rs := range a.inForce() {
 		for _, id := range rs.IDs() {
 			_, doubted := a.without[id]
 			if id != a.from && id != a.change.To && !doubted && !a.held(id) && a.answers(id) && !slices.Contains(ids, id) {
@@ -195,7 +212,31 @@ func (a *attempt) spareable() []leadership.NodeID {
 			}
 		}
 	}
+	// Who has left the leader already costs it nothing.
+	slices.SortStableFunc(ids, func(x, y leadership.NodeID) int {
+		switch l, r := a.supports(x), a.supports(y); {
+		case l == r:
+			return 0
+		case r:
+			return -1
+		}
+		return 1
+	})
 	return ids
+}
+
+// supports reports whether, by what it said, the node can accept from the leader:
+// one that has promised more, to an attempt that was abandoned, does not.
+func (a *attempt) supports(id leadership.NodeID) bool {
+	led := a.rec.Active.Term
+	for _, s := range a.statuses {
+		if s.Node == a.from && s.Reachable {
+			led = leadership.MaxTerm(led, s.Leads)
+		}
+	}
+	return slices.ContainsFunc(a.statuses, func(s leadership.Status) bool {
+		return s.Node == id && s.Reachable && !led.Less(s.Promised)
+	})
 }
 
 // answers reports whether the node said how it is.
@@ -210,7 +251,7 @@ func (a *attempt) doesWithout(rules []*leadership.Rules, gone []leadership.NodeI
 		leader, ok := r.Cohort().Member(a.from)
 		var left leadership.Set
 		for m := range r.Members().All() {
-			if id := r.Cohort().Node(m).ID; a.answers(id) && !slices.Contains(gone, id) {
+			if id := r.Cohort().Node(m).ID; a.supports(id) && !slices.Contains(gone, id) {
 				left = left.With(m)
 			}
 		}
@@ -234,9 +275,16 @@ func (a *attempt) takeOver(ctx context.Context, r handover.Relay) (*leadership.I
 	if err := a.alive(); err != nil {
 		return nil, err
 	}
-	own := map[leadership.NodeID]bool{b.From: true}
-	for _, t := range r.Heard {
+	// The proof is that of what the successor was told, in the order in which it
+	// counted it: what came since may show more rulesets, and takes nothing from it.
+	told, err := a.newRound(a.term)
+	if err != nil {
+		return nil, err
+	}
+	own := map[leadership.NodeID]bool{}
+	for _, t := range append(slices.Clone(r.Heard), r.Release.StepDown) {
 		own[t.Node] = true
+		_ = told.Add(t) // what is wrong with it was noted
 	}
 	ask := func(ctx context.Context) (handover.Account, error) { return to.TakeOver.TakeOver(ctx, r) }
 	acc, err := a.hear(ctx, b.To, "take over", limits.Install, ask)
@@ -255,7 +303,8 @@ func (a *attempt) takeOver(ctx context.Context, r handover.Relay) (*leadership.I
 	return a.judge(b, acc, err, func(t leadership.Testimony) {
 		// What others said, this attempt has heard itself.
 		if !own[t.Node] || t.Kind == leadership.Refused {
+			_ = told.Add(t)
 			a.report(t)
 		}
-	})
+	}, told.Revocation)
 }

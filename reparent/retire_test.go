@@ -141,6 +141,9 @@ func TestLeaderAndSuccessorDoTheirPartInOneCallEach(t *testing.T) {
 				require.EqualValues(t, "n2", rep.Leader())
 				require.True(t, log.has("retire n1"))
 				require.False(t, log.has("drain"))
+				for _, id := range rep.Stragglers {
+					require.NotContains(t, rep.Accepted, id, "who follows is no straggler: %s", rep)
+				}
 				require.Equal(t, tt.relays, log.has("take over n2"), "%s", rep)
 				require.Equal(t, tt.relays, slices.Contains(stepsOf(rep), reparent.StepHandOver))
 				require.Equal(t, !tt.relays, slices.Contains(stepsOf(rep), reparent.StepInstall))

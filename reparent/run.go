@@ -126,10 +126,22 @@ func (a *attempt) abandon(ctx context.Context) {
 	}
 }
 
+// overtaken returns a *leadership.SupersededError for an undo when the record shows
+// a newer attempt than the one that it undoes: that nobody told of it while the
+// change ran does not make its leader one to take down. An attempt that was
+// abandoned since, and under which nobody led, is no reason.
+func (c Change) overtaken(r leadership.Record) error {
+	led, under := c.undoes.Less(r.Active.Term), r.Intent.Phase != leadership.Cleared
+	if c.undoes.IsZero() || !c.undoes.Less(r.Fence) || !led && !under {
+		return nil
+	}
+	return &leadership.SupersededError{Term: c.undoes, By: r.Fence}
+}
+
 // undo re-establishes somebody under a new term, the old leader if possible.
 // The old leadership itself is never revived: its term is dead.
 func (a *attempt) undo(ctx context.Context) {
-	back := Change{Kind: leadership.KindUndo, prefer: []leadership.NodeID{a.from}}
+	back := Change{Kind: leadership.KindUndo, prefer: []leadership.NodeID{a.from}, undoes: a.term}
 	var veto *VetoError
 	if a.rep.Failed == StepInstall && ctx.Err() == nil && !errors.As(a.rep.Err, &veto) {
 		back.failed = a.rep.To

@@ -22,7 +22,7 @@ func (a *attempt) begin(ctx context.Context) error {
 		}
 		err := a.announce(ctx)
 		var super *leadership.SupersededError
-		if errors.As(err, &super) && try < beginTries {
+		if errors.As(err, &super) && super.Term == a.term && try < beginTries {
 			a.outrun = super.By
 			continue
 		}
@@ -74,6 +74,9 @@ func (a *attempt) announce(ctx context.Context) error {
 				return r, err
 			}
 			return created.Begin(i, force)
+		}
+		if err := a.change.overtaken(r); err != nil {
+			return r, err // since it was read
 		}
 		if r.Active != planned {
 			return r, &ChangeError{a.change.Kind, "while it was checked, " + r.Active.String() + " took over from " + planned.String() + ": plan again"}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tenure-go/tenure/internal/nodecall"
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/leadership/acceptor"
 )
@@ -46,7 +47,8 @@ func (e *RemoteError) Error() string { return fmt.Sprintf("kv: member %s: %s", e
 // NotExecuted reports NotDone.
 func (e *RemoteError) NotExecuted() bool { return e.NotDone }
 
-// Unwrap returns the cause, or leadership.ErrUnknownOutcome.
+// Unwrap returns the cause, or leadership.ErrUnknownOutcome, joined with a
+// *leadership.StaleTermError when the member told of a newer attempt as well.
 func (e *RemoteError) Unwrap() error { return e.err }
 
 // wireError carries an error with its type.
@@ -71,6 +73,9 @@ func toWire(err error) *wireError {
 	switch {
 	case errors.Is(err, leadership.ErrUnknownOutcome):
 		w.Kind = "unknown"
+		if top := nodecall.Highest(err); top != nil { // what became of the call it does not say, who is newer it does
+			w.Node, w.Asked, w.Promised = top.Node, top.Asked, top.Promised
+		}
 	case errors.As(err, &stale):
 		// On the other side this proves again that nothing was executed, also
 		// where a notProof is around it: of a hand-over a guard asks first what
@@ -104,7 +109,11 @@ func (w *wireError) toError(from leadership.NodeID) error {
 	case "refused":
 		return &RemoteError{Node: from, Text: w.Text, NotDone: true, told: true}
 	case "unknown":
-		return &RemoteError{Node: from, Text: w.Text, err: leadership.ErrUnknownOutcome, told: true}
+		why := leadership.ErrUnknownOutcome
+		if !w.Promised.IsZero() {
+			why = errors.Join(why, &leadership.StaleTermError{Node: w.Node, Asked: w.Asked, Promised: w.Promised})
+		}
+		return &RemoteError{Node: from, Text: w.Text, err: why, told: true}
 	}
 	return &RemoteError{Node: from, Text: w.Text, told: true}
 }

@@ -100,6 +100,7 @@ func FuzzNodeReply(f *testing.F) {
 		&acceptor.ReadError{Node: "n1", Term: fuzzTerm, Err: errMessage},
 		&acceptor.UnsettledError{Node: "n1", Term: fuzzTerm, Err: errMessage},
 		&acceptor.GateError{Node: "n1"},
+		errors.Join(leadership.ErrUnknownOutcome, &leadership.StaleTermError{Node: "n1", Asked: fuzzTerm, Promised: fuzzTerm}),
 		errMessage,
 	} {
 		b, merr := json.Marshal(nodeReply{Err: toWire(err)})

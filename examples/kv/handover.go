@@ -206,7 +206,7 @@ func (n *Node) serveHandOver(ctx context.Context, call string, req nodeRequest) 
 	case call == "handover" && req.Baton != nil:
 		a, err = n.HandOver(ctx, *req.Baton)
 	case call == "release" && req.Release != nil:
-		a, err = n.TakeOver(ctx, handover.Relay{Release: *req.Release, Tail: req.Tail})
+		a, err = n.succeed(ctx, handover.Relay{Release: *req.Release, Tail: req.Tail}, false)
 	case call == "takeover" && req.Relay != nil:
 		a, err = n.TakeOver(ctx, *req.Relay)
 	case call == "ask" && req.Ask != nil:

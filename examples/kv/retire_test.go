@@ -71,3 +71,24 @@ func TestAMemberThatCannotRetireOrTakeOverSaysWhy(t *testing.T) {
 	}
 	c.put("n1", "k", "v")
 }
+
+// Of five the two leaders are no proof, and nobody else was asked.
+func TestASuccessorThatWasToldTooLittleSaysSoAtOnce(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 5, leadership.Majority())
+	c.lead("n1", ids(5)...)
+	c.put("n1", "k", "v")
+	c.term = term(c.term.Num + 1)
+	b := c.baton("n1", "n2")
+	b.Within = time.Minute
+	got, err := c.heard["n1"].Retire(deadline(t), handover.Retirement{Term: c.term, To: "n2", Drain: time.Second})
+	require.NoError(t, err)
+	relay, err := b.Relay(got, nil)
+	require.NoError(t, err)
+	began := time.Now()
+	account, err := c.heard["n2"].TakeOver(deadline(t), relay)
+	require.Error(t, err)
+	require.Less(t, time.Since(began), 5*time.Second, "%v", err)
+	require.True(t, account.Marker.Term.IsZero(), "it has proposed: %v", account)
+	require.Len(t, account.Basis, 2, "what it was told and its own promise")
+}

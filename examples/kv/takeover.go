@@ -67,9 +67,14 @@ func (n *Node) reported(t leadership.Term, w leadership.Testimony) error {
 	})
 }
 
-// TakeOver implements handover.Successor, whether the coordinator or the leader
-// that has stepped down brings the release.
+// TakeOver implements handover.Successor.
 func (n *Node) TakeOver(ctx context.Context, relay handover.Relay) (handover.Account, error) {
+	return n.succeed(ctx, relay, true)
+}
+
+// succeed takes over, whether the coordinator brings the release, with all that the
+// member is told, or the leader that has stepped down, and others report.
+func (n *Node) succeed(ctx context.Context, relay handover.Relay, told bool) (handover.Account, error) {
 	var tail pullReply
 	if len(relay.Tail) > 0 {
 		var err error
@@ -85,7 +90,7 @@ func (n *Node) TakeOver(ctx context.Context, relay handover.Relay) (handover.Acc
 	return n.share(ctx, &n.taking, t, func(ctx context.Context) (handover.Account, error) {
 		ctx, cancel := context.WithTimeout(ctx, r.Baton.Within)
 		defer cancel()
-		err := n.takeOver(ctx, r, tail)
+		err := n.takeOver(ctx, r, tail, told)
 		if ls := n.leading(); err != nil && ls != nil && ls.own.Term == t {
 			ls.unstage()
 		}
@@ -116,14 +121,14 @@ func (n *Node) tookOver(ctx context.Context, t leadership.Term) (handover.Accoun
 var errNoRelease = errors.New("kv: no release of the term has come")
 
 // takeOver is the candidate's half.
-func (n *Node) takeOver(ctx context.Context, r handover.Release, tail pullReply) error {
+func (n *Node) takeOver(ctx context.Context, r handover.Release, tail pullReply, told bool) error {
 	t := r.Baton.Term
 	defer poke(n.incoming.news) // a later one may have been waiting beside this
 	if len(tail.entries) > 0 {
 		// What of it cannot be taken is fetched when all is proven.
 		_ = n.take(ctx, t, *r.StepDown.Read, tail)
 	}
-	p, err := n.proposed(ctx, t)
+	p, err := n.proposed(ctx, t, told)
 	if err != nil {
 		return err
 	}
@@ -176,8 +181,9 @@ func (n *Node) durable(ctx context.Context, t leadership.Term, ended chan error)
 	}
 }
 
-// proposed promises and waits for the proof that everything older is revoked.
-func (n *Node) proposed(ctx context.Context, t leadership.Term) (*leadership.Proposal, error) {
+// proposed promises and waits for the proof that everything older is revoked,
+// unless it was told all already: then nobody else will testify.
+func (n *Node) proposed(ctx context.Context, t leadership.Term, told bool) (*leadership.Proposal, error) {
 	w, err := n.Promise(ctx, t)
 	if err != nil {
 		return nil, err
@@ -197,7 +203,7 @@ func (n *Node) proposed(ctx context.Context, t leadership.Term) (*leadership.Pro
 				return nil, err
 			}
 			continue
-		case errors.As(err, &super), errors.As(err, new(*leadership.StaleTermError)), errors.Is(err, handover.ErrBegun):
+		case told, errors.As(err, &super), errors.As(err, new(*leadership.StaleTermError)), errors.Is(err, handover.ErrBegun):
 			return nil, err
 		}
 		select {

@@ -4,6 +4,7 @@ package main
 // part in one call each.
 func oneCallMutations() []mutation {
 	const pkg, relay, guard = "reparent/handover", "reparent/handover/relay.go", "reparent/retire.go"
+	const incoming, kv = "reparent/handover/incoming.go", "examples/kv"
 	return []mutation{
 		{
 			name: "retired-without-a-drain", ids: "G7 G9", file: relay,
@@ -36,9 +37,9 @@ func oneCallMutations() []mutation {
 			checks: []check{in(pkg, "TestG10_ARelayThatSaysTooMuchIsRefusedAndNothingOfItTaken")},
 		},
 		{
-			name: "relay-counted-twice", ids: "G5", file: relay,
+			name: "relay-counted-twice", ids: "G5", file: incoming,
 			rule:   "The same relay again changes nothing.",
-			edits:  one("err := c.Take(r.Release); err != nil || again {", "err := c.Take(r.Release); err != nil || again && len(r.Heard) == 0 {"),
+			edits:  one("	if c.release != nil {\n		return nil\n", "	if c.release != nil && len(heard) == 0 {\n		return nil\n"),
 			checks: []check{in(pkg, "TestTheSameRelayAgainChangesNothing")},
 		},
 		{
@@ -86,8 +87,62 @@ func oneCallMutations() []mutation {
 		{
 			name: "spares-that-are-down-counted", ids: "G7", file: guard,
 			rule:   "Who does not answer does not complete what is in flight.",
-			edits:  one("a.answers(id) && !slices.Contains(gone, id)", "!slices.Contains(gone, id)"),
+			edits:  one("a.supports(id) && !slices.Contains(gone, id)", "!slices.Contains(gone, id)"),
 			checks: []check{in("reparent", "TestLeaderAndSuccessorDoTheirPartInOneCallEach")},
+		},
+		{
+			name: "spares-that-left-the-leader-counted", ids: "G7", file: guard,
+			rule:   "Who has promised above the leader's term does not complete what is in flight.",
+			edits:  one("s.Reachable && !led.Less(s.Promised)", "s.Reachable"),
+			checks: []check{in("reparent", "TestG7_ASpareIsNotTakenFromALeaderThatOthersHaveLeft")},
+		},
+		{
+			name: "spares-that-do-not-help", ids: "G7", file: guard,
+			rule:   "Nobody promises early who does not help to prove.",
+			edits:  one("for i := 0; i < len(ids); {", "for i := 0; i < 0; {"),
+			checks: []check{in("reparent", "TestNobodyIsASpareWhoDoesNotHelp")},
+		},
+		{
+			name: "undo-of-a-newer-attempt", ids: "G5 G9", file: "reparent/run.go",
+			rule:   "An undo leaves alone whom a newer attempt made the leader, also when no node told of it.",
+			edits:  one("!c.undoes.Less(r.Fence) || !led && !under {", "!c.undoes.Less(r.Fence) || true {"),
+			checks: []check{in("reparent", "TestG5_AnUndoLeavesTheLeaderOfANewerAttemptAlone")},
+		},
+		{
+			name: "undo-not-made-for-an-abandoned-attempt", ids: "G5", file: "reparent/run.go",
+			rule:   "A newer attempt that was abandoned, and under which nobody led, keeps nobody from an undo.",
+			edits:  one("!c.undoes.Less(r.Fence) || !led && !under {", "!c.undoes.Less(r.Fence) {"),
+			checks: []check{in("reparent", "TestG5_AnUndoIsMadeAlthoughANewerAttemptWasAbandoned")},
+		},
+		{
+			name: "release-counted-before-what-was-heard", ids: "G1 G2", file: incoming,
+			rule:   "What may have been read before the step-down counts as if it was.",
+			edits:  one("slices.Concat(heard, []leadership.Testimony{r.StepDown}, c.early)", "slices.Concat([]leadership.Testimony{r.StepDown}, heard, c.early)"),
+			checks: []check{in(pkg, "TestG2_WhatMayHaveBeenReadBeforeTheStepDownCountsAsIfItWas")},
+		},
+		{
+			name: "take-over-judged-by-what-came-later", ids: "G5", file: guard,
+			rule:   "A take-over is judged by what the successor was told.",
+			edits:  one("	}, told.Revocation)\n", "	}, a.round.Revocation)\n"),
+			checks: []check{in("reparent", "TestG5_ATakeOverIsJudgedByWhatTheSuccessorWasTold")},
+		},
+		{
+			name: "limit-of-the-revocation-ends-a-relay", ids: "G5", file: guard,
+			rule:   "A leader that has retired when time runs out is followed by the ordinary way.",
+			edits:  one("			waiting = false // the ordinary", "			return nil, context.Cause(ctx) // the ordinary"),
+			checks: []check{in("reparent", "TestALeaderThatRetiredAtTheLimitIsFollowedByTheOrdinaryWay")},
+		},
+		{
+			name: "successor-waits-for-nobody", ids: "G7", file: "examples/kv/takeover.go",
+			rule:   "A successor that was told all waits for nothing more.",
+			edits:  one("		case told, errors.As(", "		case errors.As("),
+			checks: []check{in(kv, "TestASuccessorThatWasToldTooLittleSaysSoAtOnce")},
+		},
+		{
+			name: "newer-attempt-lost-on-the-wire", ids: "G5", file: "examples/kv/errors.go",
+			rule:   "An outcome that is unknown still tells of a newer attempt.",
+			edits:  one("		if !w.Promised.IsZero() {\n", "		if w.Promised.IsZero() {\n"),
+			checks: []check{in(kv, "TestG5_AnUnknownOutcomeStillTellsOfANewerAttempt")},
 		},
 		{
 			name: "drained-again-after-it-retired", ids: "G7", file: "reparent/revoke.go",

@@ -49,7 +49,7 @@ func Retry(ctx context.Context, t leadership.Term, pause time.Duration, ask func
 // proves: a refusal that names no promise above t becomes a
 // *leadership.ContradictionError.
 func Judge(t leadership.Term, err error) error {
-	stale := highest(err)
+	stale := Highest(err)
 	if stale == nil || t.Less(stale.Promised) {
 		return err
 	}
@@ -60,25 +60,25 @@ func Judge(t leadership.Term, err error) error {
 // is the term of a newer attempt; false when there is none. Several nodes may have
 // refused for several reasons, so the first part that is found is not enough.
 func Outrun(t leadership.Term, err error) (leadership.Term, bool) {
-	stale := highest(err)
+	stale := Highest(err)
 	if stale == nil || !t.Less(stale.Promised) {
 		return leadership.Term{}, false
 	}
 	return stale.Promised, true
 }
 
-// highest returns the part of err that names the highest promise, nil for none.
-func highest(err error) *leadership.StaleTermError {
+// Highest returns the part of err that names the highest promise, nil for none.
+func Highest(err error) *leadership.StaleTermError {
 	if stale, ok := err.(*leadership.StaleTermError); ok {
 		return stale
 	}
 	var top *leadership.StaleTermError
 	switch u := err.(type) {
 	case interface{ Unwrap() error }:
-		return highest(u.Unwrap())
+		return Highest(u.Unwrap())
 	case interface{ Unwrap() []error }:
 		for _, e := range u.Unwrap() {
-			if s := highest(e); s != nil && (top == nil || top.Promised.Less(s.Promised)) {
+			if s := Highest(e); s != nil && (top == nil || top.Promised.Less(s.Promised)) {
 				top = s
 			}
 		}

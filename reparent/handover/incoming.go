@@ -71,7 +71,12 @@ func (c *Incoming) at(t leadership.Term) error {
 // returns the errors of Baton.Validate, a *BatonError for a release that proves
 // no step-down or is not for this node, and a *leadership.StaleTermError for one
 // of an older hand-over than another that is known.
-func (c *Incoming) Take(r Release) error {
+func (c *Incoming) Take(r Release) error { return c.take(r, nil) }
+
+// take takes a release, after what was heard of others before or since: whether a
+// read of a node that was not blocked was begun before the step-down or after it
+// is not known here, and counted first it proves nothing.
+func (c *Incoming) take(r Release, heard []leadership.Testimony) error {
 	if err := r.Baton.Validate(c.cat); err != nil {
 		return err
 	}
@@ -95,7 +100,7 @@ func (c *Incoming) Take(r Release) error {
 		return err
 	}
 	c.release, c.round = &r, round
-	for _, t := range append([]leadership.Testimony{r.StepDown}, c.early...) {
+	for _, t := range slices.Concat(heard, []leadership.Testimony{r.StepDown}, c.early) {
 		c.count(t)
 	}
 	c.early = nil

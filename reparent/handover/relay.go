@@ -116,6 +116,9 @@ type Successor interface {
 	// follow and grants itself when the marker is durable. It returns what it was
 	// told and what became of the marker, beside the error too.
 	//
+	// What it is told is all that it will be told: where that does not suffice it
+	// returns at once, and never proposes for the term.
+	//
 	// The same message again joins the take-over that is under way. That ctx
 	// ends does not end it: after the baton's Within it gives up by itself.
 	TakeOver(ctx context.Context, r Relay) (Account, error)
@@ -129,12 +132,5 @@ func (c *Incoming) TakeRelay(r Relay) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	again := c.release != nil && c.term == r.Release.Baton.Term
-	if err := c.Take(r.Release); err != nil || again {
-		return err
-	}
-	for _, t := range r.Heard {
-		c.count(t)
-	}
-	return nil
+	return c.take(r.Release, r.Heard)
 }

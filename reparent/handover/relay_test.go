@@ -155,3 +155,28 @@ func TestTheSameRelayAgainChangesNothing(t *testing.T) {
 	require.Equal(t, first, again)
 	require.Len(t, again.Basis, 2)
 }
+
+// Somebody who is not blocked was read, before the step-down or after it: who is
+// told both cannot know. The guard and the candidate make the same of it.
+func TestG2_WhatMayHaveBeenReadBeforeTheStepDownCountsAsIfItWas(t *testing.T) {
+	t.Parallel()
+	b := baton(t, 3)
+	b.Rulesets[0].Policy = "all"
+	early := leadership.Testimony{Node: "n3", Term: t2, Kind: leadership.Statement, Read: at(4)}
+	theirs, err := leadership.NewRound(leadership.RoundConfig{Term: t2, Rulesets: b.Rulesets})
+	require.NoError(t, err)
+	for _, w := range []leadership.Testimony{early, stepDown(at(5))} {
+		_ = theirs.Add(w) // that what n3 said is no read is an error of it
+	}
+	in := incoming(t)
+	require.NoError(t, in.TakeRelay(relay(t, b, at(5), early)))
+	acc, err := in.Account(t2)
+	require.NoError(t, err)
+	own, err := leadership.NewRound(leadership.RoundConfig{Term: t2, Rulesets: b.Rulesets})
+	require.NoError(t, err)
+	for _, w := range acc.Basis {
+		_ = own.Add(w)
+	}
+	require.Equal(t, theirs.Reads(), own.Reads())
+	require.Len(t, own.Reads(), 1, "what n3 said is no read")
+}

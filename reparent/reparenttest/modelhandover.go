@@ -168,7 +168,7 @@ func (n *store) tell(ctx context.Context, r handover.Release) (handover.Account,
 		what += " " + strconv.FormatUint(h.sum, 16) + " " + strconv.Itoa(commit)
 	}
 	return insist(ctx, n, b.To, 150*time.Millisecond, what, func(ctx context.Context, s *store) (handover.Account, error) {
-		return s.release(ctx, handover.Relay{Release: r}, log, commit)
+		return s.release(ctx, handover.Relay{Release: r}, false, log, commit)
 	})
 }
 

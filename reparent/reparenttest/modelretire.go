@@ -39,5 +39,5 @@ func (n *store) TakeOver(ctx context.Context, r handover.Relay) (handover.Accoun
 	if len(r.Heard) > 0 {
 		n.h.w.count("a spare promise")
 	}
-	return n.release(ctx, r, nil, 0)
+	return n.release(ctx, r, true, nil, 0)
 }

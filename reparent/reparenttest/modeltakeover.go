@@ -10,8 +10,9 @@ import (
 	"github.com/tenure-go/tenure/reparent/handover"
 )
 
-// release is the candidate's part, whoever brings the release.
-func (n *store) release(ctx context.Context, relay handover.Relay, log []Entry, commit int) (handover.Account, error) {
+// release is the candidate's part, whoever brings the release: the coordinator,
+// with all that the node is told, or the leader, and others report.
+func (n *store) release(ctx context.Context, relay handover.Relay, told bool, log []Entry, commit int) (handover.Account, error) {
 	if n.out {
 		return handover.Account{}, errOut
 	}
@@ -23,7 +24,7 @@ func (n *store) release(ctx context.Context, relay handover.Relay, log []Entry, 
 	return n.share(ctx, &n.hand.taking, t, func() (handover.Account, error) {
 		ctx, cancel := context.WithTimeout(ctx, r.Baton.Within)
 		defer cancel()
-		err := n.takeOver(ctx, r, log, commit)
+		err := n.takeOver(ctx, r, told, log, commit)
 		n.mu.Lock()
 		defer n.mu.Unlock()
 		account, told := n.hand.incoming.Account(t)
@@ -48,13 +49,13 @@ func (n *store) tookOver(ctx context.Context, t leadership.Term) (handover.Accou
 }
 
 // takeOver is the candidate's half.
-func (n *store) takeOver(ctx context.Context, r handover.Release, log []Entry, commit int) error {
+func (n *store) takeOver(ctx context.Context, r handover.Release, told bool, log []Entry, commit int) error {
 	t := r.Baton.Term
 	// Entries like any other of that leader; what it cannot take now it fetches.
 	if len(log) > 0 {
 		_, _ = n.accept(ctx, leadership.Leadership{Leader: r.Baton.From, Term: r.StepDown.Led}, log, commit)
 	}
-	m, err := n.proposed(ctx, r)
+	m, err := n.proposed(ctx, r, told)
 	if err != nil {
 		return err
 	}
@@ -76,8 +77,9 @@ func (n *store) takeOver(ctx context.Context, r handover.Release, log []Entry, c
 	return n.Grant(ctx, t)
 }
 
-// proposed promises and waits until all is proven. It returns the marker.
-func (n *store) proposed(ctx context.Context, r handover.Release) (leadership.Marker, error) {
+// proposed promises and waits until all is proven, if more is to be told. It
+// returns the marker.
+func (n *store) proposed(ctx context.Context, r handover.Release, told bool) (leadership.Marker, error) {
 	t := r.Baton.Term
 	w, err := n.Promise(ctx, t)
 	if w, err = n.h.testified(ctx, Promised, w, err); err != nil {
@@ -101,7 +103,7 @@ func (n *store) proposed(ctx context.Context, r handover.Release) (leadership.Ma
 			var revoked *leadership.NotRevokedError
 			var discovered *leadership.NotDiscoveredError
 			var ready *leadership.NotReadyError
-			return !errors.As(why, &revoked) && !errors.As(why, &discovered) && !errors.As(why, &ready)
+			return told || !errors.As(why, &revoked) && !errors.As(why, &discovered) && !errors.As(why, &ready)
 		})
 		var behind *handover.BehindError
 		switch {

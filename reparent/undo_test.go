@@ -1,0 +1,118 @@
+package reparent_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/handover"
+	"github.com/tenure-go/tenure/reparent/reparenttest"
+	"github.com/tenure-go/tenure/revoke"
+)
+
+// drains is a leader of whose drain f makes what it likes.
+type drains struct {
+	revoke.StepDowner
+	f func(ctx context.Context) error
+}
+
+func (l drains) Drain(ctx context.Context, t leadership.Term, d time.Duration) (revoke.Drained, error) {
+	if err := l.f(ctx); err != nil {
+		return revoke.Drained{}, err
+	}
+	return l.StepDowner.Drain(ctx, t, d)
+}
+
+var errAnswerLost = errors.Join(leadership.ErrUnknownOutcome, errBusy)
+
+// What the change asked for is lost, and meanwhile an emergency made n3 the leader:
+// no node told the change of it, the record does.
+func TestG5_AnUndoLeavesTheLeaderOfANewerAttemptAlone(t *testing.T) {
+	t.Parallel()
+	for name, lose := range map[string]func(nodes []reparent.Node, newer func()){
+		"a drain": func(nodes []reparent.Node, newer func()) {
+			nodes[0].Retire = nil
+			nodes[0].StepDown = drains{nodes[0].StepDown, func(context.Context) error {
+				newer()
+				return errAnswerLost
+			}}
+		},
+		"a retirement": func(nodes []reparent.Node, newer func()) {
+			nodes[0].Retire = retiring(func(context.Context, handover.Retirement) (handover.Retired, error) {
+				newer()
+				return handover.Retired{}, errAnswerLost
+			})
+		},
+		"a take-over": func(nodes []reparent.Node, newer func()) {
+			nodes[1].TakeOver = takingOver(func(context.Context, handover.Relay) (handover.Account, error) {
+				newer()
+				return handover.Account{}, errAnswerLost
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inSetup(t, oneCall(), reparenttest.Setup{Nodes: 3}, func(t *testing.T, c *cluster) {
+				other := c.Process("c2")
+				g := guard(t, other, nil)
+				var theirs *reparent.Report
+				rep, _, err := relays(t, c, reparent.Planned("n2"), func(nodes []reparent.Node) {
+					lose(nodes, func() {
+						if theirs == nil {
+							ch := reparent.Emergency()
+							ch.To = "n3"
+							theirs, _ = other.Run(context.Background(), g, ch)
+						}
+					})
+				})
+				require.Error(t, err)
+				require.Equal(t, reparent.Done, theirs.Outcome, "%s", theirs)
+				require.Equal(t, reparent.Superseded, rep.Outcome, "%s", rep)
+				if rep.Undo != nil {
+					require.Empty(t, rep.Undo.Testimony, "%s", rep.Undo)
+					var super *leadership.SupersededError
+					require.ErrorAs(t, rep.Undo.Err, &super)
+					require.Equal(t, theirs.Term, super.By)
+				}
+				require.Equal(t, theirs.Term, c.record(t).Active.Term)
+				require.Equal(t, leadership.Cleared, c.record(t).Intent.Phase)
+				require.NoError(t, c.writes("n3"))
+			})
+		})
+	}
+}
+
+// Somebody else took a term and thought better of it.
+func TestG5_AnUndoIsMadeAlthoughANewerAttemptWasAbandoned(t *testing.T) {
+	t.Parallel()
+	inSetup(t, oneCall(), reparenttest.Setup{Nodes: 3}, func(t *testing.T, c *cluster) {
+		other := c.Process("c2")
+		g := guard(t, other, func(cfg *reparent.Config) {
+			cfg.Hooks.Before = func(_ context.Context, e reparent.Event) error {
+				if e.Step == reparent.StepRevoke {
+					return errBusy
+				}
+				return nil
+			}
+		})
+		var theirs *reparent.Report
+		rep, _, err := relays(t, c, reparent.Planned("n2"), func(nodes []reparent.Node) {
+			nodes[0].Retire = retiring(func(context.Context, handover.Retirement) (handover.Retired, error) {
+				ch := reparent.Emergency()
+				ch.To = "n3"
+				theirs, _ = other.Run(context.Background(), g, ch)
+				return handover.Retired{}, errAnswerLost
+			})
+		})
+		require.Error(t, err)
+		require.Equal(t, reparent.NotStarted, theirs.Outcome, "%s", theirs)
+		require.True(t, rep.Term.Less(theirs.Term))
+		require.Equal(t, reparent.Restored, rep.Outcome, "%s", rep)
+		require.NoError(t, c.writes(rep.Leader()))
+	})
+}
