@@ -105,13 +105,13 @@ func oneCallMutations() []mutation {
 		{
 			name: "undo-of-a-newer-attempt", ids: "G5 G9", file: "reparent/run.go",
 			rule:   "An undo leaves alone whom a newer attempt made the leader, also when no node told of it.",
-			edits:  one("!c.undoes.Less(r.Fence) || !led && !under {", "!c.undoes.Less(r.Fence) || true {"),
+			edits:  one("!c.undoes.Less(r.Fence) || !led && !under {", "!c.undoes.Less(r.Fence) || led || under || r.Version > 0 {"),
 			checks: []check{in("reparent", "TestG5_AnUndoLeavesTheLeaderOfANewerAttemptAlone")},
 		},
 		{
 			name: "undo-not-made-for-an-abandoned-attempt", ids: "G5", file: "reparent/run.go",
 			rule:   "A newer attempt that was abandoned, and under which nobody led, keeps nobody from an undo.",
-			edits:  one("!c.undoes.Less(r.Fence) || !led && !under {", "!c.undoes.Less(r.Fence) {"),
+			edits:  one("!c.undoes.Less(r.Fence) || !led && !under {", "!c.undoes.Less(r.Fence) || r.Version == 0 && (led || under) {"),
 			checks: []check{in("reparent", "TestG5_AnUndoIsMadeAlthoughANewerAttemptWasAbandoned")},
 		},
 		{
