@@ -145,6 +145,12 @@ func oneCallMutations() []mutation {
 			checks: []check{in(kv, "TestG5_AnUnknownOutcomeStillTellsOfANewerAttempt")},
 		},
 		{
+			name: "simulated-successor-waits-for-nobody", ids: "G7", file: "reparent/reparenttest/modeltakeover.go",
+			rule:   "A simulated successor that was told all waits for nothing more.",
+			edits:  one("			return told || !errors.As(", "			return told && n == nil || !errors.As("),
+			checks: []check{in("reparent", "TestASuccessorThatWasToldTooLittleIsNotWaitedFor")},
+		},
+		{
 			name: "drained-again-after-it-retired", ids: "G7", file: "reparent/revoke.go",
 			rule:   "A leader that has retired is not drained again.",
 			edits:  one("	case a.retired != nil:\n", "	case a.retired != nil && a.from == \"\":\n"),
