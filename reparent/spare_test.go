@@ -171,3 +171,23 @@ func TestASuccessorThatWasToldTooLittleIsNotWaitedFor(t *testing.T) {
 		require.NoError(t, c.writes(rep.Leader()))
 	})
 }
+
+// The coordinator did not hear n3's promise, and need not have: it follows.
+func TestG9_WhoFollowsTheSuccessorIsNoStraggler(t *testing.T) {
+	t.Parallel()
+	inSetup(t, oneCall(), reparenttest.Setup{Nodes: 3}, func(t *testing.T, c *cluster) {
+		rep, _, err := relays(t, c, reparent.Planned("n2"), func(nodes []reparent.Node) {
+			theirs := nodes[1].TakeOver
+			nodes[1].TakeOver = takingOver(func(ctx context.Context, r handover.Relay) (handover.Account, error) {
+				a, err := theirs.TakeOver(ctx, r)
+				also := a.Accepted[len(a.Accepted)-1]
+				also.Node = "n3"
+				a.Accepted = append(a.Accepted, also)
+				return a, err
+			})
+		})
+		require.NoError(t, err, "%s", rep)
+		require.Contains(t, rep.Accepted, leadership.NodeID("n3"))
+		require.Empty(t, rep.Stragglers, "%s", rep)
+	})
+}

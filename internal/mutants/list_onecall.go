@@ -151,6 +151,12 @@ func oneCallMutations() []mutation {
 			checks: []check{in("reparent", "TestASuccessorThatWasToldTooLittleIsNotWaitedFor")},
 		},
 		{
+			name: "follower-named-a-straggler", ids: "G9", file: "reparent/attempt.go",
+			rule:   "Who follows the new leader is no straggler, whether the coordinator heard its promise or not.",
+			edits:  one("		if !a.granted && !heard || a.granted", "		if !heard || a.granted"),
+			checks: []check{in("reparent", "TestG9_WhoFollowsTheSuccessorIsNoStraggler")},
+		},
+		{
 			name: "drained-again-after-it-retired", ids: "G7", file: "reparent/revoke.go",
 			rule:   "A leader that has retired is not drained again.",
 			edits:  one("	case a.retired != nil:\n", "	case a.retired != nil && a.from == \"\":\n"),
