@@ -292,19 +292,6 @@ func (r *Round) forgone(read Set) Set {
 	return r.loss
 }
 
-// unread returns the nodes whose position is known from a read that was void
-// afterwards: they may hold more by now. Of who is barred or below its floor
-// nothing better will ever be read.
-func (r *Round) unread() Set {
-	var s Set
-	for m := range r.told.Minus(r.read).All() {
-		if w := r.seen[m]; !w.belowFloor && !w.barred {
-			s = s.With(m)
-		}
-	}
-	return s
-}
-
 // willing returns the members that stably promised and can take part in the
 // new term.
 func (r *Round) willing() Set {

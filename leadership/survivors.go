@@ -66,7 +66,7 @@ func (r *Round) resort() error {
 	for _, rules := range r.rules {
 		members |= rules.members
 	}
-	if mute := members.Minus(s.gone | r.willing()&r.told.Minus(r.unread())); mute != 0 {
+	if mute := members.Minus(s.gone | r.willing()&r.told); mute != 0 {
 		return &WaiverError{"not heard from " + setText(r.cohort.Names(mute)) + ", which may hold more than the others: reach it, or declare it gone as well"}
 	}
 	return nil

@@ -133,6 +133,19 @@ func TestSurvivorsAreRefused(t *testing.T) {
 	}
 	waive(t, r, gone(t, two, "n0", "n1", "n2"))
 	wantAs[*WaiverError](t, r.Waive(gone(t, two, "n0", "n1", "n2")))
+
+	// Nor when a candidate was proposed under what it would replace.
+	r = newRound(t, term(2, "c"), v1)
+	for _, id := range ids(5)[2:] {
+		add(t, r, promise(r, id, at(1)))
+	}
+	p := propose(t, r, "n4")
+	wantAs[*WaiverError](t, r.Waive(gone(t, ruleset(t, 1, Majority(), "n4"), "n0", "n1")))
+	if v, err := r.Revocation(); err != nil {
+		t.Error(err)
+	} else if again, err := v.Propose("n4", nil); err != nil || again != p {
+		t.Errorf("a refused waiver made another proposal: %v", err)
+	}
 }
 
 // That a log shows it does not make a ruleset the only one: the attempt may have
@@ -242,11 +255,13 @@ func TestALastResortGoesOnWithNoneOfTwoDraftsOfOneVersion(t *testing.T) {
 	v1, alone, all := ruleset(t, 1, Majority(), ids(5)...), ruleset(t, 2, Majority(), "n4"), ruleset(t, 2, All(), "n3", "n4")
 	first := Sighting{Marker: Marker{Term: term(2, "c"), Leader: "n4", Ruleset: alone, Waived: []Ruleset{v1}}}
 	other := Sighting{Marker: Marker{Term: term(3, "c"), Leader: "n3", Ruleset: all, Waived: []Ruleset{v1}}}
-	r := newRound(t, term(4, "c"), v1)
-	waive(t, r, gone(t, alone, "n0", "n1", "n2"))
-	add(t, r, shows(promise(r, "n3", at(1, 3)), other), shows(promise(r, "n4", at(1, 2)), first))
-	if m := propose(t, r, "n4").Marker(); m.Ruleset.Version != 3 || len(m.Over) != 2 {
-		t.Errorf("marker %+v", m)
+	for _, on := range []Ruleset{alone, all} {
+		r := newRound(t, term(4, "c"), v1)
+		waive(t, r, gone(t, on, "n0", "n1", "n2"))
+		add(t, r, shows(promise(r, "n3", at(1, 3)), other), shows(promise(r, "n4", at(1, 2)), first))
+		if m := propose(t, r, "n4").Marker(); m.Ruleset.Version != 3 || len(m.Over) != 2 {
+			t.Errorf("marker %+v", m)
+		}
 	}
 }
 

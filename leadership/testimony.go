@@ -150,7 +150,8 @@ func (m Marker) Leadership() Leadership { return Leadership{Leader: m.Leader, Te
 
 // Sighting is a marker in a node's log. Decided says that the node knows it to
 // be complete: durable under every ruleset that was in force, its own and Over.
-// False is always safe.
+// False is always safe. A marker with Waived is not called decided before its
+// leader was granted: its attempt may be given up before the record shows it.
 type Sighting struct {
 	Marker  Marker `json:"marker"`
 	Decided bool   `json:"decided,omitempty"`

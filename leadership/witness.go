@@ -165,7 +165,8 @@ func (r *Round) settle() {
 // *WaiverError for a node that has itself testified in this round: what
 // answers is not gone. A node that answers later stops counting as gone. For a
 // Waiver.Ruleset the errors of Ruleset.Compile are added, and a *WaiverError for
-// one that has others than members in force, or is a second one.
+// one that has others than members in force, is a second one, or comes after a
+// proposal was made.
 func (r *Round) Waive(w Waiver) error {
 	if !r.minted() {
 		return ErrNotMinted
@@ -181,6 +182,9 @@ func (r *Round) Waive(w Waiver) error {
 		return &WaiverError{"node " + string(r.cohort.Node(here.first()).ID) + " has answered: it is not gone"}
 	}
 	if w.Ruleset != nil {
+		if r.proposal != nil {
+			return &WaiverError{"a candidate was proposed under the ruleset in force already: name one to go on with in a new attempt"}
+		}
 		if err := r.outlive(w, gone); err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package reparent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -313,12 +314,19 @@ func (a *attempt) sufficient() (*leadership.Revocation, establish.Choice, error)
 }
 
 // alive returns a *leadership.SupersededError once any answer, however late,
-// told of a newer attempt: from then on this one touches nothing more.
+// told of a newer attempt, and in a last resort a *leadership.WaiverError once a
+// node that was declared gone answered: from then on this one touches nothing more.
 func (a *attempt) alive() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if by := a.round.Superseded(); a.term.Less(by) {
 		return &leadership.SupersededError{Term: a.term, By: by}
+	}
+	if a.change.survivors() != nil {
+		var back *leadership.WaiverError
+		if _, err := a.round.Revocation(); errors.As(err, &back) {
+			return back
+		}
 	}
 	return nil
 }

@@ -78,7 +78,7 @@ func (a *attempt) basis() error {
 			}
 		}
 	}
-	if err := a.knowsMembers(); err != nil {
+	if err := a.knowsMembers(a.rec); err != nil {
 		return err
 	}
 	want := a.change.Ruleset
@@ -104,12 +104,12 @@ func (a *attempt) basis() error {
 // knowsMembers refuses to give up what only lost nodes knew while the record says
 // that it may be behind: they may have known of members that nobody else knows of,
 // one of whom leads.
-func (a *attempt) knowsMembers() error {
+func (a *attempt) knowsMembers(r leadership.Record) error {
 	w := a.change.Waiver
-	if w == nil || !w.Loss || a.change.Force || a.rec.Drafted.IsZero() {
+	if w == nil || !w.Loss || a.change.Force || r.Drafted.IsZero() {
 		return nil
 	}
-	return &ChangeError{a.change.Kind, "a change of the ruleset was left unfinished at term " + a.rec.Drafted.String() + ": the nodes that are gone may have known of members that the record does not show. Make sure that none of those leads, and Force"}
+	return &ChangeError{a.change.Kind, "a change of the ruleset was left unfinished at term " + r.Drafted.String() + ": the nodes that are gone may have known of members that the record does not show. Make sure that none of those leads, and Force"}
 }
 
 func (a *attempt) firstBasis() error {

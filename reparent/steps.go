@@ -81,6 +81,9 @@ func (a *attempt) announce(ctx context.Context) error {
 		if r.Active != planned {
 			return r, &ChangeError{a.change.Kind, "while it was checked, " + r.Active.String() + " took over from " + planned.String() + ": plan again"}
 		}
+		if err := a.knowsMembers(r); err != nil { // by now
+			return r, err
+		}
 		return r.Begin(i, force)
 	})
 	if err == nil || isRule(err) || !a.change.blind() || a.rec.Mode != leadership.Full || ctx.Err() != nil {
@@ -263,6 +266,11 @@ func promised(err error) (by leadership.Term) {
 // the registry cannot be asked, except where the record is what keeps everybody
 // from going on under a ruleset that was replaced by a person's word.
 func (a *attempt) activate(ctx context.Context, in *leadership.Installed) error {
+	if a.change.survivors() != nil {
+		if err := a.alive(); err != nil {
+			return err // before the record names it
+		}
+	}
 	bars := a.bars()
 	err := a.write(ctx, func(r leadership.Record) (leadership.Record, error) { return activated(r, in, bars) })
 	if err == nil || isRule(err) || a.change.survivors() != nil || a.rec.Mode != leadership.Full || ctx.Err() != nil {

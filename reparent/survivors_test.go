@@ -409,3 +409,44 @@ func TestG1_LossIsRefusedAlsoWhenAnotherIntentHasEndedSince(t *testing.T) {
 		require.Equal(t, reparent.NotStarted, rep.Outcome)
 	})
 }
+
+func TestG1_LossIsRefusedWhenTheMembersMayHaveChangedMeanwhile(t *testing.T) {
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+		c.Crash("n1")
+		c.Crash("n2")
+		other := c.Process("c1")
+		rep, err := c.change("c2", lastResort(true, nodes("n1", "n2"), leadership.Majority(), "n3"), at(reparent.StepBegin, leadership.KindEmergency, func() {
+			c.Meanwhile(func() {
+				c.Restart("n1")
+				c.Restart("n2")
+			})
+			other.DieAt(26)
+			_, _ = other.Run(context.Background(), guard(t, other, nil), reparent.SetRuleset(leadership.Ruleset{Policy: "all", Members: c.rs.Members}))
+			c.Meanwhile(func() { c.Gone("n1", "n2") })
+		}))
+		require.False(t, c.record(t).Drafted.IsZero(), "the test needs a draft")
+		var no *reparent.ChangeError
+		require.ErrorAs(t, err, &no, "%s", rep)
+		require.ErrorContains(t, err, "left unfinished")
+		require.Equal(t, reparent.NotStarted, rep.Outcome)
+	})
+}
+
+// Its word is worth more than the person's, also after the proposal.
+func TestG1_ALastResortEndsWhenWhoWasDeclaredGoneAnswers(t *testing.T) {
+	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+		require.NoError(t, c.writes("n1"))
+		require.NoError(t, c.Do(func() { wait(time.Second) }))
+		c.Gone("n1", "n2")
+		rep, err := c.change("c1", lastResort(true, nodes("n1", "n2"), leadership.Majority(), "n3"), at(reparent.StepActivate, leadership.KindEmergency, func() {
+			c.Meanwhile(func() { c.Restart("n1") })
+			wait(5 * time.Second)
+		}))
+		var back *leadership.WaiverError
+		require.ErrorAs(t, err, &back, "%s", rep)
+		require.ErrorContains(t, err, "n1 has answered")
+		require.Equal(t, reparent.Restored, rep.Outcome, "the two are enough in the ordinary way:\n%s", rep)
+		require.Empty(t, c.record(t).Barred)
+		require.NoError(t, c.writes(c.Leader()))
+	})
+}

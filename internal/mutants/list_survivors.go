@@ -88,13 +88,13 @@ func survivorMutations() []mutation {
 		{
 			name: "loss-beside-an-unknown-ruleset", ids: "G1", file: "reparent/plan.go",
 			rule:   "What lost nodes knew is not given up while the record says that the members may have changed.",
-			edits:  one("a.change.Force || a.rec.Drafted.IsZero() {", "a.change.Force || !a.rec.Drafted.IsZero() {"),
+			edits:  one("a.change.Force || r.Drafted.IsZero() {", "a.change.Force || !r.Drafted.IsZero() {"),
 			checks: []check{in(guard, "TestG1_LossIsRefusedWhileTheRecordMayNotShowTheMembers")},
 		},
 		{
 			name: "draft-that-ends-with-its-intent", ids: "G1", file: "reparent/plan.go",
 			rule:   "That the members may have changed is not forgotten when another intent takes the place of that change.",
-			edits:  one("a.change.Force || a.rec.Drafted.IsZero() {", "a.change.Force || a.rec.Intent.Kind != leadership.KindRuleset {"),
+			edits:  one("a.change.Force || r.Drafted.IsZero() {", "a.change.Force || r.Intent.Kind != leadership.KindRuleset {"),
 			checks: []check{in(guard, "TestG1_LossIsRefusedAlsoWhenAnotherIntentHasEndedSince")},
 		},
 		{
@@ -126,6 +126,24 @@ func survivorMutations() []mutation {
 			rule:   "Who was granted while the registry was down is recorded unless another one is active.",
 			edits:  one("case l.Term == r.Active.Term, !l.Term.Less(r.Fence):", "default:"),
 			checks: []check{in(round, "TestWhatWasGrantedUnrecordedStandsUntilAnotherIsActive"), in(guard, "TestALeaderThatIsNotInTheRecordIsNotForgottenForARivalThatOnlyBegan")},
+		},
+		{
+			name: "loss-beside-a-ruleset-drafted-meanwhile", ids: "G1", file: "reparent/steps.go",
+			rule:   "That the members may have changed is asked again in the write that begins.",
+			edits:  one("		if err := a.knowsMembers(r); err != nil {", "		if err := a.knowsMembers(a.rec); err != nil {"),
+			checks: []check{in(guard, "TestG1_LossIsRefusedWhenTheMembersMayHaveChangedMeanwhile")},
+		},
+		{
+			name: "survivors-lead-beside-who-came-back", ids: "G1", file: "reparent/attempt.go",
+			rule:   "A last resort ends once who was declared gone answers, also after the proposal.",
+			edits:  one("	if a.change.survivors() != nil {\n		var back", "	if a.g == nil {\n		var back"),
+			checks: []check{in(guard, "TestG1_ALastResortEndsWhenWhoWasDeclaredGoneAnswers")},
+		},
+		{
+			name: "survivors-after-a-proposal", ids: "G1", file: "leadership/witness.go",
+			rule:   "Whom to go on with is not said once a candidate was proposed.",
+			edits:  one("		if r.proposal != nil {\n			return &WaiverError", "		if r.proposal != nil && w.By == \"\" {\n			return &WaiverError"),
+			checks: []check{in(round, "TestSurvivorsAreRefused")},
 		},
 		{
 			name: "new-members-wait-for-the-dead", ids: "G5", file: "reparent/revoke.go",
