@@ -440,7 +440,7 @@ func TestG1_ALastResortEndsWhenWhoWasDeclaredGoneAnswers(t *testing.T) {
 		c.Gone("n1", "n2")
 		rep, err := c.change("c1", lastResort(true, nodes("n1", "n2"), leadership.Majority(), "n3"), at(reparent.StepActivate, leadership.KindEmergency, func() {
 			c.Meanwhile(func() { c.Restart("n1") })
-			wait(5 * time.Second)
+			wait(100 * time.Millisecond)
 		}))
 		var back *leadership.WaiverError
 		require.ErrorAs(t, err, &back, "%s", rep)

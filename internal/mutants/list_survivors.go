@@ -146,6 +146,12 @@ func survivorMutations() []mutation {
 			checks: []check{in(round, "TestSurvivorsAreRefused")},
 		},
 		{
+			name: "survivors-recorded-beside-who-came-back", ids: "G1", file: "reparent/steps.go",
+			rule:   "The record does not name a last resort that ended because who was declared gone answered.",
+			edits:  one("			return err // before the record", "			_ = err // before the record"),
+			checks: []check{in(guard, "TestG1_ALastResortEndsWhenWhoWasDeclaredGoneAnswers")},
+		},
+		{
 			name: "new-members-wait-for-the-dead", ids: "G5", file: "reparent/revoke.go",
 			rule:   "Members that only a log tells of are asked while a dead member is still tried.",
 			edits:  one("if waiting && mechanism == a.g.push {", "if waiting && mechanism == nil {"),
