@@ -195,7 +195,7 @@ func reparentMutations() []mutation {
 			checks: []check{in(pkg, "TestG5_WhoIsDisregardedIsRepairedWhereItIsNeeded")},
 		},
 		{
-			name: "disregarded-never-accepts", ids: "G5", file: "reparent/plan.go",
+			name: "disregarded-never-accepts", ids: "G5", file: "reparent/contest.go",
 			rule:   "A node whose log is disregarded can be one of those on which the marker becomes durable.",
 			edits:  one("a.without[id] == notEstablished || ", "a.without[id] != \"\" || "),
 			checks: []check{in(pkg, "TestG5_WhoIsDisregardedIsRepairedWhereItIsNeeded")},
@@ -243,19 +243,19 @@ func reparentMutations() []mutation {
 			checks: []check{in(pkg, "TestASweepRepairsANodeWithATailOfItsOwnBeforeItFollows", "TestASweepDoesNotPointANodeAtALeaderThatItCannotFollow")},
 		},
 		{
-			name: "unfit-counted-as-willing", ids: "G5", file: "reparent/plan.go",
+			name: "unfit-counted-as-willing", ids: "G5", file: "reparent/contest.go",
 			rule:   "A change does not begin on nodes that promise and can never follow.",
 			edits:  one("!n.Truncates && n.Repair == nil && !rev.Selection()", "!n.Truncates && n.Repair == nil && n.ID == \"\" && !rev.Selection()"),
 			checks: []check{in(pkg, "TestAChangeDoesNotBeginOnNodesThatCanNeverFollow")},
 		},
 		{
-			name: "isolated-counted-as-willing", ids: "G5", file: "reparent/plan.go",
+			name: "isolated-counted-as-willing", ids: "G5", file: "reparent/contest.go",
 			rule:   "A change does not begin on nodes that are isolated and cannot follow.",
 			edits:  one("if a.held(p.Node) || !n.Truncates", "if !n.Truncates"),
 			checks: []check{in(pkg, "TestAnIsolatedNodeIsNoCandidate")},
 		},
 		{
-			name: "isolated-candidate", ids: "G5", file: "reparent/plan.go",
+			name: "isolated-candidate", ids: "G5", file: "reparent/contest.go",
 			rule:   "An isolated node is no candidate.",
 			edits:  one("n.Candidate != nil && !a.held(m.ID)", "n.Candidate != nil"),
 			checks: []check{in(pkg, "TestAnIsolatedNodeIsNoCandidate")},
