@@ -196,10 +196,10 @@ func TestADrainDoesNotWaitForAReplicaThatAsksBeforeItDumps(t *testing.T) {
 	c := newCluster(t, 2, options{})
 	c.lead(c.guard(reparent.Config{}), 0)
 	ctx, cancel := context.WithCancel(t.Context())
-	db, out := c.open("repl:"+replPassword+"@tcp("+c.client[0].Addr()+")/"), make(chan error, 1)
+	db, out := c.open("repl:"+replPassword+"@tcp("+c.client[0].Addr()+")/"), make(chan struct{})
 	go func() {
-		_, err := db.ExecContext(ctx, "DO SLEEP(20)")
-		out <- err
+		defer close(out)
+		_, _ = db.ExecContext(ctx, "DO SLEEP(20)") // it is cut off
 	}()
 	defer func() { cancel(); <-out }()
 	c.eventually("a statement runs", func() bool {
