@@ -144,6 +144,7 @@ func TestAWatchIsNotBehindBecauseOtherKeysAreWritten(t *testing.T) {
 		})
 	}
 	t.Cleanup(func() { end(); writing.Wait() })
+	slow := 0
 	for range 10 {
 		ctx, cancel := context.WithCancel(t.Context())
 		var waiting sync.WaitGroup
@@ -154,12 +155,20 @@ func TestAWatchIsNotBehindBecauseOtherKeysAreWritten(t *testing.T) {
 		})
 		watched(t, etcd.Endpoints()[0], 1)
 		behind, err := metric(t.Context(), etcd.Endpoints()[0], slowWatcherTotal)
-		if err != nil || behind != "0" {
-			t.Errorf("%s watches are behind, %v", behind, err)
+		if err != nil {
+			t.Error(err)
+		}
+		if behind != "0" {
+			slow++
 		}
 		cancel()
 		waiting.Wait()
 		watched(t, etcd.Endpoints()[0], 0)
+	}
+	// Any watch may be behind for a moment where so much is written; one that begins in
+	// the past always is.
+	if slow >= 5 {
+		t.Errorf("%d of 10 watches were behind", slow)
 	}
 }
 
