@@ -122,7 +122,7 @@ func (n *Node) copy(ctx context.Context, t leadership.Term, donor leadership.Nod
 	}
 	var own serverID
 	var p processes
-	if err := s.ask(ctx, append(n.askProcesses(&p), n.row("read server_id", "SELECT @@global.server_id", &own))...); err != nil {
+	if err := s.ask(ctx, append(append(n.askProcesses(&p), n.row("read server_id", "SELECT @@global.server_id", &own)), n.askLive(s, &h.live)...)...); err != nil {
 		return err
 	}
 	// A replica leaves out transactions of its own server, unless its
@@ -136,7 +136,7 @@ func (n *Node) copy(ctx context.Context, t leadership.Term, donor leadership.Nod
 	if err := s.semiSync(p, mine); err != nil {
 		return err
 	}
-	if err := s.replicate(donor, want.State.Positions().String()); err != nil {
+	if err := s.replicate(donor, h.live, want.State.Positions().String()); err != nil {
 		return err
 	}
 	err = n.awaitCovers(ctx, s, t, pos)

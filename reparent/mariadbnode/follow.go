@@ -97,7 +97,7 @@ func (n *Node) pointAt(ctx context.Context, l leadership.Leadership) error {
 	if err := s.save(next); err != nil {
 		return err
 	}
-	if err := s.replicate(l.Leader, ""); err != nil {
+	if err := s.replicate(l.Leader, s.live, ""); err != nil {
 		return err
 	}
 	return s.end(ctx)
@@ -107,7 +107,7 @@ func (n *Node) pointAt(ctx context.Context, l leadership.Leadership) error {
 // applied everything that it received. One that has promised the term of the call is
 // so already: then that is what was read with the turn, and nothing is asked.
 func (b *begun) still(ctx context.Context) error {
-	if l := b.live; l.readOnly && !l.slave.ioRuns() && l.slave.settled(l.slavePos) && len(b.processes.waiting()) == 0 {
+	if l := b.live; l.readOnly && !l.slave.ioRuns() && l.settled() && len(b.processes.waiting()) == 0 {
 		return nil
 	}
 	if _, err := b.quiesce(ctx, b.live, b.processes); err != nil {
@@ -116,18 +116,21 @@ func (b *begun) still(ctx context.Context) error {
 	if err := b.settle(ctx); err != nil {
 		return err
 	}
-	return b.ask(ctx, append(b.n.askProcesses(&b.processes), b.n.askMarkers(&b.history))...)
+	return b.ask(ctx, append(append(b.n.askProcesses(&b.processes), b.n.askMarkers(&b.history)), b.n.askLive(b, &b.live)...)...)
 }
 
 // replicate starts replication from a node, up to some position or for good, with
-// the next message.
-func (s *session) replicate(from leadership.NodeID, until string) error {
+// the next message. now is how the server is: one that led, or lost gtid_slave_pos, gets
+// it from the log. MASTER_DEMOTE_TO_SLAVE would take what this server wrote itself from
+// there and nothing else, and it does so, which empties the table first, at a server
+// that needs nothing as well.
+func (s *session) replicate(from leadership.NodeID, now live, until string) error {
 	host, port, ok := s.n.peer(from)
 	if !ok {
 		return &PeerError{Node: s.n.cfg.ID, Peer: from}
 	}
 	rep := s.n.cfg.Replication
-	q := fmt.Sprintf("CHANGE MASTER TO MASTER_HOST=%s, MASTER_PORT=%s, MASTER_USER=%s, MASTER_PASSWORD=%s, MASTER_CONNECT_RETRY=1, MASTER_HEARTBEAT_PERIOD=%.3f, MASTER_USE_GTID=slave_pos, MASTER_DEMOTE_TO_SLAVE=1",
+	q := fmt.Sprintf("CHANGE MASTER TO MASTER_HOST=%s, MASTER_PORT=%s, MASTER_USER=%s, MASTER_PASSWORD=%s, MASTER_CONNECT_RETRY=1, MASTER_HEARTBEAT_PERIOD=%.3f, MASTER_USE_GTID=slave_pos",
 		quote(host), port, quote(rep.User), quote(rep.Password), rep.Heartbeat.Seconds())
 	if rep.TLS {
 		q += fmt.Sprintf(", MASTER_SSL=1, MASTER_SSL_VERIFY_SERVER_CERT=%d, MASTER_SSL_CA=%s, MASTER_SSL_CERT=%s, MASTER_SSL_KEY=%s",
@@ -138,6 +141,9 @@ func (s *session) replicate(from leadership.NodeID, until string) error {
 		start += " UNTIL master_gtid_pos = " + quote(until)
 	}
 	s.later("stop replication", "STOP SLAVE")
+	if at := now.applied(); !at.demoted() {
+		s.later("set gtid_slave_pos", "SET GLOBAL gtid_slave_pos = "+quote(at.all.Positions().String()))
+	}
 	s.later("change the source", q)
 	s.later("start replication", start)
 	return nil

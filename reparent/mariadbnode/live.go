@@ -52,9 +52,40 @@ func (s slave) sqlRuns() bool { return s.configured && s.sql == "Yes" }
 // has read everything handed to its workers need not be applied.
 func (s slave) knows() bool { return len(s.ioPos) > 0 && s.usingGTID != "No" }
 
+// applied is what a server is known to have applied: it is told by gtid_slave_pos and
+// by the binary log, and each may say less. A server that led has its own
+// transactions in the log only; one that was filled from a backup has a position
+// before it has a log. And whoever sets gtid_slave_pos, or has CHANGE MASTER do it,
+// empties it first: ended in between, by KILL or by a crash, that leaves it empty.
+type applied struct {
+	pos State // gtid_slave_pos
+	all State // with what is in the binary log
+}
+
+func (l live) applied() applied { return applied{pos: l.slavePos, all: l.state} }
+
+// has reports whether the transaction is applied. In the log it counts by its server:
+// what somebody wrote here may have a higher number than what is not applied yet.
+func (a applied) has(g GTID) bool {
+	n, ok := a.all.last(g.Domain, g.Server)
+	return g.Seq <= a.pos.top(g.Domain) || ok && g.Seq <= n
+}
+
+// reached reports whether everything up to want is applied.
+func (a applied) reached(want State) bool {
+	return !slices.ContainsFunc(want, func(g GTID) bool { return !a.has(g) })
+}
+
+// demoted reports whether gtid_slave_pos tells all that the server has, so that it can
+// be a slave as it is.
+func (a applied) demoted() bool {
+	return !slices.ContainsFunc(a.all, func(g GTID) bool { return a.pos.top(g.Domain) < g.Seq })
+}
+
 // settled reports whether all that was received is known to be applied.
-func (s slave) settled(applied State) bool {
-	return !s.configured || s.relayFile == "" || s.knows() && applied.reached(s.ioPos)
+func (l live) settled() bool {
+	s := l.slave
+	return !s.configured || s.relayFile == "" || s.knows() && l.applied().reached(s.ioPos)
 }
 
 // selectNow is the server's clock in seconds since 1970. UNIX_TIMESTAMP(NOW(6))

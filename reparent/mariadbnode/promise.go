@@ -112,7 +112,7 @@ func (n *Node) promise(ctx context.Context, t leadership.Term, kind leadership.T
 	if out.Incarnation != incarnation(r.Incarnation, l.start) {
 		return leadership.Testimony{}, &leadership.IncarnationError{Node: n.cfg.ID, Want: out.Incarnation, Got: incarnation(r.Incarnation, l.start)}
 	}
-	if l.slave.settled(l.slavePos) {
+	if l.settled() {
 		n.read(r, l.state, h, &out)
 	}
 	_ = s.end(ctx) // all was answered

@@ -106,9 +106,9 @@ func TestOfARelayLogWhatIsCompleteAndNotAppliedIsRescued(t *testing.T) {
 		{"a statement that commits by itself", log, "0-1-6", 500, "0-1-7"},
 		{"an empty log", nil, "0-1-6", 0, ""},
 	} {
-		applied, err := ParseState(c.applied)
+		done, err := ParseState(c.applied)
 		require.NoError(t, err)
-		got := plan(c.events, applied)
+		got := plan(c.events, applied{pos: done})
 		require.Equal(t, c.pos, got.pos, c.name)
 		require.Equal(t, c.upTo, got.upTo.String(), c.name)
 	}
@@ -140,7 +140,7 @@ func TestWhatWasReceivedIsComparedWithWhatIsApplied(t *testing.T) {
 		{"after a start nothing is known", slave{configured: true, relayFile: "r.1", usingGTID: "Slave_Pos", sql: "No"}, "0-1-5", false},
 		{"nor during a rescue, whatever the SQL thread has read", slave{configured: true, relayFile: "r.1", usingGTID: "No", ioPos: st("0-1-5"), sql: "Yes"}, "0-1-5", false},
 	} {
-		require.Equal(t, c.want, c.s.settled(st(c.applied)), c.name)
+		require.Equal(t, c.want, live{slave: c.s, slavePos: st(c.applied)}.settled(), c.name)
 	}
 }
 

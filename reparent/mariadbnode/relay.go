@@ -54,17 +54,17 @@ type salvage struct {
 }
 
 // plan finds what of a relay log is not applied yet: where its first
-// transaction begins that is not in applied, and up to where it is complete. A
+// transaction begins that is not applied, and up to where it is complete. A
 // transaction that is cut off at the end was never acknowledged. The zero
 // salvage says that there is nothing.
-func plan(events []event, applied State) salvage {
+func plan(events []event, done applied) salvage {
 	var out salvage
 	var cur GTID
 	var at event
 	open, standalone := false, false
-	done := func() {
+	end := func() {
 		open = false
-		if cur.Seq <= applied.top(cur.Domain) {
+		if done.has(cur) {
 			return
 		}
 		if out.file == "" {
@@ -78,7 +78,7 @@ func plan(events []event, applied State) salvage {
 			continue
 		}
 		if open && (e.ends() || standalone && e.statement()) {
-			done()
+			end()
 		}
 	}
 	return out
@@ -202,7 +202,7 @@ func (n *Node) applied(ctx context.Context, t leadership.Term) error {
 		switch {
 		case err != nil:
 			return false, err
-		case l.slave.settled(l.slavePos):
+		case l.settled():
 			return true, nil
 		case l.slave.sqlRuns() && l.slave.knows():
 			return false, nil
@@ -227,7 +227,7 @@ func (n *Node) applied(ctx context.Context, t leadership.Term) error {
 // named.
 func (s *session) settle(ctx context.Context) error {
 	l, err := s.n.look(ctx, s)
-	if err != nil || l.slave.settled(l.slavePos) {
+	if err != nil || l.settled() {
 		return err
 	}
 	if l.slave.knows() && (l.slave.sqlRuns() || l.slave.ioRuns()) {
@@ -247,7 +247,7 @@ func (s *session) settle(ctx context.Context) error {
 	// SQL thread that comes upon the rest stops, and its workers with it, so that it
 	// takes several starts.
 	for {
-		todo := plan(events, l.slavePos)
+		todo := plan(events, l.applied())
 		if todo.file == "" {
 			return unread
 		}
@@ -284,7 +284,7 @@ func (s *session) rescue(ctx context.Context, st slave, todo salvage) error {
 func (s *session) waitReached(ctx context.Context, want State) error {
 	return s.n.poll(ctx, func() (bool, error) {
 		l, err := s.n.look(ctx, s)
-		if err != nil || l.slavePos.reached(want) {
+		if err != nil || l.applied().reached(want) {
 			return err == nil, err
 		}
 		return false, s.n.stopped(l.slave)
