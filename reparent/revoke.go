@@ -39,8 +39,14 @@ func (a *attempt) revoke(ctx, mctx context.Context) (*leadership.Revocation, est
 			case <-grace:
 				patient = false
 			case <-ctx.Done():
+				// Who did not answer well enough has a reason, and it is no use to
+				// anybody but now.
+				a.cancel()
+				for ; running > 0; running-- {
+					failed = errors.Join(failed, <-ended)
+				}
 				_, _, err := a.sufficient()
-				return nil, establish.Choice{}, errors.Join(context.Cause(ctx), err)
+				return nil, establish.Choice{}, errors.Join(context.Cause(ctx), failed, err)
 			}
 			rev, choice, err := a.sufficient()
 			if err == nil && waiting && patient && a.expects(choice.To) {

@@ -273,6 +273,12 @@ func reparentMutations() []mutation {
 			checks: []check{in(pkg, "TestG1_AGuardThatNeverReadTheRecordGoesOnWithoutItOnlyInAModeThatIsStated")},
 		},
 		{
+			name: "out-of-time-without-reason", ids: "G6", file: "reparent/revoke.go",
+			rule:   "A revocation that runs out of time says what the nodes said.",
+			edits:  one("					failed = errors.Join(failed, <-ended)\n", "					<-ended\n"),
+			checks: []check{in(pkg, "TestAChangeThatRunsOutOfTimeSaysWhatTheNodesSaid")},
+		},
+		{
 			name: "made-ready-while-held", ids: "G7", file: "reparent/attempt.go",
 			rule:   "What nodes can do before clients are held is not done while they are.",
 			edits:  one("		{StepPrepare, a.prepare},\n		{StepHold, a.hold},\n", "		{StepHold, a.hold},\n		{StepPrepare, a.prepare},\n"),

@@ -73,11 +73,17 @@ func revokeMutations() []mutation {
 		{
 			name: "refusal-hides-a-lost-call", ids: "G9", file: "internal/nodecall/nodecall.go",
 			rule:  "A refusal after a call whose answer was lost proves nothing about that call.",
-			edits: one("if unknown != nil && leadership.NotExecuted(err) {", "if false {"),
+			edits: one("				before = unknown\n", "				return err\n"),
 			checks: []check{
 				in(call, "TestARefusalThatNamesNoHigherTermIsNotTheLastWord"),
 				in(rev, "TestG9_ARefusalAfterALostAnswerIsNoProof"), in(est, "TestG9_.*"),
 			},
+		},
+		{
+			name: "what-was-said-is-lost", ids: "G6", file: "internal/nodecall/nodecall.go",
+			rule:   "A call that is given up says what the node said before.",
+			edits:  one("			before := said\n", "			before, _ := error(nil), said\n"),
+			checks: []check{in(call, "TestACallThatIsGivenUpSaysWhatTheNodeSaidBefore")},
 		},
 		{
 			name: "refusal-at-the-term-is-final", ids: "G5", file: "internal/nodecall/nodecall.go",

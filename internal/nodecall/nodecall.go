@@ -15,6 +15,7 @@ package nodecall
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,9 +25,12 @@ import (
 // Retry repeats ask, a call under term t, until it succeeds, a promise above t
 // is named, or ctx ends; 0 or less for pause asks once. A call that may have
 // happened is named beside a final answer that has not: a refusal of the second
-// call says nothing of the first. Its error is as Judge returns it.
+// call says nothing of the first. So is what the node said last beside a call that was
+// given up: it is the reason for which there was nothing else to do. Its error is as
+// Judge returns it.
 func Retry(ctx context.Context, t leadership.Term, pause time.Duration, ask func() error) error {
 	var unknown error // of the first call that may have happened
+	var said error    // of the last call that was not given up
 	for {
 		err := Judge(t, ask())
 		if err == nil {
@@ -34,15 +38,28 @@ func Retry(ctx context.Context, t leadership.Term, pause time.Duration, ask func
 		}
 		_, over := Outrun(t, err)
 		if pause <= 0 || over || ctx.Err() != nil || !Sleep(ctx, pause) {
-			if unknown != nil && leadership.NotExecuted(err) {
-				return fmt.Errorf("%w (after %w)", err, unknown)
+			before := said
+			switch {
+			case leadership.NotExecuted(err):
+				before = unknown
+			case !givenUp(ctx, err):
+				before = nil
 			}
-			return err
+			if before == nil {
+				return err
+			}
+			return fmt.Errorf("%w (after %w)", err, before)
 		}
+		said = err
 		if unknown == nil && !leadership.NotExecuted(err) {
 			unknown = err
 		}
 	}
+}
+
+// givenUp reports whether err says no more than that ctx has ended.
+func givenUp(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
 }
 
 // Judge returns err, the answer of a node that was asked under term t, as what it

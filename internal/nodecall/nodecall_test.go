@@ -121,6 +121,31 @@ func TestANodeIsAskedOnceWithoutAPauseAndNotAfterTheContext(t *testing.T) {
 	}
 }
 
+func TestACallThatIsGivenUpSaysWhatTheNodeSaidBefore(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		why := errors.New("the applier stopped")
+		gone := errors.New("the change is over")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		calls := 0
+		err := nodecall.Retry(ctx, term(7), time.Second, func() error {
+			if calls++; calls < 3 {
+				return why
+			}
+			cancel(gone)
+			return fmt.Errorf("read: %w", ctx.Err())
+		})
+		if !errors.Is(err, why) || !errors.Is(err, context.Canceled) || leadership.NotExecuted(err) {
+			t.Errorf("%v", err)
+		}
+		last := errors.New("the applier stopped for good")
+		err = nodecall.Retry(ctx, term(7), time.Second, func() error { return last })
+		if err != last {
+			t.Errorf("an answer that came in time stands alone: %v", err)
+		}
+	})
+}
+
 // Whatever a node answers, and however its refusals are wrapped: the asking ends
 // for good exactly at the first answer that names a promise above the term, and
 // what comes out is proof only when every call of it was refused by such.

@@ -98,7 +98,10 @@
 //	*StepError                 unknown; ask again
 //
 // A call whose context ends may still be carried out by the server, for as long
-// as its bounds say; the next call at the node waits for that, or ends it.
+// as its bounds say; the next call at the node waits for that, or ends it. One that
+// is ended, or crashes, while it changes the source may leave gtid_slave_pos empty,
+// which the server does before it fills it: what is applied is told by the binary log
+// as well, and the next Follow sets it again.
 //
 // The rules are those of the manual of MariaDB (Semisynchronous Replication,
 // Global Transaction ID, CHANGE MASTER TO, Privileges) and of servers of version
