@@ -213,8 +213,8 @@ func (n *store) Append(ctx context.Context, v uint64) error {
 	if n.bugs.twice && v%3 == 0 {
 		_, _ = n.appendOwn(ctx, l, v)
 	}
+	n.complete(l) // before a sender looks, and not meanwhile
 	n.push(l)
-	n.complete(l)
 	return n.committed(ctx, l, at, v)
 }
 
