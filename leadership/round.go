@@ -12,7 +12,9 @@ type RoundConfig struct {
 	Term Term
 	// Rulesets known to have been in force, at least one. A stale one is
 	// enough: a later one became durable under it, so every set of nodes
-	// that suffices under it sees the later one.
+	// that suffices under it sees the later one. With a Waiver that has Loss
+	// it must be the newest: the nodes that are gone may have been all that
+	// knew of a later one.
 	Rulesets []Ruleset
 	// Catalog reads the policies; nil for the built-in ones.
 	Catalog *Catalog

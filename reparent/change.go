@@ -39,7 +39,10 @@ type Change struct {
 	// their logs; the rest must still suffice to establish a leader. Where it
 	// never can, because too many are gone, an emergency whose waiver has a
 	// Ruleset goes on with the survivors that it names. That one needs the
-	// registry, which must hold the new ruleset before anybody leads under it.
+	// registry, which must hold the new ruleset before anybody leads under it. Loss
+	// needs it, too, unless Force says that no node leads which was taken in since
+	// the guard last read the record: the nodes that are gone may have been all
+	// that knew of it.
 	Waiver *leadership.Waiver
 	// GoOnIfLate goes on although routers are late at Config.Barrier when
 	// Limits.Quiet is over, or the barrier does not answer; the Report then says
@@ -192,5 +195,8 @@ func (c Change) unplanned() bool {
 }
 
 // blind reports whether the change may begin without the registry. That it has the
-// full test to rest on is not enough where a waiver excuses a part of it.
-func (c Change) blind() bool { return c.unplanned() && c.survivors() == nil }
+// full test to rest on is not enough where a waiver excuses a part of it: a log that
+// discovery does not ask for may have been all that showed who is a member by now.
+func (c Change) blind() bool {
+	return c.unplanned() && c.survivors() == nil && (c.Waiver == nil || !c.Waiver.Loss || c.Force)
+}

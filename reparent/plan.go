@@ -32,6 +32,9 @@ func (a *attempt) withoutRegistry(why error) error {
 	if a.rec.Version == 0 {
 		a.rec = leadership.Record{Mode: a.g.cfg.Mode, Ruleset: a.g.cfg.Ruleset}
 	}
+	if w := a.change.Waiver; w != nil && w.Loss && w.Ruleset == nil && !a.change.Force {
+		return fmt.Errorf("reparent: the registry cannot be read, and the nodes that are gone may have known of members that were taken in since: make sure that none of those leads, and Force: %w", why)
+	}
 	if !a.change.blind() || a.rec.Mode != leadership.Full || a.rec.Ruleset.IsZero() || errors.Is(why, leadership.ErrClosed) || isCorrupt(why) {
 		return fmt.Errorf("reparent: the registry cannot be read: %w", why)
 	}

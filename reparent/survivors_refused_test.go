@@ -20,13 +20,17 @@ func TestALastResortNeedsTheRegistry(t *testing.T) {
 		require.NoError(t, c.Do(func() { _, _ = g.Plan(context.Background(), reparent.Refresh()) }))
 		c.Gone("n1", "n2")
 		ch := lastResort(true, nodes("n1", "n2"), leadership.Majority(), "n3")
+		forced := ch
+		forced.Force = true
 		c.CrashRegistry()
-		rep, err := c.run(p, g, ch)
-		require.ErrorContains(t, err, "registry")
-		require.Equal(t, reparent.NotStarted, rep.Outcome)
+		for _, ch := range []reparent.Change{ch, forced} {
+			rep, err := c.run(p, g, ch)
+			require.ErrorContains(t, err, "registry")
+			require.Equal(t, reparent.NotStarted, rep.Outcome)
+		}
 		c.RestartRegistry()
 
-		rep, err = c.change("c2", ch, at(reparent.StepBegin, leadership.KindEmergency, func() { c.Meanwhile(c.CrashRegistry) }))
+		rep, err := c.change("c2", forced, at(reparent.StepBegin, leadership.KindEmergency, func() { c.Meanwhile(c.CrashRegistry) }))
 		require.Error(t, err)
 		require.Equal(t, reparent.NotStarted, rep.Outcome)
 	})
@@ -117,6 +121,62 @@ func TestG1_LossIsRefusedWhenTheMembersMayHaveChangedMeanwhile(t *testing.T) {
 		require.ErrorAs(t, err, &no, "%s", rep)
 		require.ErrorContains(t, err, "left unfinished")
 		require.Equal(t, reparent.NotStarted, rep.Outcome)
+	})
+}
+
+// A guard that was made before the members changed, and cannot read the record, is
+// told what is true: two nodes are gone, and what they alone had may be lost. They
+// were the only ones among its members who knew of the others, one of whom leads.
+func TestG1_LossIsRefusedWithoutTheRegistry(t *testing.T) {
+	inSetup(t, reparenttest.LogStore(), reparenttest.Setup{Nodes: 6, Members: 4, Policy: leadership.AtLeast(2)}, func(t *testing.T, c *cluster) {
+		require.NoError(t, c.writes("n1"))
+		old := c.Process("c1")
+		g, err := reparent.New(c.record(t).Cluster, old.Registry, bundle(old)[:4], reparent.Config{By: "c1"})
+		require.NoError(t, err)
+		require.NoError(t, c.Do(func() { _, _ = g.Plan(context.Background(), reparent.Refresh()) }))
+		rs := leadership.Ruleset{Policy: leadership.AtLeast(2).Spec()}
+		for _, id := range nodes("n1", "n5", "n6") {
+			rs.Members = append(rs.Members, leadership.Node{ID: id})
+		}
+		c.Isolate("n4", true)
+		rep, err := c.change("c2", reparent.SetRuleset(rs), at(reparent.StepInstall, leadership.KindRuleset, func() { c.Isolate("n3", true) }))
+		require.NoError(t, err, "%s", rep)
+		rep, err = c.change("c3", reparent.Planned("n5"), nil)
+		require.NoError(t, err, "%s", rep)
+		require.NoError(t, c.writes("n5"))
+		require.NoError(t, c.Do(func() { wait(time.Second) }))
+
+		c.Gone("n1", "n2")
+		c.Isolate("n3", false)
+		c.Isolate("n4", false)
+		loss := reparent.Emergency()
+		loss.Waiver = &leadership.Waiver{Gone: nodes("n1", "n2"), Loss: true, Reason: "rack 4 burnt", By: "ada"}
+		c.CrashRegistry()
+		rep, err = c.run(old, g, loss)
+		require.ErrorContains(t, err, "none of those leads", "%s", rep)
+		require.Equal(t, reparent.NotStarted, rep.Outcome)
+		require.NoError(t, c.writes("n5"), "it leads, and nobody else does")
+	})
+}
+
+// Whoever made sure that nobody else leads may say so.
+func TestLossGoesOnWithoutTheRegistryWhenForced(t *testing.T) {
+	inSetup(t, reparenttest.LogStore(), reparenttest.Setup{Policy: leadership.Any()}, func(t *testing.T, c *cluster) {
+		p := c.Process("c1")
+		g := guard(t, p, nil)
+		require.NoError(t, c.Do(func() { _, _ = g.Plan(context.Background(), reparent.Refresh()) }))
+		c.Gone("n1")
+		ch := reparent.Emergency()
+		ch.Waiver = &leadership.Waiver{Gone: nodes("n1"), Loss: true, Reason: "rack 4 burnt", By: "ada"}
+		lost, err := c.change("c2", ch, at(reparent.StepBegin, leadership.KindEmergency, func() { c.Meanwhile(c.CrashRegistry) }))
+		require.Error(t, err)
+		require.Equal(t, reparent.NotStarted, lost.Outcome, "%s", lost)
+		_, err = c.run(p, g, ch)
+		require.ErrorContains(t, err, "Force")
+		ch.Force = true
+		rep, _ := c.run(p, g, ch)
+		require.Equal(t, reparent.Unsaved, rep.Outcome, "%s", rep)
+		require.NoError(t, c.writes(rep.To))
 	})
 }
 

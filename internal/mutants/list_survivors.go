@@ -76,8 +76,14 @@ func survivorMutations() []mutation {
 		{
 			name: "survivors-begin-blind", ids: "G1", file: "reparent/change.go",
 			rule:   "Where a waiver replaces a ruleset nothing begins without the registry.",
-			edits:  one("return c.unplanned() && c.survivors() == nil }", "return c.unplanned() }"),
+			edits:  one("return c.unplanned() && c.survivors() == nil && ", "return c.unplanned() && "),
 			checks: []check{in(guard, "TestALastResortNeedsTheRegistry")},
+		},
+		{
+			name: "loss-begins-blind", ids: "G1", file: "reparent/change.go",
+			rule:   "Where a waiver skips a part of discovery nothing begins without the registry.",
+			edits:  one(" && (c.Waiver == nil || !c.Waiver.Loss || c.Force)", ""),
+			checks: []check{in(guard, "TestLossGoesOnWithoutTheRegistryWhenForced")},
 		},
 		{
 			name: "survivors-lead-unrecorded", ids: "G1", file: "reparent/steps.go",
