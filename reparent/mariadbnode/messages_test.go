@@ -129,7 +129,7 @@ func TestATurnThatSomebodyElseHasIsNotWritten(t *testing.T) {
 	c := newCluster(t, 1, options{})
 	conn, err := c.open(c.account(0)).Conn(t.Context())
 	require.NoError(t, err)
-	for _, q := range []string{"SELECT GET_LOCK('tenure:tenure', 0)", "SET sql_log_bin=0", "UPDATE tenure.turn SET conn = CONNECTION_ID(), term = '5.t'"} {
+	for _, q := range []string{"SELECT GET_LOCK('tenure:tenure', 0)", "SET sql_log_bin=0", "UPDATE tenure.turn SET conn = CONNECTION_ID(), term = '5.t'", "SELECT GET_LOCK('tenure:tenure:noted', 0)"} {
 		_, err := conn.ExecContext(t.Context(), q)
 		require.NoError(t, err, q)
 	}

@@ -68,7 +68,7 @@ func (n *Node) Repair(ctx context.Context, t leadership.Term, from leadership.No
 		if err := s.take(ctx, t); err != nil {
 			return err
 		}
-		if err := s.ask(ctx, s.note(t)); err != nil && number(err) != errNoSuchTable && number(err) != errBadDB {
+		if err := s.ask(ctx, s.note(t)...); err != nil && number(err) != errNoSuchTable && number(err) != errBadDB {
 			return err
 		}
 		return s.restore(ctx, before)

@@ -132,11 +132,15 @@ func (c poolConnector) Connect(ctx context.Context) (driver.Conn, error) {
 // lockName is the server-side lock that serialises the calls at a node.
 func (n *Node) lockName() string { return "tenure:" + n.cfg.Schema }
 
+// notedName is a lock that a call takes once it has noted its term: connections are
+// kept, so that the note of one may be that of a call it made before.
+func (n *Node) notedName() string { return n.lockName() + ":noted" }
+
 // holder is who has the turn, as the server tells.
 type holder struct {
 	conn  uint64          // connection that has the lock, 0 for none
-	wrote uint64          // connection that wrote its term last
-	term  leadership.Term // which it wrote
+	wrote uint64          // connection that has noted its term since it has the lock
+	term  leadership.Term // which was noted last
 }
 
 // evicts reports whether a call with term t may end the holder of the turn,
@@ -176,7 +180,7 @@ func (n *Node) begin(ctx context.Context, t leadership.Term, qs ...question) (*b
 		return nil, err
 	}
 	b := &begun{session: s}
-	all := append([]question{s.note(t), n.askRecord(&b.record)}, n.askLive(s, &b.live)...)
+	all := append(append(s.note(t), n.askRecord(&b.record)), n.askLive(s, &b.live)...)
 	all = append(append(all, n.askProcesses(&b.processes)...), n.askMarkers(&b.history))
 	if err := s.take(ctx, t, append(all, qs...)...); err != nil {
 		s.close()
@@ -186,9 +190,12 @@ func (n *Node) begin(ctx context.Context, t leadership.Term, qs ...question) (*b
 }
 
 // note says whose the turn is, of a session that has it.
-func (s *session) note(t leadership.Term) question {
-	return question{step: "note who has the turn", own: true, q: s.n.sql("UPDATE {}.turn SET conn = CONNECTION_ID(), term = " + quote(t.String()) +
-		" WHERE k = 1 AND IS_USED_LOCK(" + quote(s.n.lockName()) + ") = CONNECTION_ID()")}
+func (s *session) note(t leadership.Term) []question {
+	return []question{
+		{step: "note who has the turn", own: true, q: s.n.sql("UPDATE {}.turn SET conn = CONNECTION_ID(), term = " + quote(t.String()) +
+			" WHERE k = 1 AND IS_USED_LOCK(" + quote(s.n.lockName()) + ") = CONNECTION_ID()")},
+		do("note who has the turn", "DO GET_LOCK("+quote(s.n.notedName())+", 0)"),
+	}
 }
 
 // errNoTurn is what a session that tries to take the turn has the server say when
@@ -201,7 +208,7 @@ func (s *session) take(ctx context.Context, t leadership.Term, qs ...question) e
 	var h holder
 	s.turn = true
 	began := time.Now()
-	evicted := uint64(0)
+	var evicted holder
 	qs = append([]question{do("take the turn", fmt.Sprintf(
 		"BEGIN NOT ATOMIC IF NOT COALESCE(GET_LOCK(%s, 0), 0) THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = %d, MESSAGE_TEXT = 'somebody else has the turn'; END IF; END", quote(n.lockName()), errNoTurn))}, qs...)
 	err := n.poll(ctx, func() (bool, error) {
@@ -215,10 +222,10 @@ func (s *session) take(ctx context.Context, t leadership.Term, qs ...question) e
 			return false, err
 		}
 		h = now
-		if h.evicts(t, time.Since(began), n.cfg.Limits.Stolen) && evicted != h.conn {
-			evicted = h.conn
+		if h.evicts(t, time.Since(began), n.cfg.Limits.Stolen) && evicted != h {
+			evicted = h
 			n.cfg.Logger.Info("mariadbnode: ending a call of a lower term", "node", n.cfg.ID, "connection", h.conn, "its term", h.term, "for", t)
-			return false, s.kill(ctx, h.conn)
+			return false, s.evict(ctx, h)
 		}
 		return false, nil
 	})
@@ -234,7 +241,7 @@ func (s *session) holder(ctx context.Context) (holder, error) {
 	var h holder
 	var conn sql.NullInt64
 	var term string
-	q := n.row(step, n.sql("SELECT IS_USED_LOCK(")+quote(n.lockName())+n.sql("), conn, term FROM {}.turn WHERE k = 1"), &conn, &h.wrote, &term)
+	q := n.row(step, "SELECT IS_USED_LOCK("+quote(n.lockName())+"), COALESCE(IS_USED_LOCK("+quote(n.notedName())+n.sql("), 0), term FROM {}.turn WHERE k = 1"), &conn, &h.wrote, &term)
 	q.own = true
 	if err := s.ask(ctx, q); err != nil {
 		return h, err
@@ -250,8 +257,13 @@ func (s *session) holder(ctx context.Context) (holder, error) {
 // errNoSuchThread says that the connection to be killed is gone.
 const errNoSuchThread = 1094
 
-func (s *session) kill(ctx context.Context, conn uint64) error {
-	return s.gone(s.exec(ctx, "end a connection", fmt.Sprintf("KILL HARD CONNECTION %d", conn)))
+// evict ends the connection that has the turn, unless it has given the turn back
+// since: what it does by now may be another call's, of a higher term.
+func (s *session) evict(ctx context.Context, h holder) error {
+	n := s.n
+	return s.gone(s.exec(ctx, "end a connection", fmt.Sprintf(
+		"BEGIN NOT ATOMIC DECLARE t VARCHAR(48); SELECT term INTO t FROM %s WHERE k = 1; IF t = %s AND COALESCE(IS_USED_LOCK(%s), 0) = %d AND IS_USED_LOCK(%s) = %d THEN KILL HARD CONNECTION %[6]d; END IF; END",
+		n.sql("{}.turn"), quote(h.term.String()), quote(n.notedName()), h.wrote, quote(n.lockName()), h.conn)))
 }
 
 // gone takes the answer to a KILL for what is wanted when there is nothing left to

@@ -56,7 +56,7 @@ func TestAHigherTermEndsTheCallOfALowerOneAtTheServer(t *testing.T) {
 	// statement runs.
 	conn, err := c.open("tenure:" + adminPassword + "@tcp(" + c.servers[0].Addr() + ")/").Conn(t.Context())
 	require.NoError(t, err)
-	for _, q := range []string{"SELECT GET_LOCK('tenure:tenure', 0)", "SET sql_log_bin=0", "UPDATE tenure.turn SET conn = CONNECTION_ID(), term = '5.t'"} {
+	for _, q := range []string{"SELECT GET_LOCK('tenure:tenure', 0)", "SET sql_log_bin=0", "UPDATE tenure.turn SET conn = CONNECTION_ID(), term = '5.t'", "SELECT GET_LOCK('tenure:tenure:noted', 0)"} {
 		_, err := conn.ExecContext(t.Context(), q)
 		require.NoError(t, err, q)
 	}
@@ -84,6 +84,65 @@ func TestAHigherTermEndsTheCallOfALowerOneAtTheServer(t *testing.T) {
 	require.NoError(t, err)
 	require.Error(t, <-busy)
 	require.Equal(t, "0", c.value(root, "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '%SLEEP(60)' AND ID <> CONNECTION_ID()"))
+}
+
+// Connections are kept: the note of one that has the turn may be of a call before.
+func TestACallIsNotEndedForATermThatItsConnectionHadBefore(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1, options{config: func(_ int, cfg *mariadbnode.Config) { cfg.Limits.Stolen = time.Minute }})
+	kept := c.node(0, nil)
+	_, err := kept.Promise(t.Context(), term(5))
+	require.NoError(t, err)
+	// The next call has the turn and cannot say so yet, as where disks are slow.
+	slow, err := c.open(c.account(0)).Conn(t.Context())
+	require.NoError(t, err)
+	for _, q := range []string{"BEGIN", "SELECT * FROM tenure.turn FOR UPDATE"} {
+		_, err := slow.ExecContext(t.Context(), q)
+		require.NoError(t, err, q)
+	}
+	higher := make(chan error, 1)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		_, err := kept.Promise(t.Context(), term(7))
+		higher <- err
+	})
+	t.Cleanup(wg.Wait)
+	c.eventually("it has the turn", func() bool { return c.value(c.root(0), "SELECT IS_USED_LOCK('tenure:tenure')") != "" })
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	_, err = c.nodes[0].Promise(ctx, term(6))
+	var turn *mariadbnode.TurnError
+	require.ErrorAs(t, err, &turn)
+	_, err = slow.ExecContext(t.Context(), "ROLLBACK")
+	require.NoError(t, err)
+	require.NoError(t, <-higher, "a lower term ended its connection")
+	require.Equal(t, term(7), c.promised(0))
+}
+
+// Who was seen to have the turn may have given it back by the time it is ended.
+func TestWhoHasNotTheTurnAnyMoreIsNotEnded(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 1, options{})
+	conn, err := c.open(c.account(0)).Conn(t.Context())
+	require.NoError(t, err)
+	var id uint64
+	require.NoError(t, conn.QueryRowContext(t.Context(), "SELECT CONNECTION_ID()").Scan(&id))
+	run := func(qs ...string) {
+		for _, q := range qs {
+			_, err := conn.ExecContext(t.Context(), q)
+			require.NoError(t, err, q)
+		}
+	}
+	run("SET sql_log_bin=0", "UPDATE tenure.turn SET conn = CONNECTION_ID(), term = '5.t'")
+	require.NoError(t, mariadbnode.Evict(t.Context(), c.nodes[0], id, term(5)))
+	run("SELECT GET_LOCK('tenure:tenure', 0)") // it has it again
+	require.NoError(t, mariadbnode.Evict(t.Context(), c.nodes[0], id, term(5)))
+	run("UPDATE tenure.turn SET term = '7.t'", "SELECT GET_LOCK('tenure:tenure:noted', 0)") // for another call
+	require.NoError(t, mariadbnode.Evict(t.Context(), c.nodes[0], id, term(5)))
+	require.NoError(t, conn.PingContext(t.Context()))
+	require.NoError(t, mariadbnode.Evict(t.Context(), c.nodes[0], id, term(7)))
+	require.Error(t, conn.PingContext(t.Context()))
+	require.NoError(t, mariadbnode.Evict(t.Context(), c.nodes[0], id, term(7)), "it is gone")
 }
 
 func TestAFrozenCoordinatorLosesTheTurn(t *testing.T) {
