@@ -62,6 +62,12 @@ func kitMutations() []mutation {
 			checks: []check{in(pkg, "TestTwoHandlersThatOneWriteLetsGoOnDoSoInTwoSteps")},
 		},
 		{
+			name: "two-sleepers-in-one-step", ids: "G5", file: pkg + "/modelpromise.go",
+			rule:   "Two handlers of a simulated node that slept to one instant go on in a step of their own each.",
+			edits:  one("	if err := n.h.proc.Yield(ctx, \"applied\"); err != nil {", "	if err := ctx.Err(); err != nil {"),
+			checks: []check{in(pkg, "TestTwoHandlersThatSleepToOneInstantGoOnInTwoSteps")},
+		},
+		{
 			name: "false-proof-of-who-was-given-a-baton", ids: "G9", file: pkg + "/invariants_batons.go",
 			rule:   "G9: a leader that steps down for one baton does not prove to who brings another that it leads on.",
 			edits:  one("declined := err != nil && leadership", "declined := err == nil && leadership"),

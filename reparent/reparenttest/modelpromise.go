@@ -67,6 +67,10 @@ func (n slowReader) Read(ctx context.Context, t leadership.Term) (leadership.Tes
 	if err := n.h.Sleep(ctx, 7*time.Millisecond); err != nil { // the relay log is being applied
 		return leadership.Testimony{}, err
 	}
+	// A copy of the message may have slept as long, to the same instant.
+	if err := n.h.proc.Yield(ctx, "applied"); err != nil {
+		return leadership.Testimony{}, err
+	}
 	got, err := n.acc.Read(ctx, t, n.quietReading)
 	got.LeaseLeft = n.leaseLeft()
 	return got, err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tenure-go/tenure/internal/stepsim"
 	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/revoke"
 )
 
 // One write ends, and two handlers of one node go on: the one that waited for
@@ -52,6 +53,53 @@ func TestTwoHandlersThatOneWriteLetsGoOnDoSoInTwoSteps(t *testing.T) {
 		}
 		if trace := strings.Join(sim.Trace(0), "\n"); strings.Count(trace, "local n3 turn") != 1 {
 			t.Errorf("the second took no step of its own:\n%s", trace)
+		}
+	})
+}
+
+// Two messages that arrive at one instant have two handlers of one node sleep to
+// one instant. Which of them finds the log free, and whether the other has to wait
+// for it, must not be left to the order of goroutines.
+func TestTwoHandlersThatSleepToOneInstantGoOnInTwoSteps(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sim := stepsim.New(stepsim.Quiet(), stepsim.Faults{})
+		defer sim.Close()
+		w, err := newWorld(sim, MariaDBLike(), 3, leadership.Majority())
+		if err == nil {
+			err = w.bootstrap()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		term := leadership.Term{Num: 9, Proposer: "c1"}
+		before := sim.Lines()
+		if err := sim.Do(100, func() {
+			var wg sync.WaitGroup
+			defer wg.Wait()
+			for _, name := range []string{"a", "b"} {
+				node := w.process(sim.Proc(name)).Nodes["n3"].Promise
+				if _, err := node.Promise(context.Background(), term); err != nil {
+					t.Errorf("%s was told %v", name, err)
+				}
+				wg.Go(func() {
+					if got, err := node.(revoke.Reader).Read(context.Background(), term); err != nil || got.Read == nil {
+						t.Errorf("%s was told %v, %v", name, got, err)
+					}
+				})
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		trace := sim.Trace(sim.Lines() - before)
+		var steps []string
+		for _, line := range trace {
+			if strings.Contains(line, "local n3 ") {
+				steps = append(steps, line)
+			}
+		}
+		if len(steps) != 2 || steps[0] != steps[1] {
+			t.Errorf("each takes one step of its own, at one instant:\n%s", strings.Join(trace, "\n"))
 		}
 	})
 }
