@@ -3,6 +3,7 @@ package pgnode
 import (
 	"context"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -37,9 +38,9 @@ const recoverable = 16 << 20
 
 // ready has the leader of a candidate that is level make the change cheap which is
 // likely to come: a checkpoint while it serves, so that it comes up fast as a standby,
-// and a new segment, since whoever follows another leader takes its log from the
-// beginning of a segment on, twice. Neither is needed, and a leader that cannot do it
-// is none the worse.
+// and a new segment where the one that is written holds much, since whoever follows
+// another leader takes its log from the beginning of a segment on, twice. Neither is
+// needed, and a leader that cannot do it is none the worse.
 func (o *op) ready(p Peer) {
 	s, err := o.peerSession(o.ctx, p)
 	if err != nil {
@@ -50,7 +51,41 @@ func (o *op) ready(p Peer) {
 		return
 	}
 	_ = o.checkpointed(o.ctx, s)
-	_ = s.exec(o.ctx, "SELECT pg_switch_wal()")
+	_ = segment(o.ctx, s)
+}
+
+const (
+	// worthSegment is how much of a segment has to be written before a new one is
+	// worth beginning: what is left of it is sent to the standbys, too.
+	worthSegment = 4 << 20
+	// segmentWait bounds how long standbys are waited for to have that.
+	segmentWait = 500 * time.Millisecond
+)
+
+// segment begins a new segment if the one that the server writes holds much, and waits
+// until the standbys that are attached have what was left of it, which would else be in
+// the way of a commit that clients wait for.
+func segment(ctx context.Context, s *session) error {
+	r, err := s.row(ctx, "SELECT (pg_walfile_name_offset(pg_current_wal_insert_lsn())).file_offset")
+	if err != nil {
+		return err
+	}
+	if used, err := strconv.ParseInt(r[0], 10, 64); err != nil || used < worthSegment {
+		return err
+	}
+	if err := s.exec(ctx, "SELECT pg_switch_wal()"); err != nil {
+		return err
+	}
+	if r, err = s.row(ctx, "SELECT pg_current_wal_lsn()"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, segmentWait)
+	defer cancel()
+	ask := "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming' AND flush_lsn < " + quote(r[0]) + "::pg_lsn"
+	return poll(ctx, 5*time.Millisecond, func() (bool, error) {
+		r, err := s.row(ctx, ask)
+		return err == nil && r[0] == "0", err
+	})
 }
 
 func (o *op) catchUp(t leadership.Term, p Peer, donor leadership.NodeID, want Point) error {

@@ -316,7 +316,8 @@ func (o *op) open(s *session, st state, t leadership.Term) error {
 	if _, err := o.gate(true); err != nil {
 		return err
 	}
-	return o.reload(o.ctx, s, names, true)
+	// Whoever connects from here on is let in. That they are waited for was proven above.
+	return o.reload(o.ctx, s, names, itself)
 }
 
 // decide commits, with the wait for standbys that every client's commit will have,

@@ -211,7 +211,11 @@ func (o *op) detach() error {
 	if err := o.alter(o.ctx, s, detached()); err != nil {
 		return err
 	}
-	if err := o.reload(o.ctx, s, detached(), changed); err != nil {
+	who := itself
+	if changed {
+		who = fresh
+	}
+	if err := o.reload(o.ctx, s, detached(), who); err != nil {
 		return err
 	}
 	s, err = o.receiverGone(s)

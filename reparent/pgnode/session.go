@@ -286,7 +286,7 @@ func (n *Node) configure(ctx context.Context, s *session, settings map[string]st
 	if err := n.alter(ctx, s, settings); err != nil {
 		return err
 	}
-	return n.reload(ctx, s, settings, true)
+	return n.reload(ctx, s, settings, fresh)
 }
 
 // alter writes the settings that are not there yet.
@@ -306,26 +306,39 @@ func (n *Node) alter(ctx context.Context, s *session, settings map[string]string
 	return nil
 }
 
-// reload has the server read its configuration, pg_hba.conf included, and returns
-// when a session that began after that has the settings.
+// teller is who is asked whether the server has read its configuration.
+type teller int
+
+const (
+	// itself: the session that had it read. The postmaster reads the settings, tells
+	// its sessions to, and reads the rules, before it accepts another connection, so
+	// that a session which has read them was told by one whose next session has both.
+	itself teller = iota
+	// fresh: a session that began after that, and says so.
+	fresh
+)
+
+// reload has the server read its configuration, pg_hba.conf included, and returns when
+// it has, by the word of who.
 //
-// The postmaster reads both before it accepts another connection, and every
-// session inherits the time of that. A file that it could not read changes the
-// time as well, so both files are asked for errors. Without rules, of pg_hba.conf and
-// for sessions to come, this session's word will do: the postmaster has told it to read
-// the files when it had read them itself.
-func (n *Node) reload(ctx context.Context, s *session, want map[string]string, rules bool) error {
+// Every session inherits the time of the last reading. A file that could not be read
+// changes the time as well, so both files are asked for errors.
+func (n *Node) reload(ctx context.Context, s *session, want map[string]string, who teller) error {
 	r, err := s.row(ctx, "SELECT clock_timestamp()::text, pg_reload_conf()")
 	if err != nil {
 		return fmt.Errorf("reload: %w", err)
 	}
-	since := r[0]
+	return n.read(ctx, s, r[0], want, who)
+}
+
+// read waits until the server has read its configuration since then.
+func (n *Node) read(ctx context.Context, s *session, since string, want map[string]string, who teller) error {
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.Limits.Connect)
 	defer cancel()
 	var wrong error
-	err = poll(ctx, 3*time.Millisecond, func() (bool, error) {
+	err := poll(ctx, time.Millisecond, func() (bool, error) {
 		teller := s
-		if rules {
+		if who == fresh {
 			var err error
 			if teller, err = n.local(ctx); err != nil {
 				wrong = err

@@ -71,7 +71,7 @@ func (o *op) stepDown(t leadership.Term) error {
 		return err
 	}
 	// No session begins any more, and none that does can be answered for.
-	if err := o.reload(o.ctx, s, detached(), true); err != nil {
+	if err := o.reload(o.ctx, s, detached(), fresh); err != nil {
 		return err
 	}
 	if err := o.evict(s, gapWait); err != nil {
