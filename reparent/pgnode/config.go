@@ -236,7 +236,7 @@ func newNode(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, conf: conf, store: store, catalog: &leadership.Catalog{}, turn: make(chan struct{}, 1)}
+	n := &Node{cfg: cfg, conf: conf, store: store, catalog: &leadership.Catalog{}, turn: make(chan struct{}, 1), peers: map[leadership.NodeID]*session{}}
 	if err := RegisterPoint(n.catalog); err != nil {
 		return nil, err
 	}

@@ -130,8 +130,8 @@ func (n *Node) diagnose(f facts) []reparent.Finding {
 	if f.settings["hot_standby"] != "on" {
 		add(reparent.SeverityOutage, set("hot_standby"), "a standby takes no session, so nobody can ask it how far it is, or promote it by SQL", restart("hot_standby", "on"))
 	}
-	if v, want := number("max_wal_senders"), 2*len(n.cfg.Peers)+2; v < want {
-		add(reparent.SeverityOutage, set("max_wal_senders"), fmt.Sprintf("each peer takes one to follow and one to be asked or to copy, and this node one to read its own log: %d are too few", v), restart("max_wal_senders", strconv.Itoa(want)))
+	if v, want := number("max_wal_senders"), n.senders(); v < want {
+		add(reparent.SeverityOutage, set("max_wal_senders"), fmt.Sprintf("each peer takes one to follow, one to be asked or to copy, and where they are few one that it keeps for a change, and this node one that it keeps and one to look with: %d are too few", v), restart("max_wal_senders", strconv.Itoa(want)))
 	}
 	if f.settings["wal_keep_size"] == "0" {
 		add(reparent.SeverityAdvice, set("wal_keep_size"), "a standby that was away while the leader made two checkpoints finds its log gone, and a rewind its place: both then copy all data", system("wal_keep_size", "'1GB'"))
@@ -182,6 +182,16 @@ func (n *Node) diagnose(f facts) []reparent.Finding {
 	}
 	slices.SortStableFunc(out, func(a, b reparent.Finding) int { return a.Severity.Rank() - b.Severity.Rank() })
 	return out
+}
+
+// senders is how many sessions that count as walsenders this node and its peers have at
+// the server at a time, replication included.
+func (n *Node) senders() int {
+	peers := len(n.cfg.Peers)
+	if peers <= warmPeers {
+		return 3*peers + 2
+	}
+	return 2*peers + 2
 }
 
 // stripQuoted removes what is in double quotes.

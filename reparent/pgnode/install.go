@@ -136,12 +136,23 @@ func (o *op) arm(ctx context.Context, s *session, names string) error {
 	if err != nil || r[0] == names {
 		return err
 	}
+	set := map[string]string{"synchronous_standby_names": names}
+	b, err := o.cfg.Files.Read(ctx, o.inData("postgresql.auto.conf"))
+	if err != nil {
+		return err
+	}
+	if autoSays(string(b), "synchronous_standby_names", names) {
+		// The step before has set it, after a commit was seen to wait, and this session
+		// has not read it yet.
+		_, err := o.reload(ctx, s, set, itself)
+		return err
+	}
 	if r[0] == nobody && names != "" {
 		if err := o.waits(ctx, s); err != nil {
 			return err
 		}
 	}
-	if err := o.alter(ctx, s, map[string]string{"synchronous_standby_names": names}); err != nil {
+	if err := o.alter(ctx, s, set); err != nil {
 		return err
 	}
 	// Those who send the log take it in when they come to it. A grant is not
@@ -231,7 +242,7 @@ func (o *op) promote(ctx context.Context, l leadership.Leadership, s *session, s
 	}
 	pctx, cancel := context.WithTimeout(ctx, o.cfg.Limits.Promote)
 	defer cancel()
-	err = poll(pctx, 2*time.Millisecond, func() (bool, error) {
+	err = poll(pctx, time.Millisecond, func() (bool, error) {
 		r, err := s.row(pctx, "SELECT pg_is_in_recovery()")
 		return err == nil && r[0] == "f", err
 	})
@@ -317,7 +328,8 @@ func (o *op) open(s *session, st state, t leadership.Term) error {
 		return err
 	}
 	// Whoever connects from here on is let in. That they are waited for was proven above.
-	return o.reload(o.ctx, s, names, itself)
+	_, err = o.reload(o.ctx, s, names, itself)
+	return err
 }
 
 // decide commits, with the wait for standbys that every client's commit will have,

@@ -67,7 +67,7 @@ func (n *Node) leading(ctx context.Context, p Peer, l leadership.Leadership, unt
 			}
 		}
 		if s == nil {
-			if s, last = n.peerSession(ctx, p); last != nil {
+			if s, last = n.peerAt(ctx, l.Leader, p); last != nil {
 				s = nil
 				return false, nil
 			}

@@ -15,7 +15,8 @@ import (
 // Node is one PostgreSQL server as a node. It is safe for concurrent use, also
 // with other Nodes of the same Dir in other processes of the machine, and owns
 // no goroutine between calls. It keeps one connection to its server for the next
-// call, until Close, or until the server ends it for being idle half a minute.
+// call, and after Prepare one to each of two peers, until Close, or until the server
+// ends it for being idle half a minute.
 type Node struct {
 	cfg     Config
 	conf    *pgx.ConnConfig
@@ -31,6 +32,7 @@ type Node struct {
 	term   leadership.Term
 	cancel context.CancelCauseFunc // ends the operation of term; nil: none runs
 	closed bool
+	peers  map[leadership.NodeID]*session // at peers, left by Prepare for whoever looks there next
 }
 
 // Reparent returns the node as a guard takes it: every ability is there. Its
@@ -53,6 +55,7 @@ func (n *Node) Close() {
 	n.turn <- struct{}{}
 	n.warm.close()
 	n.warm = nil
+	n.part()
 	n.give()
 }
 

@@ -2,13 +2,15 @@ package pgnode
 
 import (
 	"context"
+	"sync"
 
 	"github.com/tenure-go/tenure/leadership"
 )
 
 // Prepare implements reparent.Preparer: it opens the session that the operations of t
-// will use, and looks at the server in it, since the first look of a session takes several
-// times as long as those that follow. It changes nothing, at the server or on disk. It
+// will use, and one at each peer where there are no more than two, and looks at the servers
+// in them, since the first look of a session takes several times as long as those that
+// follow. A peer that does not answer is no error. It changes nothing, at the server or on disk. It
 // returns a *leadership.StaleTermError when more than t was promised.
 func (n *Node) Prepare(ctx context.Context, t leadership.Term) error {
 	if err := t.Validate(); err != nil {
@@ -22,6 +24,9 @@ func (n *Node) Prepare(ctx context.Context, t leadership.Term) error {
 	if p := o.acc.Status().Promised; t.Less(p) {
 		return &leadership.StaleTermError{Node: n.cfg.ID, Asked: t, Promised: p}
 	}
+	var meeting sync.WaitGroup
+	meeting.Go(func() { n.meet(o.ctx) })
+	defer meeting.Wait()
 	s, err := o.local(o.ctx)
 	if err != nil {
 		return n.failed("prepare", err)

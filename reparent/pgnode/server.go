@@ -215,7 +215,7 @@ func (o *op) detach() error {
 	if changed {
 		who = fresh
 	}
-	if err := o.reload(o.ctx, s, detached(), who); err != nil {
+	if _, err := o.reload(o.ctx, s, detached(), who); err != nil {
 		return err
 	}
 	s, err = o.receiverGone(s)
@@ -235,7 +235,7 @@ const receiverWait = 500 * time.Millisecond
 func (o *op) receiverGone(s *session) (*session, error) {
 	ctx, cancel := context.WithTimeout(o.ctx, receiverWait)
 	defer cancel()
-	err := poll(ctx, 2*time.Millisecond, func() (bool, error) {
+	err := poll(ctx, time.Millisecond, func() (bool, error) {
 		r, err := s.row(ctx, `SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walreceiver'
 			OR backend_type = 'startup' AND wait_event = 'RecoveryWalStream'`)
 		return err == nil && r[0] == "0", err
@@ -323,7 +323,7 @@ func (o *op) evict(s *session, bound time.Duration) error {
 		return err
 	}
 	ask := "SELECT count(*) + (SELECT count(*)" + strangers + " AND pid IN (" + r[0] + "))" + clients
-	return poll(ctx, 2*time.Millisecond, func() (bool, error) {
+	return poll(ctx, time.Millisecond, func() (bool, error) {
 		if err := s.exec(ctx, "SELECT pg_terminate_backend(pid)"+clients); err != nil {
 			return false, err
 		}

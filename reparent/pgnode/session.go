@@ -270,15 +270,6 @@ func refused(err error) bool {
 	return errors.As(err, &pe) && !strings.HasPrefix(pe.Code, "57P") && !strings.HasPrefix(pe.Code, "53")
 }
 
-// peerSession opens a session at another node.
-func (n *Node) peerSession(ctx context.Context, p Peer) (*session, error) {
-	conf, err := pgx.ParseConfig(p.Conn)
-	if err != nil {
-		return nil, err
-	}
-	return dial(ctx, conf, peerName, n.cfg.Limits.Connect)
-}
-
 // configure writes settings with ALTER SYSTEM, lets the server load them, and
 // returns when a new session has them: what was written and not loaded is not in
 // force, and one session's word says nothing of the next one's.
@@ -286,7 +277,8 @@ func (n *Node) configure(ctx context.Context, s *session, settings map[string]st
 	if err := n.alter(ctx, s, settings); err != nil {
 		return err
 	}
-	return n.reload(ctx, s, settings, fresh)
+	_, err := n.reload(ctx, s, settings, fresh)
+	return err
 }
 
 // alter writes the settings that are not there yet.
@@ -319,20 +311,20 @@ const (
 )
 
 // reload has the server read its configuration, pg_hba.conf included, and returns when
-// it has, by the word of who.
+// it has, by the word of who, and since when it may have.
 //
 // Every session inherits the time of the last reading. A file that could not be read
 // changes the time as well, so both files are asked for errors.
-func (n *Node) reload(ctx context.Context, s *session, want map[string]string, who teller) error {
+func (n *Node) reload(ctx context.Context, s *session, want map[string]string, who teller) (since string, err error) {
 	r, err := s.row(ctx, "SELECT clock_timestamp()::text, pg_reload_conf()")
 	if err != nil {
-		return fmt.Errorf("reload: %w", err)
+		return "", fmt.Errorf("reload: %w", err)
 	}
-	return n.read(ctx, s, r[0], want, who)
+	return r[0], n.taken(ctx, s, r[0], want, who)
 }
 
-// read waits until the server has read its configuration since then.
-func (n *Node) read(ctx context.Context, s *session, since string, want map[string]string, who teller) error {
+// taken waits until the server has read its configuration since then.
+func (n *Node) taken(ctx context.Context, s *session, since string, want map[string]string, who teller) error {
 	ctx, cancel := context.WithTimeout(ctx, n.cfg.Limits.Connect)
 	defer cancel()
 	var wrong error

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -71,10 +72,7 @@ func (o *op) stepDown(t leadership.Term) error {
 		return err
 	}
 	// No session begins any more, and none that does can be answered for.
-	if err := o.reload(o.ctx, s, detached(), fresh); err != nil {
-		return err
-	}
-	if err := o.evict(s, gapWait); err != nil {
+	if err := o.closed(s); err != nil {
 		return err
 	}
 	if err := o.unanswered(s); err != nil {
@@ -94,6 +92,22 @@ func (o *op) stepDown(t leadership.Term) error {
 		l.Fenced, l.Granted, l.Started, l.Told = t, leadership.Term{}, "", false
 		l.Shut = &shut{At: st.point.String(), Markers: st.markers}
 	})
+}
+
+// closed has the server close its gate and forget its standbys, and ends every session of
+// a client. That a session which begins then has it so is seen meanwhile: to begin one
+// takes as long as the rest.
+func (o *op) closed(s *session) error {
+	since, err := o.reload(o.ctx, s, detached(), itself)
+	if err != nil {
+		return err
+	}
+	var seeing sync.WaitGroup
+	var unseen error
+	seeing.Go(func() { unseen = o.taken(o.ctx, s, since, detached(), fresh) })
+	err = o.evict(s, gapWait)
+	seeing.Wait()
+	return errors.Join(err, unseen)
 }
 
 // ackers returns the standbys that the server waits for, by name, if it is the leader
@@ -127,7 +141,7 @@ func (o *op) ackers(s *session, st state) (quorum, error) {
 func (o *op) unanswered(s *session) error {
 	ctx, cancel := context.WithTimeout(o.ctx, gapWait)
 	defer cancel()
-	return poll(ctx, 2*time.Millisecond, func() (bool, error) {
+	return poll(ctx, time.Millisecond, func() (bool, error) {
 		r, err := s.row(ctx, "SELECT count(*) FROM pg_stat_replication WHERE sync_priority > 0")
 		return err == nil && r[0] == "0", err
 	})
@@ -204,7 +218,7 @@ func (o *op) shipped(s *session, q quorum, at LSN) error {
 	ctx, cancel := context.WithTimeout(o.ctx, gapWait)
 	defer cancel()
 	enough := false
-	err := poll(ctx, 2*time.Millisecond, func() (bool, error) {
+	err := poll(ctx, time.Millisecond, func() (bool, error) {
 		r, err := s.row(ctx, ask)
 		if err != nil {
 			return false, err

@@ -48,12 +48,25 @@ func (n *Node) Status(ctx context.Context) (leadership.Status, error) {
 	if err != nil {
 		return leadership.Status{}, n.failed("status", err)
 	}
+	shut := ""
 	out.Position, out.Markers = st.point.position(), st.markers
 	out.BelowFloor = rec.BelowFloor(out.Position)
 	if st.leads(own) {
-		out.Leads = own.Granted
+		// A grant that ended between its note and its gate left a leader that serves
+		// nobody: one that does not say that it leads is replaced, or granted again.
+		open, err := n.letsIn(ctx)
+		if err != nil {
+			return leadership.Status{}, n.failed("status", err)
+		}
+		if open {
+			out.Leads = own.Granted
+		} else {
+			shut = "it was granted, and its gate is closed: it serves nobody"
+		}
 	}
 	switch {
+	case shut != "":
+		out.Degraded = shut
 	case own.Shut != nil:
 		out.Degraded = "it has stepped down, and its server was not stopped yet"
 	case st.paused:
@@ -63,4 +76,13 @@ func (n *Node) Status(ctx context.Context) (leadership.Status, error) {
 		out.Degraded = "it receives nothing from " + string(out.Source.Leader)
 	}
 	return out, nil
+}
+
+// letsIn reports whether the gate is open, on disk.
+func (n *Node) letsIn(ctx context.Context) (bool, error) {
+	b, err := n.cfg.Files.Read(ctx, n.cfg.HBA)
+	if err != nil {
+		return false, err
+	}
+	return gateOpen(string(b))
 }

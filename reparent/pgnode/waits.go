@@ -40,7 +40,7 @@ func (o *op) waited(ctx context.Context, s *session) (waits bool, err error) {
 	sent := probe.c.Exec(ctx, "SELECT pg_logical_emit_message(true, 'tenure', '')")
 	ask := fmt.Sprintf(`SELECT coalesce((SELECT CASE WHEN wait_event = 'SyncRep' THEN 'waits'
 		WHEN state = 'idle' AND query LIKE '%%emit_message%%' THEN 'ended' END FROM pg_stat_activity WHERE pid = %d), '')`, probe.c.PID())
-	err = poll(ctx, 2*time.Millisecond, func() (bool, error) {
+	err = poll(ctx, time.Millisecond, func() (bool, error) {
 		r, err := s.row(ctx, ask)
 		if err != nil {
 			return false, err
