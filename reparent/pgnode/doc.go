@@ -86,11 +86,12 @@
 //     Whoever starts the server from here on, after whatever, has a standby that
 //     receives from nobody and takes no client. A server that starts itself anew when
 //     one of its processes dies does so as well.
-//  4. The server reads it, and a session that began after that says so. Commits go on
-//     waiting as before, since what they ask is whether there is anybody to wait for.
+//  4. The server reads it, and says so. Commits go on waiting as before, since what they
+//     ask is whether there is anybody to wait for.
 //  5. Every session of a client is ended, replication and prepared statements and all,
 //     and whoever was being let in is waited for. A commit on its way is cut off from
-//     its client, which learns no result.
+//     its client, which learns no result. Meanwhile a session that begins says that
+//     the next one has it as under 4, too.
 //  6. Every process that sends the log has taken in that it answers for nobody: by what
 //     each wrote of itself into shared memory. From here on a session that was missed
 //     may write and is not answered, though standbys are attached and have all of it.
@@ -130,10 +131,13 @@
 //
 // A change that holds clients is as long for them as what has to be shown while nobody
 // leads. What need not be shown then is done before: Prepare opens the session that the
-// operations of the change use at each server, and looks at the server in it once, so that
-// nothing is connected to, authenticated and read for the first time later. CatchUp has the
-// leader make a checkpoint, if its last one is long ago, and begin a new segment. A session
-// that was left proves nothing: each operation asks again what it rests on.
+// operations of the change use at each server, and those in which nodes ask each other, and
+// looks at the servers in them once, so that nothing is connected to, authenticated and read
+// for the first time later. In clusters of more than three nodes they ask each other without
+// such a session, since all of them would take the walsenders that standbys need. CatchUp has
+// the leader make a checkpoint, if its last one is long ago, and begin a new segment, if the
+// one it writes holds more than 4 MB. A session that was left proves nothing: each operation
+// asks again what it rests on.
 //
 // What is put on disk for later, and that nothing rests on yet, is written beside the next
 // step: that a standby is fenced, while its log is read to the end; that it may have been

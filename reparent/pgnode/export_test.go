@@ -68,3 +68,6 @@ func LeavesInTransaction(ctx context.Context, t testing.TB, n *Node) bool {
 	n.leave(s)
 	return n.warm != nil
 }
+
+// Senders is how many walsenders a server needs whose node is so configured.
+func Senders(c Config) int { return (&Node{cfg: c}).senders() }
