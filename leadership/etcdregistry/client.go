@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,8 +18,9 @@ import (
 
 // Client is a connection to etcd for the registry, the barrier and the lock of one
 // cluster. It is safe for concurrent use. Two goroutines of the etcd client library
-// and those of gRPC live until Close; it starts none of its own that
-// outlives a call.
+// and those of gRPC live until Close, and those of the watch that a Registry.Wait leaves
+// for the next one, for three seconds at most; it starts none of its own that outlives a
+// call.
 type Client struct {
 	etcd  *clientv3.Client
 	lease pb.LeaseClient
@@ -33,6 +35,11 @@ type Client struct {
 	rewound  atomic.Pointer[RewoundError]
 
 	counts counters
+
+	mu   sync.Mutex // guards kept, for moments; taken by Wait, by Close, and by the timer of what is kept
+	kept *watch     // of the record, that no Wait uses now; nil for none
+	// closing counts those who close what was kept.
+	closing sync.WaitGroup
 }
 
 // Stats counts what a Client had to do about the troubles of etcd.
@@ -98,6 +105,11 @@ func (c *Client) Close() error {
 		return nil // nobody opened it
 	}
 	c.end(leadership.ErrClosed)
+	c.mu.Lock()
+	w := c.kept
+	c.mu.Unlock()
+	c.letGo(w)
+	c.closing.Wait()
 	if err := c.etcd.Close(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}

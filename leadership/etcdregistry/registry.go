@@ -111,6 +111,9 @@ func (r *Registry) Swap(ctx context.Context, base uint64, next leadership.Record
 // Wait implements leadership.Registry with a watch, which is opened again when its
 // member fails, loses the leader or is cut off, and when what it was to report was
 // compacted; and by a Load every Config.Recheck, for a member that hangs.
+// The watch is left to the next Wait of the Client, which then asks etcd nothing before
+// it is told of a change, and closed after three seconds without one.
+//
 // It returns an *UnavailableError when etcd does not answer for Config.Patience, a
 // *leadership.CorruptError, and a *RewoundError when after is above any version that
 // this etcd can have given.
@@ -120,18 +123,25 @@ func (r *Registry) Wait(ctx context.Context, after uint64) (leadership.Record, e
 		return leadership.Record{}, err
 	}
 	defer leave()
-	w := r.c.watch(r.key)
-	defer w.close()
-	for {
-		rec, rev, err := r.load(ctx, "wait for a record")
-		switch {
-		case err != nil:
-			return leadership.Record{}, err
-		case rec.Version > after:
-			w.found()
-			return rec, nil
-		case after > rev:
-			return leadership.Record{}, &RewoundError{Seen: after, Now: rev}
+	w := r.c.recordWatch(r.key)
+	defer func() { r.c.keep(w) }()
+	// A watch that was kept since after was returned tells of whatever came next.
+	told := after != 0 && w.read == after
+	w.read = 0
+	for ; ; told = false {
+		rev := after
+		if !told {
+			rec, now, err := r.load(ctx, "wait for a record")
+			switch {
+			case err != nil:
+				return leadership.Record{}, err
+			case rec.Version > after:
+				w.found(rec.Version)
+				return rec, nil
+			case after > now:
+				return leadership.Record{}, &RewoundError{Seen: after, Now: now}
+			}
+			rev = now
 		}
 		if err := w.await(ctx, int64(rev)+1, r.c.cfg.Recheck); err != nil {
 			return leadership.Record{}, err

@@ -24,6 +24,10 @@ type watch struct {
 	ch     clientv3.WatchChan
 	silent bool // the last await was ended by its time, and the watch seemed well
 	opened bool // once, from the present on
+
+	// Of one that is kept between two calls:
+	read  uint64      // the version that the last one returned, 0 for none: it is told of all that came after
+	timer *time.Timer // closes it
 }
 
 func (c *Client) watch(key string, opts ...clientv3.OpOption) *watch {
@@ -31,7 +35,8 @@ func (c *Client) watch(key string, opts ...clientv3.OpOption) *watch {
 }
 
 // await returns nil when the key may have changed at or after revision rev, and after
-// the time given at the latest; or the cause of ctx.
+// the time given at the latest; or the cause of ctx. What it is told of changes before
+// that it leaves out.
 //
 // The first one opens the watch and returns, since the key may have changed before
 // that: from then on it is told of every change. A watch that begins in the past is
@@ -68,7 +73,7 @@ func (w *watch) await(ctx context.Context, rev int64, within time.Duration) erro
 				// not at once, should that member be first to fail.
 				w.close()
 				return w.pause(ctx, timer)
-			case len(resp.Events) > 0:
+			case len(resp.Events) > 0 && resp.Events[len(resp.Events)-1].Kv.ModRevision >= rev:
 				return nil
 			}
 		}
@@ -89,20 +94,71 @@ func (w *watch) pause(ctx context.Context, timer *time.Timer) error {
 }
 
 // open returns when etcd has the watch, from rev on or, for 0, from now on; or after an
-// attempt with a channel that is closed.
+// attempt, or when ctx ends, with a channel that is closed. The watch outlives ctx.
 func (w *watch) open(ctx context.Context, rev int64) {
 	w.c.counts.watches.Add(1)
 	w.stream = clientv3.NewWatcher(w.c.etcd)
-	ctx, w.cancel = context.WithCancel(clientv3.WithRequireLeader(ctx))
-	limit := time.AfterFunc(w.c.cfg.Attempt, w.cancel)
-	w.ch = w.stream.Watch(ctx, w.key, append(w.opts[:len(w.opts):len(w.opts)], clientv3.WithRev(rev))...)
+	life, cancel := context.WithCancel(clientv3.WithRequireLeader(w.c.life))
+	w.cancel = cancel
+	limit, given := time.AfterFunc(w.c.cfg.Attempt, cancel), context.AfterFunc(ctx, cancel)
+	w.ch = w.stream.Watch(life, w.key, append(w.opts[:len(w.opts):len(w.opts)], clientv3.WithRev(rev))...)
 	limit.Stop()
+	given()
 }
 
-// found is told that a get after an await has found a change.
-func (w *watch) found() {
+// found is told that a get has found a change, the record of that version. The watch
+// can be kept, unless it should have told of it.
+func (w *watch) found(version uint64) {
+	w.read = version
 	if w.silent {
+		w.read = 0
 		w.c.counts.missed.Add(1)
+	}
+}
+
+// keepWatch is for how long the watch of the record is kept for the next Wait. Who
+// follows the record comes back at once.
+const keepWatch = 3 * time.Second
+
+// recordWatch returns the watch that the last Wait has left, or a new one.
+func (c *Client) recordWatch(key string) *watch {
+	c.mu.Lock()
+	w := c.kept
+	c.kept = nil
+	c.mu.Unlock()
+	if w == nil {
+		return c.watch(key)
+	}
+	w.timer.Stop()
+	return w
+}
+
+// keep keeps a watch for the next Wait, or closes it.
+func (c *Client) keep(w *watch) {
+	c.mu.Lock()
+	ok := w.stream != nil && w.read != 0 && c.kept == nil && c.life.Err() == nil
+	if ok {
+		c.kept = w
+		w.timer = time.AfterFunc(keepWatch, func() { c.letGo(w) })
+	}
+	c.mu.Unlock()
+	if !ok {
+		w.close()
+	}
+}
+
+// letGo closes the watch if it is kept yet.
+func (c *Client) letGo(w *watch) {
+	c.mu.Lock()
+	ok := w != nil && c.kept == w
+	if ok {
+		c.kept = nil
+		c.closing.Add(1)
+	}
+	c.mu.Unlock()
+	if ok {
+		defer c.closing.Done()
+		w.close()
 	}
 }
 

@@ -1,0 +1,110 @@
+package etcdregistry_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/tenure-go/tenure/internal/engines"
+	"github.com/tenure-go/tenure/internal/engines/enginetest"
+	"github.com/tenure-go/tenure/leadership"
+	"github.com/tenure-go/tenure/leadership/etcdregistry"
+)
+
+// Who follows the record waits for one after the other.
+func TestAWatchIsKeptForTheNextWait(t *testing.T) {
+	t.Parallel()
+	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
+	direct := open(t, "c", impatient(etcd.Endpoints()...)).Registry()
+	c := open(t, "c", impatient(etcd.Endpoints()...))
+	reg := c.Registry()
+	last := create(t, direct)
+	swap := func() {
+		t.Helper()
+		next, err := begin(last, "x")
+		if err == nil {
+			last, err = direct.Swap(t.Context(), last.Version, next)
+		}
+		must(t, err)
+	}
+	wait := func(after uint64, change func()) etcdregistry.Stats {
+		t.Helper()
+		before := c.Stats()
+		got := make(chan error, 1)
+		go func() {
+			r, err := reg.Wait(within(t, bound), after)
+			if err == nil && !r.Equal(last) {
+				err = errors.New("it returned an older record")
+			}
+			got <- err
+		}()
+		if change != nil {
+			watched(t, etcd.Endpoints()[0], 1)
+			change()
+		}
+		must(t, <-got)
+		s := c.Stats()
+		s.Requests -= before.Requests
+		s.Watches -= before.Watches
+		return s
+	}
+	// The first opens a watch, and reads before it, after it and, as a rule, when it is told.
+	if s := wait(last.Version, swap); s.Watches != 1 || s.Requests > 3 {
+		t.Errorf("the first Wait opened %d watches and made %d requests", s.Watches, s.Requests)
+	}
+	old := last
+	// What is written while nobody waits is told to the next.
+	swap()
+	if s := wait(old.Version, nil); s.Watches != 0 || s.Requests != 1 {
+		t.Errorf("the second Wait opened %d watches and made %d requests, want one read when it is told", s.Watches, s.Requests)
+	}
+	// One that does not go on from there reads first.
+	if s := wait(old.Version, nil); s.Watches != 0 || s.Requests != 1 {
+		t.Errorf("a Wait for what is there opened %d watches and made %d requests", s.Watches, s.Requests)
+	}
+	if s := wait(last.Version, swap); s.Watches != 0 || s.Requests != 1 {
+		t.Errorf("the last Wait opened %d watches and made %d requests", s.Watches, s.Requests)
+	}
+	if s := c.Stats(); s.Missed != 0 {
+		t.Errorf("%+v: want no change that the watch missed", s)
+	}
+	// Nobody comes for it.
+	watched(t, etcd.Endpoints()[0], 0)
+}
+
+// What a Wait leaves behind ends with its Client at the latest, and one whose context
+// ends leaves nothing.
+func TestAKeptWatchEndsWithItsClient(t *testing.T) {
+	t.Parallel()
+	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
+	direct := open(t, "c", impatient(etcd.Endpoints()...)).Registry()
+	last := create(t, direct)
+	c, err := etcdregistry.Open("c", impatient(etcd.Endpoints()...))
+	must(t, err)
+	var next leadership.Record
+	got := make(chan error, 1)
+	go func() {
+		_, err := c.Registry().Wait(within(t, bound), last.Version)
+		got <- err
+	}()
+	watched(t, etcd.Endpoints()[0], 1)
+	next, err = begin(last, "x")
+	if err == nil {
+		last, err = direct.Swap(t.Context(), last.Version, next)
+	}
+	must(t, errors.Join(err, <-got))
+	must(t, c.Close())
+	watched(t, etcd.Endpoints()[0], 0)
+	if _, err := c.Registry().Wait(t.Context(), last.Version); !errors.Is(err, leadership.ErrClosed) {
+		t.Errorf("Wait after Close: %v", err)
+	}
+
+	c = open(t, "c", impatient(etcd.Endpoints()...))
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := c.Registry().Wait(ctx, last.Version); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Wait: %v", err)
+	}
+	watched(t, etcd.Endpoints()[0], 0)
+}
