@@ -30,6 +30,23 @@ type Registry interface {
 	Wait(ctx context.Context, after uint64) (Record, error)
 }
 
+// Recaller is what a Registry may implement besides, when to ask its store takes long.
+type Recaller interface {
+	// Recall returns the newest record that was read from the store or written to it
+	// here, without asking, and false when there is none. It may be of the past.
+	Recall() (Record, bool)
+}
+
+// recall returns a record to begin with, the zero Record for none.
+func recall(reg Registry) Record {
+	if r, ok := reg.(Recaller); ok {
+		if rec, ok := r.Recall(); ok {
+			return rec
+		}
+	}
+	return Record{}
+}
+
 // updateTries bounds how often Update takes up a conflict.
 const updateTries = 64
 
@@ -38,6 +55,11 @@ const updateTries = 64
 // step is applied again, and must then either find its own work done and
 // return the record as it is, or fail as it would for a stranger's record.
 // Terms are unique to an attempt, so transitions can tell.
+//
+// With a registry that is a Recaller, step is applied to what that recalls first, as if
+// it had been loaded when it was read or written: that the swap takes effect proves that
+// it was the newest still. When it does not, and when step fails or finds nothing to do,
+// the record is loaded.
 //
 // step must be pure: it may be called several times, and what the last call
 // returned is what counts.
@@ -61,18 +83,27 @@ func Update(ctx context.Context, reg Registry, step func(Record) (Record, error)
 		}
 		return r, err
 	}
+	known := recall(reg)
 	for range updateTries {
 		if err := ctx.Err(); err != nil {
 			return fail(Record{}, context.Cause(ctx))
 		}
-		cur, err := reg.Load(ctx)
-		if err != nil {
-			return fail(Record{}, err)
+		cur := known
+		recalled := known.Version != 0
+		known = Record{}
+		if !recalled {
+			var err error
+			if cur, err = reg.Load(ctx); err != nil {
+				return fail(Record{}, err)
+			}
 		}
 		// A Swap of unknown outcome that finds another version than its base
 		// can do nothing any more.
 		inFlight = inFlight && cur.Version == base
 		next, err := step(cur)
+		if recalled && (err != nil || next.Equal(cur)) {
+			continue // it may be so of the past only
+		}
 		if err != nil {
 			if inFlight || NotExecuted(err) {
 				return fail(cur, err)

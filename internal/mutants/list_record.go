@@ -13,6 +13,12 @@ func recordMutations() []mutation {
 			checks: []check{in(pkg, "TestRecordNeverGoesBack")},
 		},
 		{
+			name: "recalled-record-believed", ids: "G5 G9", file: "leadership/registry.go",
+			rule:   "What a record of the past refuses, or has done already, is asked of the newest.",
+			edits:  one("if recalled && (err != nil || next.Equal(cur)) {", "if recalled && cur.Version == 0 {"),
+			checks: []check{in(pkg, "TestG9_UpdateBelievesWhatIsRecalledAsFarAsASwapProvesIt")},
+		},
+		{
 			name: "intent-ignored", ids: "G5", file: "leadership/transitions.go",
 			rule:   "Of two planned changes the second is told that the first is under way.",
 			edits:  one("if r.Intent.Phase != Cleared && !force {", "if false {"),

@@ -34,6 +34,8 @@ type Client struct {
 	cluster  atomic.Uint64 // etcd's cluster ID, 0 until the first answer
 	rewound  atomic.Pointer[RewoundError]
 
+	last atomic.Pointer[mvccpb.KeyValue] // the newest record that was read or written, as it is stored
+
 	counts counters
 
 	mu   sync.Mutex // guards kept, for moments; taken by Wait, by Close, and by the timer of what is kept

@@ -68,6 +68,20 @@ func decodeRecord(kv *mvccpb.KeyValue) (leadership.Record, error) {
 	return r, nil
 }
 
+// decodeRecord is the same, and remembers the newest.
+func (c *Client) decodeRecord(kv *mvccpb.KeyValue) (leadership.Record, error) {
+	rec, err := decodeRecord(kv)
+	if err != nil || kv == nil {
+		return rec, err
+	}
+	for old := c.last.Load(); old == nil || old.ModRevision < kv.ModRevision; old = c.last.Load() {
+		if c.last.CompareAndSwap(old, kv) {
+			break
+		}
+	}
+	return rec, nil
+}
+
 func corrupt(kv *mvccpb.KeyValue, why error) error {
 	return &leadership.CorruptError{Path: "etcd:" + string(kv.Key), Reason: why.Error()}
 }

@@ -73,6 +73,42 @@ func TestAWatchIsKeptForTheNextWait(t *testing.T) {
 	watched(t, etcd.Endpoints()[0], 0)
 }
 
+// Who has just read or written the record asks etcd once to change it.
+func TestAnUpdateOfWhatWasJustReadIsOneRequest(t *testing.T) {
+	t.Parallel()
+	etcd := enginetest.Etcd(t, host, engines.EtcdConfig{})
+	direct := open(t, "c", impatient(etcd.Endpoints()...)).Registry()
+	c := open(t, "c", impatient(etcd.Endpoints()...))
+	if _, ok := c.Registry().Recall(); ok {
+		t.Error("something is recalled that nobody has read")
+	}
+	create(t, direct)
+	update := func(by string, want uint64) {
+		t.Helper()
+		before := c.Stats().Requests
+		r, err := leadership.Update(within(t, bound), c.Registry(), func(r leadership.Record) (leadership.Record, error) { return begin(r, by) })
+		must(t, err)
+		if n := c.Stats().Requests - before; n != want {
+			t.Errorf("%d requests, want %d", n, want)
+		}
+		now, err := direct.Load(t.Context())
+		must(t, err)
+		if known, ok := c.Registry().Recall(); !ok || !known.Equal(now) || !r.Equal(now) {
+			t.Errorf("%+v is recalled, %+v is the record", known, now)
+		}
+	}
+	update("a", 2)
+	update("b", 1)
+	update("c", 1)
+	_, err := leadership.Update(within(t, bound), direct, func(r leadership.Record) (leadership.Record, error) { return begin(r, "x") })
+	must(t, err)
+	update("d", 3) // the write that fails says so
+	must(t, c.Close())
+	if _, ok := c.Registry().Recall(); ok {
+		t.Error("something is recalled of a Client that is closed")
+	}
+}
+
 // What a Wait leaves behind ends with its Client at the latest, and one whose context
 // ends leaves nothing.
 func TestAKeptWatchEndsWithItsClient(t *testing.T) {

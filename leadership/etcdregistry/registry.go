@@ -21,7 +21,10 @@ type Registry struct {
 	held *Held // nil without a lock
 }
 
-var _ leadership.Registry = (*Registry)(nil)
+var (
+	_ leadership.Registry = (*Registry)(nil)
+	_ leadership.Recaller = (*Registry)(nil)
+)
 
 // Registry returns the registry of the cluster.
 func (c *Client) Registry() *Registry { return &Registry{c: c, key: c.base + "record"} }
@@ -40,8 +43,18 @@ func (r *Registry) load(ctx context.Context, op string) (rec leadership.Record, 
 	if err != nil {
 		return rec, 0, err
 	}
-	rec, err = decodeRecord(only(resp))
+	rec, err = r.c.decodeRecord(only(resp))
 	return rec, uint64(resp.Header.Revision), err
+}
+
+// Recall implements leadership.Recaller with the newest record that any Registry of the
+// Client has read or written.
+func (r *Registry) Recall() (leadership.Record, bool) {
+	if r.c == nil || r.c.life == nil || r.c.life.Err() != nil || r.c.rewound.Load() != nil {
+		return leadership.Record{}, false
+	}
+	rec, err := decodeRecord(r.c.last.Load())
+	return rec, err == nil && rec.Version != 0
 }
 
 // Swap implements leadership.Registry with one transaction, guarded by the mod
@@ -85,7 +98,7 @@ func (r *Registry) Swap(ctx context.Context, base uint64, next leadership.Record
 	}
 	if out.done {
 		// Decoded anew: the caller's slices are not shared.
-		return decodeRecord(&mvccpb.KeyValue{Key: []byte(r.key), Value: []byte(value), ModRevision: out.rev})
+		return r.c.decodeRecord(&mvccpb.KeyValue{Key: []byte(r.key), Value: []byte(value), ModRevision: out.rev})
 	}
 	cur := uint64(modRevision(out.found))
 	if cur == base && r.held != nil {
@@ -102,7 +115,7 @@ func (r *Registry) Swap(ctx context.Context, base uint64, next leadership.Record
 		case err != nil || next == nil:
 			return leadership.Record{}, &UnknownError{Op: op, Endpoints: r.c.cfg.Endpoints, Last: cmp.Or(err, error(conflict)), Err: cause(ctx)}
 		case string(next.Value) == value:
-			return decodeRecord(next)
+			return r.c.decodeRecord(next)
 		}
 	}
 	return leadership.Record{}, conflict
