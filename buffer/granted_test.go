@@ -40,6 +40,38 @@ func TestLeaderThatIsRoutedAfterItRefusedAProbeGetsTheQueueAtOnce(t *testing.T) 
 	})
 }
 
+func TestProbeOfALeaderThatIsNotRoutedYetGoesToWhereItWasAnnounced(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		intent leadership.Intent
+		want   string
+	}{
+		{"announced", leadership.Intent{Term: term(2), To: "n2", Addr: "n2:1"}, "n2:1"},
+		{"announced without an address", leadership.Intent{Term: term(2), To: "n2"}, ""},
+		{"another was announced", leadership.Intent{Term: term(2), To: "n3", Addr: "n3:1"}, ""},
+		{"a newer change announced it", leadership.Intent{Term: term(3), To: "n2", Addr: "elsewhere:1"}, ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			bubble(t, func(t *testing.T) {
+				b, err := buffer.New(buffer.Config{})
+				require.NoError(t, err)
+				defer b.Close()
+				lane := b.Lane("db")
+				lane.Observe(routed(1, lead("n1", 1)))
+				r := installed(2)
+				c.intent.Phase, c.intent.HoldFor = leadership.Holding, 10*time.Millisecond
+				r.Fence, r.Intent = c.intent.Term, c.intent
+				lane.Observe(r)
+				require.NoError(t, lane.Do(bg, buffer.Request{}, func(_ context.Context, to leadership.Leadership, addr string) error {
+					require.Equal(t, lead("n2", 2), to)
+					require.Equal(t, c.want, addr)
+					return nil
+				}))
+			})
+		})
+	}
+}
+
 func TestRefusalOfAProbeThatComesAfterItsLeaderWasRoutedHoldsNobodyUp(t *testing.T) {
 	bubble(t, func(t *testing.T) {
 		w := newWorld(t, buffer.Config{Flush: buffer.Flush{Start: 1, Max: 1}})

@@ -26,7 +26,10 @@ func backoff(tries uint32) time.Duration {
 func (l *Lane) effective() (leadership.Record, string) {
 	r, addr := l.rec, l.rec.Addr
 	if r.Routed.Term.Less(r.Active.Term) {
-		addr = "" // nobody recorded where the active leader is yet
+		addr = "" // nobody recorded where the active leader is yet, but for who announced it
+		if i := r.Intent; i.Term == r.Active.Term && i.To == r.Active.Leader {
+			addr = i.Addr
+		}
 	}
 	if top := leadership.MaxTerm(r.Active.Term, r.Routed.Term); top.Less(l.learned.Term) {
 		r.Active, r.Routed, addr = l.learned, l.learned, l.learnedAddr

@@ -64,6 +64,9 @@ type Intent struct {
 	// From led when it was announced, To shall lead; empty when not known.
 	From NodeID `json:"from,omitempty"`
 	To   NodeID `json:"to,omitempty"`
+	// Addr is where clients will reach To; empty when not known. It is what a router
+	// has to probe To with between Activate and Route.
+	Addr string `json:"addr,omitempty"`
 	// Phase is the zero Cleared when no change is under way.
 	Phase Phase `json:"phase,omitempty"`
 	// HoldFor is how long a router holds at most, on its own clock from when it

@@ -57,7 +57,7 @@ func (a *attempt) takeTerm() (err error) {
 func (a *attempt) announce(ctx context.Context) error {
 	i := leadership.Intent{
 		Term: a.term, By: a.g.cfg.By, Kind: a.change.Kind, From: a.from, To: a.change.To,
-		Phase: leadership.Preparing, HoldFor: a.g.cfg.Limits.HoldFor,
+		Addr: a.g.nodes[a.change.To].Addr, Phase: leadership.Preparing, HoldFor: a.g.cfg.Limits.HoldFor,
 	}
 	if !a.change.orderly() {
 		// Nobody serves, or is about to: let routers hold from here on.

@@ -34,6 +34,7 @@ type binding struct {
 	to     leadership.Leadership
 	conn   driver.Conn // nil while it is dialled
 	broken bool
+	asked  bool // Node.Check has let something through
 	w      *watch
 }
 
@@ -121,7 +122,7 @@ func (c *Conn) bind(ctx context.Context, t *ticket) (again bool, err error) {
 		c.unbind()
 	}
 	fresh := c.b == nil
-	if !fresh && (c.c.lane.Ready() || c.b.node.Check == nil) {
+	if !fresh && (c.b.asked && c.c.lane.Ready() || c.b.node.Check == nil) {
 		return false, nil
 	}
 	if !fresh {
@@ -147,6 +148,10 @@ func (c *Conn) bind(ctx context.Context, t *ticket) (again bool, err error) {
 			err = c.b.cut(ctx, err)
 			switch {
 			case !c.pinned:
+				if buffer.Classify(err) == buffer.Refused && c.usable() {
+					c.b.asked = false
+					return true, err // it may lead yet: the next try has a connection
+				}
 			case buffer.Classify(err) == buffer.Refused:
 				return true, err // held: it may yet lead again
 			default:
@@ -157,6 +162,7 @@ func (c *Conn) bind(ctx context.Context, t *ticket) (again bool, err error) {
 			c.unbind()
 			return true, notSent(hide(err))
 		}
+		c.b.asked = true
 	}
 	if err := c.c.overtaken(to); err != nil {
 		return c.late(err)
@@ -341,8 +347,13 @@ func (c *Conn) IsValid() bool {
 	if _, gone := c.c.superseded(c.b.to); gone || c.b.broken || c.tx != nil {
 		return false
 	}
+	return c.usable()
+}
+
+// usable reports whether the connection is one that the driver takes for good.
+func (c *Conn) usable() bool {
 	v, ok := c.b.conn.(driver.Validator)
-	return !ok || v.IsValid()
+	return !c.b.w.aborted.Load() && (!ok || v.IsValid())
 }
 
 // Close implements driver.Conn.

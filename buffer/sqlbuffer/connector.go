@@ -29,8 +29,8 @@ type Node struct {
 	// leads as to. It runs after each dial and, on a connection that was
 	// dialled earlier, while the lane is not serving: what is sent as a probe
 	// is then never a user's statement. Any error keeps the statement from
-	// being sent and ends the connection; a *leadership.Refusal in it also
-	// holds the lane. nil for servers that check terms themselves.
+	// being sent and ends the connection; a *leadership.Refusal in it, which
+	// leaves the connection to the next try, holds the lane. nil for servers that check terms themselves.
 	Check func(ctx context.Context, conn driver.Conn, to leadership.Leadership) error
 	// Abort makes what is under way on conn return: a Commit whose context
 	// ended, a Rollback, or anything that a superseded leader does not answer.

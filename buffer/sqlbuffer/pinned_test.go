@@ -202,6 +202,44 @@ func TestRawSeesTheVirtualSession(t *testing.T) {
 	})
 }
 
+// A leader that is installed and not granted yet refuses; the connection on which it
+// does so is the one that its grant is waited for on, and is asked again even when the
+// lane serves by then.
+func TestAConnectionThatRefusesIsKeptAndAskedAgain(t *testing.T) {
+	leads := func(_ context.Context, c driver.Conn, to leadership.Leadership) error {
+		n := sessionOf(c).n
+		var err error
+		n.set(func() {
+			n.calls = append(n.calls, "check")
+			if !n.leads {
+				err = &leadership.Refusal{Term: to.Term, RetryAfter: 2 * time.Millisecond}
+			}
+		})
+		return err
+	}
+	each(t, setup{plain: true, node: sqlbuffer.Node{Check: leads}}, func(t *testing.T, w *world) {
+		require.NoError(t, w.put(t.Context(), "a"))
+		w.n1.set(func() { w.n1.leads = false })
+		r := w.record()
+		r.Fence, r.Active = term(2), lead("n2", 2)
+		r.Intent = leadership.Intent{Term: term(2), To: "n2", Addr: "n2:1", Phase: leadership.Holding, HoldFor: time.Minute}
+		w.observe(r)
+		wait := w.go1(func() error { return w.put(t.Context(), "b") })
+		time.Sleep(20 * time.Millisecond)
+		synctest.Wait()
+		require.Greater(t, w.n2.count("check"), 2, "it may lead at any moment")
+		require.Equal(t, 1, w.n2.dials(), "every time on one connection")
+		w.route("n2", 2) // too early: its grant is on its way
+		time.Sleep(20 * time.Millisecond)
+		synctest.Wait()
+		require.Zero(t, w.n2.count("exec"), "nothing is sent on a connection that has only refused")
+		w.crown("n2")
+		require.NoError(t, wait())
+		require.Equal(t, 1, w.n2.dials())
+		require.Equal(t, []string{"b"}, w.n2.has())
+	})
+}
+
 func TestG10_BadInputIsRefusedBeforeAnythingIsTouched(t *testing.T) {
 	each(t, setup{}, func(t *testing.T, w *world) {
 		nodes := func(leadership.NodeID, string) (sqlbuffer.Node, error) { return sqlbuffer.Node{}, nil }

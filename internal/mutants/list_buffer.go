@@ -30,6 +30,12 @@ func bufferMutations() []mutation {
 			checks: []check{in(pkg, "TestG9_ErrorsAreClassifiedByWhatTheyProve")},
 		},
 		{
+			name: "probe-at-another-ones-address", ids: "G7", file: "buffer/hold.go",
+			rule:   "The address that a change announced is that of its own leader, under its own term.",
+			edits:  one("i.Term == r.Active.Term && i.To == r.Active.Leader {", "!r.Active.IsZero() {"),
+			checks: []check{in(pkg, "TestProbeOfALeaderThatIsNotRoutedYetGoesToWhereItWasAnnounced")},
+		},
+		{
 			name: "put-back-at-the-tail", ids: "G7", file: "buffer/place.go",
 			rule:   "A request that was refused goes back to its own place in the line.",
 			edits:  one("	if fresh {\n		l.seq++", "	if fresh || tried != nil {\n		l.seq++"),

@@ -23,6 +23,12 @@ func sqlMutations() []mutation {
 			checks: []check{in(pkg, "TestACommitOnASupersededLeadershipIsNotSent")},
 		},
 		{
+			name: "sql-connection-that-refused-not-asked-again", ids: "G2 G7", file: "buffer/sqlbuffer/conn.go",
+			rule:   "A connection whose server has only refused to lead is sent nothing, also when the lane serves.",
+			edits:  one("	if !fresh && (c.b.asked && c.c.lane.Ready() || c.b.node.Check == nil) {\n", "	if !fresh && (c.c.lane.Ready() || c.b.node.Check == nil) {\n"),
+			checks: []check{in(pkg, "TestAConnectionThatRefusesIsKeptAndAskedAgain")},
+		},
+		{
 			name: "sql-aborted-commit-acknowledged", ids: "G2 G9", file: "buffer/sqlbuffer/tx.go",
 			rule:   "An OK that came after the commit was aborted is none.",
 			edits:  one("	if err == nil && !aborted {\n", "	if err == nil {\n"),

@@ -55,6 +55,32 @@ func TestAPromiseEndsWhatIsBelowItOnly(t *testing.T) {
 	require.Zero(t, r.draining(time.UnixMicro(0)))
 }
 
+func TestWhoIsAboutToLeadIsAskedAgainSoonAndIsSentNothing(t *testing.T) {
+	t.Parallel()
+	self := leadership.Leadership{Leader: "n1", Term: tm(5)}
+	r := record{State: acceptor.State{Node: "n1", Promised: tm(5), Source: self}}
+	for _, readOnly := range []bool{true, false} { // the grant is written before read_only=0
+		var ref *leadership.Refusal
+		require.ErrorAs(t, r.admits(self, "n1", readOnly, 100, time.Time{}), &ref)
+		require.Equal(t, tm(5), ref.Until, "it is no word about a later leadership")
+		require.Equal(t, soon, ref.RetryAfter)
+		require.True(t, leadership.NotExecuted(ref))
+	}
+	for name, err := range map[string]error{
+		"an older one":   r.admits(leadership.Leadership{Leader: "n1", Term: tm(4)}, "n1", true, 100, time.Time{}),
+		"another server": r.admits(leadership.Leadership{Leader: "n2", Term: tm(5)}, "n2", true, 100, time.Time{}),
+	} {
+		var ref *leadership.Refusal
+		require.ErrorAs(t, err, &ref, name)
+		require.Zero(t, ref.RetryAfter, name)
+	}
+	r.Granted, r.Start = tm(5), 100
+	require.NoError(t, r.admits(self, "n1", false, 100, time.Time{}))
+	var ref *leadership.Refusal
+	require.ErrorAs(t, r.admits(self, "n1", false, 99, time.Time{}), &ref)
+	require.Zero(t, ref.RetryAfter, "one that was restarted will not lead again")
+}
+
 func TestADrainHoldsUntilItsTimeAndNoLonger(t *testing.T) {
 	t.Parallel()
 	now := time.UnixMicro(1_000_000)

@@ -250,6 +250,9 @@ func check(ctx context.Context, conn driver.Conn, id leadership.NodeID, schema s
 	return r.admits(to, id, row[0] != "0", int64(start), time.UnixMicro(int64(now*1e6)))
 }
 
+// soon is when to ask a server again that is about to lead.
+const soon = 3 * time.Millisecond
+
 // admits returns a *leadership.Refusal unless the node leads as to and does not
 // drain.
 func (r *record) admits(to leadership.Leadership, id leadership.NodeID, readOnly bool, start int64, now time.Time) error {
@@ -257,6 +260,9 @@ func (r *record) admits(to leadership.Leadership, id leadership.NodeID, readOnly
 		return &leadership.Refusal{Term: to.Term, Until: leadership.MaxTerm(to.Term, r.Promised), Leader: r.Source.Leader, Reason: reason}
 	}
 	switch led := r.led(readOnly, start); {
+	case r.Granted.IsZero() && r.Promised == to.Term && r.Source == to && r.Node == id && to.Leader == id:
+		// Its marker is in its log: the grant is a few messages away.
+		return &leadership.Refusal{Term: to.Term, Until: to.Term, Leader: id, Reason: "it is about to lead", RetryAfter: soon}
 	case r.Node != id || to.Leader != id:
 		return refuse("this server is " + string(r.Node))
 	case led != to.Term || r.Promised != to.Term:
