@@ -260,12 +260,23 @@ func (e *ReadBeforeBlockError) Error() string {
 // DivergedError names nodes whose logs disagree within one term, so that no
 // choice between them is provably right. The change stops; an operator
 // decides, with a Waiver, which of them is gone.
-type DivergedError struct{ Positions []NodePosition }
+type DivergedError struct {
+	Positions []NodePosition
+	// Without, unless zero, is the term of an attempt that was let go on without
+	// a log (Waiver.Loss), and was given up: the first of Positions has its
+	// marker, the second is of a node that was declared gone for it and is back,
+	// and holds what the first does not. Nothing tells which of the two clients
+	// were answered from.
+	Without Term
+}
 
 func (e *DivergedError) Error() string {
 	parts := make([]string, 0, len(e.Positions))
 	for _, p := range e.Positions {
 		parts = append(parts, string(p.Node)+" at "+p.Position.String())
+	}
+	if !e.Without.IsZero() {
+		return "leadership: a log was given up as lost at term " + e.Without.String() + ", is back, and was not replaced: " + strings.Join(parts, ", ") + ": keep both and decide by hand: declare one of the nodes gone, with it down"
 	}
 	return "leadership: diverged within one term: " + strings.Join(parts, ", ") + ": an invariant is broken, keep all of them and decide by hand"
 }

@@ -28,7 +28,7 @@ func (r *Round) Revocation() (*Revocation, error) {
 	if err := r.resort(); err != nil {
 		return nil, err
 	}
-	top, donors, err := best(r.Reads())
+	top, donors, err := r.best()
 	if err != nil {
 		return nil, err
 	}
@@ -130,8 +130,7 @@ func (v *Revocation) Propose(to NodeID, next *Ruleset) (*Proposal, error) {
 	if err := r.Ready(to); err != nil {
 		return nil, err
 	}
-	reads := r.Reads()
-	top, donors, err := best(reads)
+	top, donors, err := r.best()
 	if err != nil {
 		return nil, err
 	}
@@ -160,6 +159,7 @@ func (v *Revocation) Propose(to NodeID, next *Ruleset) (*Proposal, error) {
 		}
 	}
 	p.marker.Waived = r.waived()
+	p.marker.Lost = r.without()
 	for _, rules := range p.rules {
 		if !rules.Ruleset.Equal(p.marker.Ruleset) {
 			p.marker.Over = append(p.marker.Over, rules.Ruleset)

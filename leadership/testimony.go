@@ -130,18 +130,23 @@ type Marker struct {
 	// whoever knows Ruleset from the record, or knows the marker to be complete;
 	// for anybody else they are.
 	Waived []Ruleset `json:"waived,omitempty"`
+	// Lost are the nodes whose logs discovery went without, by a person's word
+	// (Waiver.Loss). What they completed alone is not in this log: should the
+	// attempt be given up and a node of them be back with more, no log can be
+	// selected by its term any more, see DivergedError.
+	Lost []NodeID `json:"lost,omitempty"`
 }
 
 // Equal reports whether two markers are the same in every part.
 func (m Marker) Equal(o Marker) bool {
 	return m.Leadership() == o.Leadership() && m.Ruleset.Equal(o.Ruleset) &&
-		slices.EqualFunc(m.Over, o.Over, Ruleset.Equal) && slices.EqualFunc(m.Waived, o.Waived, Ruleset.Equal)
+		slices.EqualFunc(m.Over, o.Over, Ruleset.Equal) && slices.EqualFunc(m.Waived, o.Waived, Ruleset.Equal) && slices.Equal(m.Lost, o.Lost)
 }
 
 // clone returns m with storage of its own.
 func (m Marker) clone() Marker {
 	m.Ruleset = m.Ruleset.clone()
-	m.Over, m.Waived = cloneRulesets(m.Over), cloneRulesets(m.Waived)
+	m.Over, m.Waived, m.Lost = cloneRulesets(m.Over), cloneRulesets(m.Waived), slices.Clone(m.Lost)
 	return m
 }
 
@@ -150,7 +155,7 @@ func (m Marker) Leadership() Leadership { return Leadership{Leader: m.Leader, Te
 
 // Sighting is a marker in a node's log. Decided says that the node knows it to
 // be complete: durable under every ruleset that was in force, its own and Over.
-// False is always safe. A marker with Waived is not called decided before its
+// False is always safe. A marker with Waived or Lost is not called decided before its
 // leader was granted: its attempt may be given up before the record shows it.
 type Sighting struct {
 	Marker  Marker `json:"marker"`

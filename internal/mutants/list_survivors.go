@@ -74,6 +74,18 @@ func survivorMutations() []mutation {
 			checks: []check{in(round, "TestSurvivorsGoOnUnderARulesetOfTheirOwn")},
 		},
 		{
+			name: "lost-log-not-in-the-marker", ids: "G2", file: "leadership/revocation.go",
+			rule:   "The marker says whose logs discovery went without.",
+			edits:  one("	p.marker.Lost = r.without()\n", ""),
+			checks: []check{in(round, "TestG2_ALogThatWasGivenUpAsLostAndIsBackIsNotDroppedForTheAttemptThatWentWithoutIt")},
+		},
+		{
+			name: "lost-log-that-is-back-is-dropped", ids: "G2", file: "leadership/lost.go",
+			rule:   "A log that an abandoned attempt went without, and that is back with more, is not dropped for that attempt's.",
+			edits:  one("if !ok || !r.read.Has(l) {", "if !ok || r.read.Has(l) {"),
+			checks: []check{in(round, "TestG2_ALogThatWasGivenUpAsLostAndIsBackIsNotDroppedForTheAttemptThatWentWithoutIt")},
+		},
+		{
 			name: "survivors-begin-blind", ids: "G1", file: "reparent/change.go",
 			rule:   "Where a waiver replaces a ruleset nothing begins without the registry.",
 			edits:  one("return c.unplanned() && c.survivors() == nil && ", "return c.unplanned() && "),
