@@ -68,6 +68,12 @@ func kitMutations() []mutation {
 			checks: []check{in(pkg, "TestTwoHandlersThatSleepToOneInstantGoOnInTwoSteps")},
 		},
 		{
+			name: "senders-look-while-it-completes", ids: "G5", file: pkg + "/modellog.go",
+			rule:   "A simulated leader has completed what it may by itself when its senders look.",
+			edits:  one("	n.complete(l) // before a sender looks, and not meanwhile\n	n.push(l)\n", "	n.push(l)\n	n.complete(l)\n"),
+			checks: []check{in(pkg, "TestALeaderThatCompletesAloneHasDoneSoWhenItTellsFollowers")},
+		},
+		{
 			name: "false-proof-of-who-was-given-a-baton", ids: "G9", file: pkg + "/invariants_batons.go",
 			rule:   "G9: a leader that steps down for one baton does not prove to who brings another that it leads on.",
 			edits:  one("declined := err != nil && leadership", "declined := err == nil && leadership"),

@@ -64,6 +64,7 @@ func (s *Sim) post(e *Event) {
 	s.incoming = append(s.incoming, e)
 	s.mu.Unlock()
 	s.poke()
+	s.Shaken()
 }
 
 // intake puts what was posted during the step into canonical order: which of

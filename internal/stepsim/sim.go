@@ -79,6 +79,10 @@ type Sim struct {
 	// Content, when set, digests an answer that it knows all about, for an
 	// explorer, which takes any other for as different as its giver's state.
 	Content func(v any, err error) (digest uint64, known bool)
+	// Shake, when set before the first step, is called wherever one goroutine of
+	// the run has just let another go on, or was just let. A test has it give up
+	// the processor now and then: what would differ must not.
+	Shake func()
 	// x explores; nil when nobody does.
 	x *Explorer
 	// thorough: the run is one that an explorer makes, or makes again.
@@ -155,6 +159,13 @@ func (s *Sim) Explored() bool { return s.thorough }
 // goroutines posted them. A run in which there are none is a function of its
 // picks as far as the scheduler goes.
 func (s *Sim) Ambiguous() int { return s.ties }
+
+// Shaken calls Shake.
+func (s *Sim) Shaken() {
+	if s.Shake != nil {
+		s.Shake()
+	}
+}
 
 func (s *Sim) choose(p Point) int {
 	if p.N <= 1 {

@@ -20,6 +20,7 @@ func (f function) run() { f() }
 func (s *Sim) Go(f func()) { s.start(function(f)) }
 
 func (s *Sim) start(j job) {
+	defer s.Shaken()
 	s.mu.Lock()
 	s.busy++
 	if n := len(s.idle) - 1; n >= 0 {

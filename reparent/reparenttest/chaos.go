@@ -134,6 +134,7 @@ func (h Harness) draw(seed uint64, f Features) shape {
 func (h Harness) chaos(seed uint64, chooser stepsim.Chooser, f Features, tally *tally, show bool) (sim *stepsim.Sim, w *world, err error) {
 	sh := h.draw(seed, f)
 	sim = stepsim.New(chooser, sh.faults)
+	sim.Shake = h.shake
 	defer sim.Close()
 	w, err = newWorldOf(sim, h, sh.size, cmp.Or(sh.few, sh.size), sh.policy)
 	if err != nil {

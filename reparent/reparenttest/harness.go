@@ -56,6 +56,7 @@ type Harness struct {
 	leased       bool                        // leaders hold leases of the simulated lessor
 	localReads   bool                        // followers give leases
 	reshape      func(seed uint64, s *shape) // of a test's own
+	shake        func()                      // of every Sim
 	hastyRelease bool                        // isolated nodes are let go without a promise
 	obeysLate    bool                        // an isolation is carried out after its own release
 

@@ -93,6 +93,7 @@ func sleep(ctx context.Context, p *stepsim.Proc, d time.Duration) error {
 	defer t.Stop()
 	select {
 	case <-t.C:
+		p.Sim().Shaken()
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)

@@ -219,6 +219,7 @@ func (n *store) await(ctx context.Context, ok func() bool) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-ch:
+			n.h.proc.Sim().Shaken()
 		}
 	}
 }

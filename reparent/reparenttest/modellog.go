@@ -138,6 +138,7 @@ func (n *store) accept(ctx context.Context, l leadership.Leadership, log []Entry
 
 // complete decides at the leader what is durable, in the acceptor's bracket.
 func (n *store) complete(l leadership.Leadership) {
+	n.h.proc.Sim().Shaken()
 	bracket, err := n.acc.Complete(l.Term)
 	if err != nil {
 		return

@@ -27,6 +27,7 @@ func (n *store) decides(ctx context.Context, op func(next func()) error) error {
 func (n *store) queue(ctx context.Context, free chan struct{}, what string) error {
 	select { // what is free is taken by whoever comes, cancelled or not
 	case free <- struct{}{}:
+		n.h.proc.Sim().Shaken()
 		return nil
 	default:
 	}

@@ -1,10 +1,16 @@
 package reparenttest
 
 import (
+	"bufio"
 	"bytes"
+	"cmp"
+	"compress/gzip"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,8 +19,11 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/tenure-go/tenure/internal/stepsim"
+	"github.com/tenure-go/tenure/leadership"
 )
 
 // medley is one kind of random run.
@@ -38,41 +47,124 @@ func medleys() map[string]medley {
 	return all
 }
 
-// digest is that of one run of a seed: its steps and their times, what
-// coordinators and clients were told, and whether invariants were kept.
-func (m medley) digest(t *testing.T, seed uint64) string {
-	got := m.h.once(t, seed, stepsim.Seed(seed, stepsim.Swarm(seed)), m.f, &tally{}, false)
-	end := "kept"
-	if got.err != nil {
-		end = violated(got.err)
-	}
-	return fmt.Sprintf("%016x %016x %d %s", got.hash, got.told, got.steps, end)
+// run makes the run of a seed.
+func (m medley) run(t *testing.T, seed uint64, show bool) outcome {
+	return m.h.once(t, seed, stepsim.Seed(seed, stepsim.Swarm(seed)), m.f, &tally{}, show)
 }
 
-// digests has a line for each seed of each medley.
-func digests(t *testing.T, first, n uint64) string {
-	var b strings.Builder
+// digest is that of one run: its steps and their times, what coordinators and
+// clients were told, and whether invariants were kept.
+func (o outcome) digest() string {
+	end := "kept"
+	if o.err != nil {
+		end = violated(o.err)
+	}
+	return fmt.Sprintf("%016x %016x %d %s", o.hash, o.told, o.steps, end)
+}
+
+// shaken is a medley whose goroutines give up the processor half of the time that
+// one of them lets another go on.
+func (m medley) shaken() medley {
+	m.h.shake = func() {
+		if rand.IntN(2) == 0 {
+			runtime.Gosched()
+		}
+	}
+	return m
+}
+
+// aRun begins the lines of a run.
+const aRun = "== "
+
+// writeRuns writes the events of the runs of each seed of each medley, and their
+// digests.
+func writeRuns(t *testing.T, to io.Writer, first, n uint64, shake bool) error {
 	all := medleys()
 	for _, name := range slices.Sorted(maps.Keys(all)) {
+		m := all[name]
+		if shake {
+			m = m.shaken()
+		}
 		for seed := first; seed < first+n; seed++ {
-			fmt.Fprintln(&b, name, seed, all[name].digest(t, seed))
+			got := m.run(t, seed, true)
+			if _, err := fmt.Fprintf(to, "%s%s %d\n%s\ndigest %s\n", aRun, name, seed, strings.Join(got.trace, "\n"), got.digest()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// different compares what two processes wrote, and returns of each run that
+// differs the first events that do, with those before. runs is how many there were.
+func different(a, b io.Reader) (runs int, diffs []string, err error) {
+	sa, sb := bufio.NewScanner(a), bufio.NewScanner(b)
+	differs := false
+	var name string
+	var before []string
+	for {
+		more, too := sa.Scan(), sb.Scan()
+		if differs { // to the next run
+			for more && !strings.HasPrefix(sa.Text(), aRun) {
+				more = sa.Scan()
+			}
+			for too && !strings.HasPrefix(sb.Text(), aRun) {
+				too = sb.Scan()
+			}
+		}
+		if !more || !too {
+			if more != too && !differs {
+				diffs = append(diffs, name+": one process wrote more than the other")
+			}
+			return runs, diffs, cmp.Or(sa.Err(), sb.Err())
+		}
+		la, lb := sa.Text(), sb.Text()
+		if la == lb && strings.HasPrefix(la, aRun) {
+			runs++
+			name, before, differs = strings.TrimPrefix(la, aRun), nil, false
+			continue
+		}
+		if before = append(before, la); la == lb {
+			continue
+		}
+		differs = true
+		before = before[:len(before)-1]
+		diffs = append(diffs, fmt.Sprintf("%s: after\n\t%s\none process had\n%sand another\n%s", name,
+			strings.Join(before[max(0, len(before)-12):], "\n\t"), some(sa), some(sb)))
+	}
+}
+
+// some returns the line that a scanner is at, and a few of those that follow in the
+// same run.
+func some(s *bufio.Scanner) string {
+	var b strings.Builder
+	for range 8 {
+		fmt.Fprintf(&b, "\t%s\n", s.Text())
+		if strings.HasPrefix(s.Text(), "digest ") || !s.Scan() {
+			break
 		}
 	}
 	return b.String()
 }
 
-// digestsEnv has a process print digests, for the test below: "first:n:file".
-const digestsEnv = "TENURE_DIGESTS"
+// runsEnv has a process write its runs, for the test below: "first:n:shake:file".
+const runsEnv = "TENURE_RUNS"
 
 // A run is a function of its seed in every process: maps are ordered otherwise
 // there, timers of one instant go off in another order, and goroutines of one step
-// on another processor. TENURE_SEEDS is how many seeds of each medley are run.
+// on another processor, and in the second of the two in any order. TENURE_SEEDS is
+// how many seeds of each medley are run.
 func TestAnotherProcessGivesTheSameRuns(t *testing.T) {
-	if spec := os.Getenv(digestsEnv); spec != "" {
-		p := strings.SplitN(spec, ":", 3)
+	if spec := os.Getenv(runsEnv); spec != "" {
+		p := strings.SplitN(spec, ":", 4)
 		first, _ := strconv.ParseUint(p[0], 10, 64)
 		n, _ := strconv.ParseUint(p[1], 10, 64)
-		if err := os.WriteFile(p[2], []byte(digests(t, first, n)), 0o600); err != nil {
+		f, err := os.Create(p[3])
+		if err != nil {
+			t.Fatal(err)
+		}
+		z := gzip.NewWriter(f)
+		if err := cmp.Or(writeRuns(t, z, first, n, p[2] == "true"), z.Close(), f.Close()); err != nil {
 			t.Fatal(err)
 		}
 		return
@@ -90,30 +182,53 @@ func TestAnotherProcessGivesTheSameRuns(t *testing.T) {
 	if os.Getenv("TENURE_EXPLORE") != "" {
 		binaries[1] = random(t)
 	}
-	var runs [][]byte
+	var written []io.Reader
 	for i, procs := range []int{1, 2} {
-		file := t.TempDir() + "/digests"
+		file := t.TempDir() + "/runs"
 		cmd := exec.CommandContext(t.Context(), binaries[i], "-test.run", "^"+t.Name()+"$", "-test.timeout=0")
-		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d:%d:%s", digestsEnv, first, n, file), fmt.Sprintf("GOMAXPROCS=%d", procs))
+		cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d:%d:%t:%s", runsEnv, first, n, i == 1, file), fmt.Sprintf("GOMAXPROCS=%d", procs))
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
-		got, err := os.ReadFile(file)
+		f, err := os.Open(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		runs = append(runs, got)
+		defer f.Close()
+		z, err := gzip.NewReader(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		written = append(written, z)
 	}
-	a, b := bytes.Split(runs[0], []byte("\n")), bytes.Split(runs[1], []byte("\n"))
-	if want := len(medleys())*int(n) + 1; len(a) != want || len(b) != want {
-		t.Fatalf("%d lines and %d, want %d", len(a), len(b), want)
+	runs, diffs, err := different(written[0], written[1])
+	if want := len(medleys()) * int(n); err != nil || runs != want {
+		t.Fatalf("%d runs, want %d: %v", runs, want, err)
 	}
-	for i := range a {
-		if !bytes.Equal(a[i], b[i]) {
-			t.Errorf("one process gave\n%s\nand another\n%s", a[i], b[i])
+	for _, d := range diffs {
+		t.Error(d)
+	}
+	t.Logf("of %d seeds of each of %d medleys %d gave two runs in two processes", n, len(medleys()), len(diffs))
+}
+
+// What is printed of two runs of one seed is where they part.
+func TestWhereTwoRunsPartIsShown(t *testing.T) {
+	t.Parallel()
+	const one = "== a 1\nx\ny\nz\ndigest 1\n== a 2\nx\ny\ndigest 2\n"
+	for name, c := range map[string]struct {
+		other string
+		want  []string
+	}{
+		"the same":           {one, nil},
+		"an event":           {"== a 1\nx\nv\nz\ndigest 3\n== a 2\nx\ny\ndigest 2\n", []string{"a 1: after\n\tx\none process had\n\ty\n\tz\n\tdigest 1\nand another\n\tv\n\tz\n\tdigest 3\n"}},
+		"longer":             {"== a 1\nx\ny\nz\nw\ndigest 3\n== a 2\nx\ny\ndigest 2\n", []string{"a 1: after\n\tx\n\ty\n\tz\none process had\n\tdigest 1\nand another\n\tw\n\tdigest 3\n"}},
+		"what was told":      {"== a 1\nx\ny\nz\ndigest 1\n== a 2\nx\ny\ndigest 4\n", []string{"a 2: after\n\tx\n\ty\none process had\n\tdigest 2\nand another\n\tdigest 4\n"}},
+		"a run that is less": {"== a 1\nx\ny\nz\ndigest 1\n", []string{"a 1: one process wrote more than the other"}},
+	} {
+		if _, got, err := different(strings.NewReader(one), strings.NewReader(c.other)); err != nil || !slices.Equal(got, c.want) {
+			t.Errorf("%s: %q, want %q, %v", name, got, c.want, err)
 		}
 	}
-	t.Logf("%d seeds of each of %d medleys gave the same runs in two processes", n, len(medleys()))
 }
 
 // random builds this test with a scheduler of Go that lets goroutines run in random
@@ -173,12 +288,57 @@ func TestSeedsThatOnceGaveTwoRuns(t *testing.T) {
 		{"hand-over, leased", 9_500_812},
 		{"postgres", 9_500_812},
 	} {
-		want := all[c.medley].digest(t, c.seed)
+		m := all[c.medley]
+		want := m.run(t, c.seed, false).digest()
 		for i := range runs {
 			runtime.GOMAXPROCS(1 + i%2)
-			if got := all[c.medley].digest(t, c.seed); got != want {
+			if got := m.shaken().run(t, c.seed, false).digest(); got != want {
 				t.Fatalf("%s, seed %d, run %d: %s, want %s", c.medley, c.seed, i+1, got, want)
 			}
 		}
 	}
+}
+
+// A leader that suffices alone completes what it appends before it tells anybody:
+// what followers hear first must not be left to the order of goroutines. A new one
+// gets the processor at once here.
+func TestALeaderThatCompletesAloneHasDoneSoWhenItTellsFollowers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sim := stepsim.New(stepsim.Quiet(), stepsim.Faults{})
+		defer sim.Close()
+		sim.Shake = runtime.Gosched
+		w, err := newWorld(sim, LogStore(), 3, leadership.Any())
+		if err == nil {
+			err = w.bootstrap()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := sim.Proc("client")
+		before := sim.Lines()
+		for range 20 {
+			if err := sim.Do(1000, func() {
+				if err := w.append(context.Background(), client, "n1"); err != nil {
+					t.Error(err)
+				}
+				_ = sleep(context.Background(), client, 50*time.Millisecond) // until all have it
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sent := 0
+		for _, line := range sim.Trace(sim.Lines() - before) {
+			if _, of, ok := strings.Cut(line, " entries "); ok && strings.Contains(line, "req n1>") {
+				_, of, _ = strings.Cut(of, " ")
+				if completed, all, _ := strings.Cut(of, "/"); completed != all {
+					t.Errorf("not completed yet: %s", line)
+				}
+				sent++
+			}
+		}
+		if sent != 40 {
+			t.Errorf("%d messages to 2 followers about 20 entries", sent)
+		}
+	})
 }
