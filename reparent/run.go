@@ -160,7 +160,7 @@ func (a *attempt) undo(ctx context.Context) {
 		a.rep.Outcome = Restored
 		a.rep.note("the undo is not in the record yet: %v", err)
 	case errors.As(err, &super):
-		a.rep.Outcome = Superseded
+		a.rep.Outcome, a.rep.Err = Superseded, errors.Join(a.rep.Err, super)
 	case a.rep.Failed == StepGrant:
 		a.rep.Outcome = Unknown
 	default:

@@ -76,7 +76,7 @@ func TestG5_AnUndoLeavesTheLeaderOfANewerAttemptAlone(t *testing.T) {
 				if rep.Undo != nil {
 					require.Empty(t, rep.Undo.Testimony, "%s", rep.Undo)
 					var super *leadership.SupersededError
-					require.ErrorAs(t, rep.Undo.Err, &super)
+					require.ErrorAs(t, err, &super)
 					require.Equal(t, theirs.Term, super.By)
 				}
 				require.Equal(t, theirs.Term, c.record(t).Active.Term)

@@ -102,6 +102,8 @@ func (r Relay) check() error {
 		switch {
 		case t.Node == b.To:
 			return &BatonError{"Heard", fmt.Sprintf("it has a testimony of %s, who testifies itself", t.Node)}
+		case t.Node == b.From:
+			return &BatonError{"Heard", fmt.Sprintf("it has a testimony of %s beside its step-down", t.Node)}
 		case t.Term != b.Term || t.Kind == leadership.Refused:
 			return &BatonError{"Heard", fmt.Sprintf("the testimony of %s is %q of term %s, not of %s", t.Node, t.Kind, t.Term, b.Term)}
 		}
@@ -127,7 +129,7 @@ type Successor interface {
 // TakeRelay takes what the coordinator relays, as Take does a release. The same
 // once more changes nothing. Beside the errors of Take it returns a *BatonError,
 // nothing having been taken, for a testimony that is not to be relayed: one of
-// another term, of a refusal, or of this node.
+// another term, of a refusal, of the leader, or of this node.
 func (c *Incoming) TakeRelay(r Relay) error {
 	if err := r.check(); err != nil {
 		return err

@@ -106,6 +106,7 @@ func TestG10_ARelayThatSaysTooMuchIsRefusedAndNothingOfItTaken(t *testing.T) {
 	t.Parallel()
 	for name, heard := range map[string]leadership.Testimony{
 		"of this node":    promised("n2", t2, at(9)),
+		"of the leader":   promised("n1", t2, at(9)),
 		"of a later term": promised("n3", t3, at(5)),
 		"of an older one": promised("n3", t1, at(5)),
 		"a refusal":       {Node: "n3", Term: t2, Kind: leadership.Refused},
