@@ -31,19 +31,22 @@ func TestAWatchIsKeptForTheNextWait(t *testing.T) {
 	wait := func(after uint64, change func()) etcdregistry.Stats {
 		t.Helper()
 		before := c.Stats()
-		got := make(chan error, 1)
+		got := make(chan leadership.Record, 1)
+		failed := make(chan error, 1)
 		go func() {
 			r, err := reg.Wait(within(t, bound), after)
-			if err == nil && !r.Equal(last) {
-				err = errors.New("it returned an older record")
-			}
-			got <- err
+			got <- r
+			failed <- err
 		}()
 		if change != nil {
 			watched(t, etcd.Endpoints()[0], 1)
 			change()
 		}
-		must(t, <-got)
+		r := <-got
+		must(t, <-failed)
+		if !r.Equal(last) {
+			t.Errorf("it returned %+v, and not %+v", r, last)
+		}
 		s := c.Stats()
 		s.Requests -= before.Requests
 		s.Watches -= before.Watches
