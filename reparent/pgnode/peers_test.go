@@ -155,10 +155,12 @@ func TestASegmentIsEndedBeforeAChangeOnlyWhereItHoldsMuch(t *testing.T) {
 		require.NoError(t, c.nodes["n2"].CatchUp(ctx, term(n), "n1", st.Position))
 		return before, c.scalar("n1", file)
 	}
+	const write = "SELECT count(pg_logical_emit_message(false, 'x', repeat('x', 1000000)))::text FROM generate_series(1, "
 	prepare(10) // what initdb wrote is much
+	c.scalar("n1", write+"1)")
 	before, after := prepare(10)
 	require.Equal(t, before, after)
-	c.scalar("n1", "SELECT count(pg_logical_emit_message(false, 'x', repeat('x', 1000000)))::text FROM generate_series(1, 5)")
+	c.scalar("n1", write+"4)")
 	before, after = prepare(11)
 	require.NotEqual(t, before, after)
 	require.Equal(t, "0", c.scalar("n1", "SELECT count(*)::text FROM pg_stat_replication WHERE pg_walfile_name(flush_lsn + 1) < '"+after+"'"), "standbys have the rest of it")
