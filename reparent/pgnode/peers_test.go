@@ -125,6 +125,7 @@ func TestNamesThatASessionHasNotReadYetAreNotProvenAnew(t *testing.T) {
 		}
 		return nil
 	})
+	require.NoError(t, c.nodes["n1"].Prepare(ctx, term(10)), "the session that it keeps reads it, too")
 	_, err = super.Exec(ctx, "ALTER SYSTEM SET synchronous_standby_names = '"+names+"'")
 	require.NoError(t, err)
 	probes := func() int {
