@@ -118,7 +118,8 @@
 // A crash in between leaves this:
 //
 //   - the node or the coordinator, before 4: the leader leads on under its term, or, if
-//     it is started again, is a fenced standby. It has not testified.
+//     it is started again, is a fenced standby. It has not testified. Its Status does not
+//     say that it leads once its gate is closed on disk, so that watchers go on from there.
 //   - the node or the coordinator, later: a fenced primary. The next change promises a
 //     higher term, which stops it. So does an undo, which may establish it again, from
 //     all that is in its log.

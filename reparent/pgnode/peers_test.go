@@ -94,6 +94,13 @@ func TestALeaderBehindAClosedGateDoesNotSayThatItLeads(t *testing.T) {
 	require.Zero(t, st.Leads)
 	require.Contains(t, st.Degraded, "serves nobody")
 
+	require.NoError(t, os.WriteFile(hba, []byte(strings.ReplaceAll(string(b), "# END tenure gate\n", "")), 0o600))
+	st, err = n.Status(ctx)
+	require.NoError(t, err, "a file that somebody spoilt unseats nobody")
+	require.Equal(t, before.Leads, st.Leads)
+	require.Contains(t, st.Degraded, "cannot be told")
+	require.NoError(t, os.WriteFile(hba, []byte(closed), 0o600))
+
 	require.NoError(t, n.Grant(ctx, before.Leads))
 	st, err = n.Status(ctx)
 	require.NoError(t, err)

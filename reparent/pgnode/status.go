@@ -54,13 +54,13 @@ func (n *Node) Status(ctx context.Context) (leadership.Status, error) {
 	if st.leads(own) {
 		// A grant that ended between its note and its gate left a leader that serves
 		// nobody: one that does not say that it leads is replaced, or granted again.
-		open, err := n.letsIn(ctx)
-		if err != nil {
-			return leadership.Status{}, n.failed("status", err)
-		}
-		if open {
+		switch open, err := n.letsIn(ctx); {
+		case err != nil:
+			// Sessions that are there go on, whatever became of the file.
+			out.Leads, shut = own.Granted, "whether its gate is open cannot be told: "+err.Error()
+		case open:
 			out.Leads = own.Granted
-		} else {
+		default:
 			shut = "it was granted, and its gate is closed: it serves nobody"
 		}
 	}
