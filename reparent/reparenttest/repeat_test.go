@@ -2,18 +2,15 @@ package reparenttest
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"compress/gzip"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -229,40 +226,6 @@ func TestWhereTwoRunsPartIsShown(t *testing.T) {
 			t.Errorf("%s: %q, want %q, %v", name, got, c.want, err)
 		}
 	}
-}
-
-// random builds this test with a scheduler of Go that lets goroutines run in random
-// order, as under the race detector, and is as fast as ever: it finds a seed that
-// does not repeat some hundred times sooner.
-func random(t *testing.T) string {
-	t.Helper()
-	root, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	source := filepath.Join(strings.TrimSpace(string(root)), "src", "runtime", "proc.go")
-	code, err := os.ReadFile(source)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const rule = "const randomizeScheduler = raceenabled"
-	if !bytes.Contains(code, []byte(rule)) {
-		t.Fatalf("%s has no line %q", source, rule)
-	}
-	dir := t.TempDir()
-	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {source: dir + "/proc.go"}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for file, b := range map[string][]byte{"proc.go": bytes.Replace(code, []byte(rule), []byte("const randomizeScheduler = true"), 1), "overlay.json": overlay} {
-		if err := os.WriteFile(filepath.Join(dir, file), b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if out, err := exec.CommandContext(t.Context(), "go", "test", "-c", "-overlay", dir+"/overlay.json", "-o", dir+"/random.test", ".").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return dir + "/random.test"
 }
 
 // These seeds gave two runs: when goroutines that one event woke raced for the
