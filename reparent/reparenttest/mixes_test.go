@@ -21,27 +21,37 @@ func (h Harness) pass(t *testing.T, f Features, tl *tally, first, n uint64) {
 	}
 }
 
+func mixedTraits() map[string]Traits {
+	return map[string]Traits{"log": {}, "one call each": {OneCall: true}, "mariadb": mariadbTraits(), "postgres": postgresTraits()}
+}
+
+// mixing is a store of whose changes any two follow each other, whatever they are
+// made by: which two is a matter of the seed.
+func mixing(traits Traits) (h Harness, f Features, mixed []mechanism) {
+	traits.Leased = true
+	h, f = Store(traits), Features{Crash: true, Partition: true, Clock: true}
+	mixed = h.mixed(f)
+	h.reshape = func(seed uint64, s *shape) {
+		a, b := mixed[int(seed)%len(mixed)], mixed[int(seed)/len(mixed)%len(mixed)]
+		by := func(m mechanism) move { return move{change: reparent.Emergency(), by: m, sweeps: true} }
+		if a == byHandOver || b == byHandOver || a == byRelay || b == byRelay {
+			s.mode = leadership.Full           // else it is refused
+			s.zombie, s.sleeper = false, false // the leader can be reached
+		}
+		s.plans, s.dieAt = [][]move{{by(a), by(b), by(a), by(a)}}, []int{-1}
+		s.faults.Crash, s.faults.Drop, s.faults.Cut = min(s.faults.Crash, 1), min(s.faults.Drop, 1), min(s.faults.Cut, 1)
+		if seed >= uint64(len(mixed)*len(mixed)) { // what faults kept from happening happens in peace
+			s.faults = stepsim.Faults{Reorder: true}
+		}
+	}
+	return h, f, mixed
+}
+
 func TestG6_AnyMechanismFollowsAnyOther(t *testing.T) {
-	for name, traits := range map[string]Traits{"log": {}, "one call each": {OneCall: true}, "mariadb": mariadbTraits(), "postgres": postgresTraits()} {
+	for name, traits := range mixedTraits() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			traits.Leased = true
-			h := Store(traits)
-			f := Features{Crash: true, Partition: true, Clock: true}
-			mixed := h.mixed(f)
-			h.reshape = func(seed uint64, s *shape) {
-				a, b := mixed[int(seed)%len(mixed)], mixed[int(seed)/len(mixed)%len(mixed)]
-				by := func(m mechanism) move { return move{change: reparent.Emergency(), by: m, sweeps: true} }
-				if a == byHandOver || b == byHandOver || a == byRelay || b == byRelay {
-					s.mode = leadership.Full           // else it is refused
-					s.zombie, s.sleeper = false, false // the leader can be reached
-				}
-				s.plans, s.dieAt = [][]move{{by(a), by(b), by(a), by(a)}}, []int{-1}
-				s.faults.Crash, s.faults.Drop, s.faults.Cut = min(s.faults.Crash, 1), min(s.faults.Drop, 1), min(s.faults.Cut, 1)
-				if seed >= uint64(len(mixed)*len(mixed)) { // what faults kept from happening happens in peace
-					s.faults = stepsim.Faults{Reorder: true}
-				}
-			}
+			h, f, mixed := mixing(traits)
 			tl := &tally{}
 			all := uint64(len(mixed) * len(mixed))
 			h.pass(t, f, tl, 0, all)

@@ -29,7 +29,7 @@ type medley struct {
 	f Features
 }
 
-// medleys are those of all tests of random runs.
+// medleys are those of the tests of random runs.
 func medleys() map[string]medley {
 	all := map[string]medley{
 		"calm": {calm(LogStore(), false), Features{}}, "calm, led": {calm(LogStore(), true), Features{}},
@@ -40,6 +40,15 @@ func medleys() map[string]medley {
 	}
 	for name, traits := range handOverTraits() {
 		all["hand-over, "+name] = medley{handingOver(traits), Everything()}
+	}
+	for name, traits := range oneCallTraits() {
+		all["one call each, "+name] = medley{retiring(traits), Everything()}
+	}
+	if os.Getenv("TENURE_EXPLORE") != "" {
+		for name, traits := range mixedTraits() {
+			h, f, _ := mixing(traits)
+			all["any after any, "+name] = medley{h, f}
+		}
 	}
 	return all
 }

@@ -34,13 +34,17 @@ func retiring(traits Traits) Harness {
 	return h
 }
 
+func oneCallTraits() map[string]Traits {
+	return map[string]Traits{
+		"log": {}, "leased": {Leased: true}, "local reads": {LocalReads: true}, "mariadb": mariadbTraits(), "postgres": postgresTraits(),
+	}
+}
+
 // Rivals whose leaders and successors do their part in one call each, under all
 // faults at once. That this shows something is seen from the states that are
 // reached.
 func TestG1_G2_G3_ChangesInOneCallEachUnderFaults(t *testing.T) {
-	for name, traits := range map[string]Traits{
-		"log": {}, "leased": {Leased: true}, "local reads": {LocalReads: true}, "mariadb": mariadbTraits(), "postgres": postgresTraits(),
-	} {
+	for name, traits := range oneCallTraits() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			h := retiring(traits)
