@@ -20,7 +20,7 @@ func proposalMutations() []mutation {
 		{
 			name: "proposal-from-a-stale-revocation", ids: "G3", file: "leadership/revocation.go",
 			rule:   "A revocation that holds no more gives no proposal.",
-			edits:  one("	if err := r.Ready(to); err != nil {\n		return nil, err\n	}\n	reads", "	reads"),
+			edits:  one("	if err := r.Ready(to); err != nil {\n		return nil, err\n	}\n	top, donors", "	top, donors"),
 			checks: []check{in(pkg, "TestG3_NoProposalFromARevocationThatHoldsNoMore")},
 		},
 		{
