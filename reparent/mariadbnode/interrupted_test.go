@@ -13,6 +13,7 @@ import (
 
 	"github.com/tenure-go/tenure/leadership"
 	"github.com/tenure-go/tenure/reparent"
+	"github.com/tenure-go/tenure/reparent/mariadbnode"
 )
 
 // tailed returns a cluster in which n1 leads and was frozen while it wrote, with
@@ -112,4 +113,31 @@ func TestG1_AFollowThatIsEndedInTheMiddleLeavesAServerThatCanBeRead(t *testing.T
 			require.True(t, errors.As(err, &stale), "%v", err)
 		})
 	}
+}
+
+func TestG2_WhatIsInTheBinaryLogAndNotCommittedYetIsNotTakenForApplied(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 3, options{})
+	c.lead(c.guard(reparent.Config{}), 0)
+	c.holds(2)
+	// As the disk may, this keeps a transaction between the binary log and its commit,
+	// where no SELECT finds it: not the marker that it may be, either.
+	root := c.root(2)
+	c.exec(root, "SET GLOBAL rpl_semi_sync_master_timeout=600000, GLOBAL rpl_semi_sync_master_wait_no_slave=1, GLOBAL rpl_semi_sync_master_wait_point=AFTER_SYNC, GLOBAL rpl_semi_sync_master_enabled=1")
+	require.NoError(t, c.insert(c.app(0), 7))
+	// n3 received it, since n1 waits for whichever is first, and has it in its log.
+	end := c.value(c.root(0), "SELECT @@gtid_binlog_pos")
+	c.eventually("n3 received it", func() bool { return c.slaveStatus(2)["Gtid_IO_Pos"] == end })
+	c.eventually("n3 logged it", func() bool { return c.value(root, "SELECT @@gtid_binlog_pos") == end })
+	require.False(t, c.rows(2)[7], "it is not committed")
+	settled, err := mariadbnode.Settled(t.Context(), c.nodes[2])
+	require.NoError(t, err)
+	require.False(t, settled)
+
+	c.exec(root, "SET GLOBAL rpl_semi_sync_master_enabled=0")
+	c.holds(2, 7)
+	c.eventually("it is applied", func() bool {
+		settled, err := mariadbnode.Settled(t.Context(), c.nodes[2])
+		return err == nil && settled
+	})
 }

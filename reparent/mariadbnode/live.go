@@ -82,10 +82,22 @@ func (a applied) demoted() bool {
 	return !slices.ContainsFunc(a.all, func(g GTID) bool { return a.pos.top(g.Domain) < g.Seq })
 }
 
+// reached reports whether everything up to want is applied and committed. A transaction
+// is in the binary log before it is committed, and several are at once: while an SQL
+// thread runs, a marker that was logged need not be found yet, and what comes after it
+// would be taken for its predecessor's. So gtid_slave_pos alone tells then, which is set
+// by the commit; and it is whole, since no SQL thread is started before it is.
+func (l live) reached(want State) bool {
+	if l.slave.sqlRuns() {
+		return l.slavePos.reached(want)
+	}
+	return l.applied().reached(want)
+}
+
 // settled reports whether all that was received is known to be applied.
 func (l live) settled() bool {
 	s := l.slave
-	return !s.configured || s.relayFile == "" || s.knows() && l.applied().reached(s.ioPos)
+	return !s.configured || s.relayFile == "" || s.knows() && l.reached(s.ioPos)
 }
 
 // selectNow is the server's clock in seconds since 1970. UNIX_TIMESTAMP(NOW(6))

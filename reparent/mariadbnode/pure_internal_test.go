@@ -168,6 +168,10 @@ func TestWhatWasReceivedIsComparedWithWhatIsApplied(t *testing.T) {
 	} {
 		require.Equal(t, c.want, live{slave: c.s, slavePos: st(c.applied)}.settled(), c.name)
 	}
+	behind := live{slavePos: st("0-1-4"), state: st("0-1-5"), slave: slave{configured: true, relayFile: "r.1", usingGTID: "Slave_Pos", ioPos: st("0-1-5"), sql: "No"}}
+	require.True(t, behind.settled(), "nothing is under way: the log tells")
+	behind.slave.sql = "Yes"
+	require.False(t, behind.settled(), "it is logged, and may not be committed")
 }
 
 func TestG9_AnErrorCodeIsHardlyEverProof(t *testing.T) {

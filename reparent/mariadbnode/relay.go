@@ -284,7 +284,7 @@ func (s *session) rescue(ctx context.Context, st slave, todo salvage) error {
 func (s *session) waitReached(ctx context.Context, want State) error {
 	return s.n.poll(ctx, func() (bool, error) {
 		l, err := s.n.look(ctx, s)
-		if err != nil || l.applied().reached(want) {
+		if err != nil || l.reached(want) {
 			return err == nil, err
 		}
 		return false, s.n.stopped(l.slave)
