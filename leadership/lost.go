@@ -19,10 +19,21 @@ func (r *Round) best() (Position, []NodeID, error) {
 	if err != nil {
 		return top, donors, err
 	}
+	// All donors have one log. What one of them knows to be complete is so, with all
+	// that comes before it: that attempt went on, and has been answered for.
+	var went Term
 	for _, id := range donors {
 		m, _ := r.cohort.Member(id)
 		for _, s := range r.seen[m].markers {
 			if s.Decided {
+				went = MaxTerm(went, s.Marker.Term)
+			}
+		}
+	}
+	for _, id := range donors {
+		m, _ := r.cohort.Member(id)
+		for _, s := range r.seen[m].markers {
+			if s.Marker.Term.Compare(went) <= 0 {
 				continue
 			}
 			for _, lost := range s.Marker.Lost {

@@ -75,3 +75,31 @@ func TestAMarkerNamesNoLogThatDiscoveryCanDoWithout(t *testing.T) {
 		t.Errorf("marker %+v", m)
 	}
 }
+
+// Not all nodes hear at once that a marker is complete, and some note it of the last
+// one only.
+func TestAnAttemptThatWentOnIsNotHeldUpByTheLogThatItWentWithout(t *testing.T) {
+	t.Parallel()
+	v1 := ruleset(t, 1, Majority(), ids(3)...)
+	lossy := Marker{Term: term(2, "c"), Leader: "n2", Ruleset: v1, Lost: []NodeID{"n0"}}
+	next := Marker{Term: term(3, "c"), Leader: "n2", Ruleset: v1}
+	for _, c := range []struct {
+		name string
+		log  *Position
+		a, b []Sighting // of n1 and n2, who have one log
+		want bool       // it is an error
+	}{
+		{"nobody knows it to be complete", at(1, 2), []Sighting{{Marker: lossy}}, []Sighting{{Marker: lossy}}, true},
+		{"the other knows it", at(1, 2), []Sighting{{Marker: lossy}}, []Sighting{{Marker: lossy, Decided: true}}, false},
+		{"the one knows it", at(1, 2), []Sighting{{Marker: lossy, Decided: true}}, []Sighting{{Marker: lossy}}, false},
+		{"a later one is complete", at(1, 2, 3), []Sighting{{Marker: lossy}, {Marker: next, Decided: true}}, []Sighting{{Marker: lossy}, {Marker: next, Decided: true}}, false},
+		{"an earlier one is complete", at(1, 2), []Sighting{{Marker: Marker{Term: term(1, "c"), Leader: "n1", Ruleset: v1}, Decided: true}, {Marker: lossy}}, nil, true},
+	} {
+		r := newRound(t, term(4, "c"), v1)
+		add(t, r, shows(promise(r, "n1", c.log), c.a...), shows(promise(r, "n2", c.log), c.b...), promise(r, "n0", at(1, 1, 1)))
+		_, err := r.Revocation()
+		if (err != nil) != c.want {
+			t.Errorf("%s: %v", c.name, err)
+		}
+	}
+}

@@ -86,6 +86,12 @@ func survivorMutations() []mutation {
 			checks: []check{in(round, "TestG2_ALogThatWasGivenUpAsLostAndIsBackIsNotDroppedForTheAttemptThatWentWithoutIt")},
 		},
 		{
+			name: "lost-log-dropped-for-an-earlier-marker", ids: "G2", file: "leadership/lost.go",
+			rule:   "Only a marker that is complete, or after which one is, shows that its attempt went on.",
+			edits:  one("			if s.Marker.Term.Compare(went) <= 0 {\n", "			if !went.IsZero() {\n"),
+			checks: []check{in(round, "TestAnAttemptThatWentOnIsNotHeldUpByTheLogThatItWentWithout")},
+		},
+		{
 			name: "survivors-begin-blind", ids: "G1", file: "reparent/change.go",
 			rule:   "Where a waiver replaces a ruleset nothing begins without the registry.",
 			edits:  one("return c.unplanned() && c.survivors() == nil && ", "return c.unplanned() && "),
