@@ -209,10 +209,10 @@ func (n *Node) Grant(ctx context.Context, t leadership.Term) error {
 
 // undecided reports whether it is news that changes what later rounds ask for that
 // the newest marker is complete: until then every ruleset of the last two markers
-// counts as one in force.
+// counts as one in force, and an attempt that went without a log may have been given up.
 func undecided(h history) bool {
 	m := h.last()
-	return !m.decided && (len(m.Over) > 0 || len(h.marks) > 1 && !h.marks[len(h.marks)-2].Ruleset.Equal(m.Ruleset))
+	return !m.decided && (len(m.Over) > 0 || len(m.Lost) > 0 || len(h.marks) > 1 && !h.marks[len(h.marks)-2].Ruleset.Equal(m.Ruleset))
 }
 
 // decide notes in the log that the newest marker is complete. The session stays in

@@ -174,6 +174,20 @@ func TestWhatWasReceivedIsComparedWithWhatIsApplied(t *testing.T) {
 	require.False(t, behind.settled(), "it is logged, and may not be committed")
 }
 
+func TestThatAMarkerIsCompleteIsNotedWhereLaterRoundsAsk(t *testing.T) {
+	t.Parallel()
+	v1 := leadership.Ruleset{Version: 1}
+	was := mark{Marker: leadership.Marker{Ruleset: v1}}
+	of := func(m leadership.Marker) history { return history{marks: []mark{was, {Marker: m}}} }
+	require.False(t, undecided(of(leadership.Marker{Ruleset: v1})), "it would change nothing")
+	require.True(t, undecided(of(leadership.Marker{Ruleset: leadership.Ruleset{Version: 2}})))
+	require.True(t, undecided(of(leadership.Marker{Ruleset: v1, Over: []leadership.Ruleset{v1}})))
+	require.True(t, undecided(of(leadership.Marker{Ruleset: v1, Lost: []leadership.NodeID{"n1"}})), "it may else have been given up")
+	known := of(leadership.Marker{Ruleset: v1, Lost: []leadership.NodeID{"n1"}})
+	known.marks[1].decided = true
+	require.False(t, undecided(known))
+}
+
 func TestG9_AnErrorCodeIsHardlyEverProof(t *testing.T) {
 	t.Parallel()
 	my := func(n uint16, state, text string) error {
