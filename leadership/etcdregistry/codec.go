@@ -68,13 +68,14 @@ func decodeRecord(kv *mvccpb.KeyValue) (leadership.Record, error) {
 	return r, nil
 }
 
-// decodeRecord is the same, and remembers the newest.
+// decodeRecord is the same, and remembers the newest; of two of one revision, of which an
+// etcd that was restored from a copy can have made the other, the one that was read last.
 func (c *Client) decodeRecord(kv *mvccpb.KeyValue) (leadership.Record, error) {
 	rec, err := decodeRecord(kv)
 	if err != nil || kv == nil {
 		return rec, err
 	}
-	for old := c.last.Load(); old == nil || old.ModRevision < kv.ModRevision; old = c.last.Load() {
+	for old := c.last.Load(); old == nil || old.ModRevision <= kv.ModRevision; old = c.last.Load() {
 		if c.last.CompareAndSwap(old, kv) {
 			break
 		}

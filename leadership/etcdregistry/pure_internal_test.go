@@ -227,3 +227,32 @@ func TestNoRouterThatMaySendIsCountedOut(t *testing.T) {
 		})
 	})
 }
+
+func TestWhatIsRecalledIsWhatWasReadLastOfARevision(t *testing.T) {
+	t.Parallel()
+	c := &Client{life: t.Context()}
+	reg := &Registry{c: c}
+	read := func(rev int64, cluster string) {
+		t.Helper()
+		rec, err := leadership.Record{}.Create(cluster, leadership.Full, leadership.Ruleset{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		value, err := encodeRecord(rec)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.decodeRecord(&mvccpb.KeyValue{Value: []byte(value), ModRevision: rev}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range []struct {
+		rev         int64
+		wrote, want string
+	}{{5, "a", "a"}, {7, "b", "b"}, {6, "late", "b"}, {7, "of another history", "of another history"}} {
+		read(s.rev, s.wrote)
+		if rec, ok := reg.Recall(); !ok || rec.Cluster != s.want {
+			t.Errorf("after %q of revision %d: %q, %v", s.wrote, s.rev, rec.Cluster, ok)
+		}
+	}
+}
