@@ -2,6 +2,7 @@ package reparenttest
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -108,6 +109,25 @@ func (n *store) strayed(p leadership.Position) leadership.Position {
 		p.Point = ownPoint{at, string(n.h.ID) + ":" + strconv.Itoa(n.disk.own)}
 	}
 	return p
+}
+
+// decide is what a person does who is told that logs diverge: take out again what
+// somebody wrote at a server past its adapter. It was there to be seen before the
+// change, or was not: once the leader has stepped down for one that came upon it, no
+// coordinator can tell which log is right.
+func (w *world) decide(err error) {
+	var says *leadership.DivergedError
+	if !errors.As(err, &says) {
+		return
+	}
+	for _, at := range says.Positions {
+		if n, ok := w.hosts[at.Node].node.Client.(*store); ok {
+			n.mu.Lock()
+			n.disk.own = 0
+			n.last = lastRead{}
+			n.mu.Unlock()
+		}
+	}
 }
 
 // load has the server take on the setting by which it waits for followers, and

@@ -247,6 +247,7 @@ func (w *world) heal(name string) (leadership.NodeID, error) {
 			// What a change cannot bring back, a sweep can, and a person.
 			_, _ = g.Sweep(context.Background())
 			w.release(p)
+			w.decide(rep.Err)
 		}
 		if rep.Err == nil {
 			werr = w.append(context.Background(), p, rep.To)
