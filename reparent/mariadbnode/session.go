@@ -194,7 +194,8 @@ func (s *session) note(t leadership.Term) []question {
 	return []question{
 		{step: "note who has the turn", own: true, q: s.n.sql("UPDATE {}.turn SET conn = CONNECTION_ID(), term = " + quote(t.String()) +
 			" WHERE k = 1 AND IS_USED_LOCK(" + quote(s.n.lockName()) + ") = CONNECTION_ID()")},
-		do("note who has the turn", "DO GET_LOCK("+quote(s.n.notedName())+", 0)"),
+		// The last holder gives it up a moment after the turn.
+		do("note who has the turn", "DO GET_LOCK("+quote(s.n.notedName())+", 1)"),
 	}
 }
 
@@ -209,6 +210,7 @@ func (s *session) take(ctx context.Context, t leadership.Term, qs ...question) e
 	s.turn = true
 	began := time.Now()
 	var evicted holder
+	var at time.Time
 	qs = append([]question{do("take the turn", fmt.Sprintf(
 		"BEGIN NOT ATOMIC IF NOT COALESCE(GET_LOCK(%s, 0), 0) THEN SIGNAL SQLSTATE '45000' SET MYSQL_ERRNO = %d, MESSAGE_TEXT = 'somebody else has the turn'; END IF; END", quote(n.lockName()), errNoTurn))}, qs...)
 	err := n.poll(ctx, func() (bool, error) {
@@ -222,8 +224,10 @@ func (s *session) take(ctx context.Context, t leadership.Term, qs ...question) e
 			return false, err
 		}
 		h = now
-		if h.evicts(t, time.Since(began), n.cfg.Limits.Stolen) && evicted != h {
-			evicted = h
+		// Again after a while: a connection that had given the turn back just then may
+		// have taken it for the same term once more.
+		if h.evicts(t, time.Since(began), n.cfg.Limits.Stolen) && (evicted != h || time.Since(at) >= n.cfg.Limits.Stolen) {
+			evicted, at = h, time.Now()
 			n.cfg.Logger.Info("mariadbnode: ending a call of a lower term", "node", n.cfg.ID, "connection", h.conn, "its term", h.term, "for", t)
 			return false, s.evict(ctx, h)
 		}
