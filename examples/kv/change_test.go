@@ -250,8 +250,11 @@ func TestAConflictingTailIsTakenOutAndNothingElse(t *testing.T) {
 	c.start("n3", nil, false)
 	c.lead("n2", "n2", "n3")
 	c.put("n2", "k0", "new")
+	c.stop("n2", "n3") // a leader that finds n1 brings it level
 	c.start("n1", nil, false)
 	require.Equal(t, before, c.status("n1").Position, "a restart takes nothing out")
+	c.start("n2", nil, false)
+	c.start("n3", nil, false)
 	c.lead("n1", "n1", "n2") // catches up from n2: its own tail conflicts
 	c.wantGet("n1", "k0", "new")
 	c.wantGet("n1", "k9", "v")
