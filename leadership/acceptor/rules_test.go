@@ -140,6 +140,21 @@ func TestFollowOpensTheGateForExactlyOneLeader(t *testing.T) {
 	as[*leadership.StaleTermError](t, err)
 }
 
+func TestG2_WhatWasAdmittedBeforeAPromiseIsNotConfirmedAfterIt(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	a := newNode(t, &memStore{})
+	must(t, a.Follow(ctx, lead("n2", 3)))
+	tok, err := a.Admit(lead("n2", 3))
+	must(t, err)
+	_, err = a.Recruit(ctx, term(4), at(3, 7))
+	must(t, err)
+	as[*acceptor.UnconfirmedError](t, a.Confirm(tok)) // entry 8 was not read
+	// Nor once the same leader is followed again.
+	must(t, a.Follow(ctx, lead("n2", 4)))
+	as[*acceptor.UnconfirmedError](t, a.Confirm(tok))
+}
+
 func TestGrantNeedsItsOwnInstalledMarker(t *testing.T) {
 	t.Parallel()
 	ctx := context.Background()
