@@ -90,16 +90,21 @@ func TestALateAnswerOfANewerAttemptStopsTheChangeBeforeItsNextStep(t *testing.T)
 // and before Run returns.
 func TestG8_AnUndoBeginsOnlyWhenTheMechanismsOfTheAttemptHaveEnded(t *testing.T) {
 	inSim(t, reparenttest.LogStore(), func(t *testing.T, c *cluster) {
+		p := c.Process("c1")
+		push, err := revoke.NewProposal(p.Promisers(), revoke.Options{})
+		require.NoError(t, err)
 		var ended atomic.Bool
 		ch := reparent.Emergency()
-		ch.Revoke = revokerFunc(func(ctx context.Context, _ revoke.Ask, _ func(leadership.Testimony)) error {
+		ch.Establish = failing{}
+		ch.Revoke = revokerFunc(func(ctx context.Context, a revoke.Ask, report func(leadership.Testimony)) error {
+			_ = push.Revoke(ctx, a, report)
 			<-ctx.Done()
 			time.Sleep(50 * time.Millisecond)
 			ended.Store(true)
 			return context.Cause(ctx)
 		})
 		undone := false
-		rep, err := c.change("c1", ch, func(cfg *reparent.Config) {
+		rep, err := c.run(p, guard(t, p, func(cfg *reparent.Config) {
 			cfg.Hooks.Before = func(_ context.Context, e reparent.Event) error {
 				if e.Kind == leadership.KindUndo {
 					undone = true
@@ -107,8 +112,8 @@ func TestG8_AnUndoBeginsOnlyWhenTheMechanismsOfTheAttemptHaveEnded(t *testing.T)
 				}
 				return nil
 			}
-		})
-		require.Error(t, err)
+		}), ch)
+		require.ErrorIs(t, err, errBusy)
 		require.True(t, undone && ended.Load(), "%s", rep)
 	})
 }

@@ -65,8 +65,14 @@ func reparentMutations() []mutation {
 		{
 			name: "not-started-after-a-promise", ids: "G9", file: "reparent/attempt.go",
 			rule:   "A change that may have asked a node to promise is not reported as not started.",
-			edits:  one("	a.touched = true\n", "	a.touched = false\n"),
+			edits:  one("a.touched = true // not by a hook that says no\n", "a.touched = false\n"),
 			checks: []check{in(pkg, "TestAPlannedChangeThatFailsAtAnyStepLeavesWritesWorking")},
+		},
+		{
+			name: "not-started-after-a-hand-over", ids: "G9", file: "reparent/attempt.go",
+			rule:   "A change that may have asked a leader to hand over is not reported as not started.",
+			edits:  one("			a.touched = true\n			in, err", "			in, err"),
+			checks: []check{in(pkg, "TestG5_WhenTheLeadersAnswerIsLostTheCandidateIsAsked")},
 		},
 		{
 			name: "undo-beside-the-mechanisms", ids: "G8", file: "reparent/attempt.go",
