@@ -33,7 +33,9 @@ type Registry interface {
 // Recaller is what a Registry may implement besides, when to ask its store takes long.
 type Recaller interface {
 	// Recall returns the newest record that was read from the store or written to it
-	// here, without asking, and false when there is none. It may be of the past.
+	// here, without asking, and false when there is none. It may be of the past. It
+	// does not block, and may be called from several goroutines; the caller may change
+	// what it returns.
 	Recall() (Record, bool)
 }
 

@@ -27,10 +27,12 @@ type Node struct {
 	Classify func(err error) buffer.Class
 	// Check asks a connection, by a statement of its own, whether the server
 	// leads as to. It runs after each dial and, on a connection that was
-	// dialled earlier, while the lane is not serving: what is sent as a probe
-	// is then never a user's statement. Any error keeps the statement from
-	// being sent and ends the connection; a *leadership.Refusal in it, which
-	// leaves the connection to the next try, holds the lane. nil for servers that check terms themselves.
+	// dialled earlier, while the lane is not serving or while the last answer
+	// on it was a refusal: what is sent as a probe is then never a user's
+	// statement. Any error keeps the statement from being sent and ends the
+	// connection, but for one with a *leadership.Refusal in it, which holds the
+	// lane and leaves the connection to the next try. nil for servers that
+	// check terms themselves.
 	Check func(ctx context.Context, conn driver.Conn, to leadership.Leadership) error
 	// Abort makes what is under way on conn return: a Commit whose context
 	// ended, a Rollback, or anything that a superseded leader does not answer.
