@@ -101,6 +101,42 @@ func TestAnOldLeaderWithErrantTransactionsIsReportedAndRebuilt(t *testing.T) {
 	require.False(t, after.BelowFloor)
 }
 
+// TestG2_ACopyThatReplicatesIsRebuiltWithoutLosingWhatItAcknowledged: a backup of a
+// replica brings its source, and a server that comes back with it may have received and
+// acknowledged by the time it is looked at.
+func TestG2_ACopyThatReplicatesIsRebuiltWithoutLosingWhatItAcknowledged(t *testing.T) {
+	t.Parallel()
+	for _, applies := range []bool{true, false} {
+		t.Run(map[bool]string{true: "and applies", false: "and has only received"}[applies], func(t *testing.T) {
+			t.Parallel()
+			c := newCluster(t, 2, options{})
+			c.lead(c.guard(reparent.Config{}), 0)
+			rec, err := c.reg.Load(t.Context())
+			require.NoError(t, err)
+			n := c.node(1, func(_ int, cfg *mariadbnode.Config) {
+				cfg.Rebuild = func(ctx context.Context, _ mariadbnode.Rebuild) error {
+					root := c.root(1)
+					if applies {
+						c.exec(root, "START SLAVE")
+					} else {
+						c.exec(root, "STOP SLAVE SQL_THREAD", "START SLAVE IO_THREAD")
+					}
+					// Acknowledged by the copy: there is nobody else.
+					require.NoError(t, c.insert(c.app(0), 7))
+					return nil
+				}
+			})
+			require.NoError(t, n.Repair(t.Context(), rec.Active.Term, rec.Active.Leader))
+			require.True(t, c.rows(1)[7])
+			require.Empty(t, c.slaveStatus(1)["Master_Host"])
+			_, err = n.Follow(t.Context(), rec.Active.Term, rec.Active.Leader)
+			require.NoError(t, err)
+			require.NoError(t, c.insert(c.app(0), 8))
+			c.holds(1, 7, 8)
+		})
+	}
+}
+
 // copyFiles replaces the files of one server by those of another, which is
 // stopped for it. Both serve afterwards.
 func (c *cluster) copyFiles(ctx context.Context, from, to int) error {

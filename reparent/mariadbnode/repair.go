@@ -182,9 +182,15 @@ func (s *session) restore(ctx context.Context, r record) error {
 	case err == nil && r.Promised.Less(old.Promised):
 		return &leadership.StaleTermError{Node: s.n.cfg.ID, Asked: r.Promised, Promised: old.Promised}
 	}
+	// A copy may bring a source with it, and have acknowledged what it received since:
+	// that goes with the relay log, unless it is applied.
 	if err := s.stop(ctx); err != nil {
 		return err
 	}
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	s.later("stop replication", "STOP SLAVE")
 	s.later("forget the source", "RESET SLAVE ALL")
 	if err := s.save(r); err != nil {
 		return err
