@@ -141,3 +141,32 @@ func TestG2_WhatIsInTheBinaryLogAndNotCommittedYetIsNotTakenForApplied(t *testin
 		return err == nil && settled
 	})
 }
+
+// TestG2_ARescueThatGoesOnIsWaitedFor: what a call that gave up had begun to apply is in
+// the log before it is committed, and may be the marker that the next call reads.
+func TestG2_ARescueThatGoesOnIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 3, options{})
+	c.received(func() { require.NoError(t, c.insert(c.app(0), 7)) })
+	_, err := c.nodes[2].Promise(t.Context(), term(1000))
+	require.NoError(t, err)
+	// A server that was restarted does not know what it has received.
+	require.NoError(t, c.servers[2].Kill())
+	require.NoError(t, c.servers[2].Start(t.Context()))
+	root := c.root(2)
+	c.exec(root, "SET GLOBAL rpl_semi_sync_master_timeout=600000, GLOBAL rpl_semi_sync_master_wait_no_slave=1, GLOBAL rpl_semi_sync_master_wait_point=AFTER_SYNC, GLOBAL rpl_semi_sync_master_enabled=1")
+	read := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		_, err := c.nodes[2].Read(ctx, term(1000))
+		return err
+	}
+	before := c.value(root, "SELECT @@gtid_binlog_pos")
+	require.ErrorIs(t, read(), context.DeadlineExceeded)
+	require.NotEqual(t, before, c.value(root, "SELECT @@gtid_binlog_pos"), "it is in the log")
+	require.False(t, c.rows(2)[7], "and not committed")
+	require.ErrorIs(t, read(), context.DeadlineExceeded, "and so not read")
+	c.exec(root, "SET GLOBAL rpl_semi_sync_master_enabled=0")
+	require.NoError(t, read())
+	require.True(t, c.rows(2)[7])
+}

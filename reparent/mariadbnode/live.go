@@ -82,17 +82,22 @@ func (a applied) demoted() bool {
 	return !slices.ContainsFunc(a.all, func(g GTID) bool { return a.pos.top(g.Domain) < g.Seq })
 }
 
-// reached reports whether everything up to want is applied and committed. A transaction
-// is in the binary log before it is committed, and several are at once: while an SQL
-// thread runs, a marker that was logged need not be found yet, and what comes after it
-// would be taken for its predecessor's. So gtid_slave_pos alone tells then, which is set
-// by the commit; and it is whole, since no SQL thread is started before it is.
-func (l live) reached(want State) bool {
+// committed is what is known to be applied and committed. A transaction is in the binary
+// log before it is committed, and several are at once: while an SQL thread runs, a marker
+// that was logged need not be found yet, and what comes after it would be taken for its
+// predecessor's. So gtid_slave_pos alone tells then, which is set by the commit.
+//
+// It may lack what an SQL thread that rescues a relay log need not apply, and has the
+// last of what that has to: nothing else is asked of it meanwhile. Any other SQL thread is
+// started when gtid_slave_pos is whole.
+func (l live) committed() applied {
 	if l.slave.sqlRuns() {
-		return l.slavePos.reached(want)
+		return applied{pos: l.slavePos}
 	}
-	return l.applied().reached(want)
+	return l.applied()
 }
+
+func (l live) reached(want State) bool { return l.committed().reached(want) }
 
 // settled reports whether all that was received is known to be applied.
 func (l live) settled() bool {

@@ -247,7 +247,7 @@ func (s *session) settle(ctx context.Context) error {
 	// SQL thread that comes upon the rest stops, and its workers with it, so that it
 	// takes several starts.
 	for {
-		todo := plan(events, l.applied())
+		todo := plan(events, l.committed())
 		if todo.file == "" {
 			return unread
 		}
