@@ -109,10 +109,9 @@ func TestAWaitWhoseMemberIsFrozenHearsOfAChangeByItself(t *testing.T) {
 	must(t, holds.Freeze())
 	defer func() { must(t, holds.Thaw()) }()
 	start := time.Now()
-	if _, err := leadership.Update(within(t, bound), open(t, "c", impatient(etcd.Endpoints()...)).Registry(),
-		func(r leadership.Record) (leadership.Record, error) { return begin(r, "x") }); err != nil {
-		t.Fatal(err)
-	}
+	last, err := leadership.Update(within(t, bound), open(t, "c", impatient(etcd.Endpoints()...)).Registry(),
+		func(r leadership.Record) (leadership.Record, error) { return begin(r, "x") })
+	must(t, err)
 	select {
 	case err := <-got:
 		if err != nil {
@@ -124,6 +123,16 @@ func TestAWaitWhoseMemberIsFrozenHearsOfAChangeByItself(t *testing.T) {
 	t.Logf("%s from the freeze on", time.Since(start).Round(time.Millisecond))
 	if c.Stats().Missed != 1 {
 		t.Errorf("%+v: want one change that the watch missed", c.Stats())
+	}
+	// The next one does not rely on that watch.
+	before := c.Stats().Watches
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	if _, err := reg.Wait(ctx, last.Version); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Wait: %v", err)
+	}
+	if c.Stats().Watches == before {
+		t.Errorf("%+v: the watch that missed a change was kept", c.Stats())
 	}
 }
 
