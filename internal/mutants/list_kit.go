@@ -62,6 +62,12 @@ func kitMutations() []mutation {
 			checks: []check{in(pkg, "TestTwoHandlersThatOneWriteLetsGoOnDoSoInTwoSteps")},
 		},
 		{
+			name: "wait-that-ended-goes-on", ids: "G5", file: pkg + "/host.go",
+			rule:   "What comes to a simulated node at the instant at which its wait ends comes too late.",
+			edits:  one("	return ok && !time.Now().Before(until)\n", "	return ok && time.Now().After(until)\n"),
+			checks: []check{in(pkg, "TestAWaitThatEndsAsWhatItWaitsForComesHasEnded")},
+		},
+		{
 			name: "two-sleepers-in-one-step", ids: "G5", file: pkg + "/modelpromise.go",
 			rule:   "Two handlers of a simulated node that slept to one instant go on in a step of their own each.",
 			edits:  one("	if err := n.h.proc.Yield(ctx, \"applied\"); err != nil {", "	if err := ctx.Err(); err != nil {"),

@@ -94,10 +94,21 @@ func sleep(ctx context.Context, p *stepsim.Proc, d time.Duration) error {
 	select {
 	case <-t.C:
 		p.Sim().Shaken()
+		if over(ctx) {
+			return context.DeadlineExceeded
+		}
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// over reports whether the time of ctx is over, also where nobody has been told yet. What
+// is waited for may come at the instant at which the wait ends, and which of the two a
+// goroutine sees first would not be the scheduler's to say: it is the end.
+func over(ctx context.Context) bool {
+	until, ok := ctx.Deadline()
+	return ok && !time.Now().Before(until)
 }
 
 // Reboot stops the host and starts it again, as an event of its own.

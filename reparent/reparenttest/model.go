@@ -220,6 +220,9 @@ func (n *store) await(ctx context.Context, ok func() bool) error {
 			return context.Cause(ctx)
 		case <-ch:
 			n.h.proc.Sim().Shaken()
+			if over(ctx) {
+				return context.DeadlineExceeded
+			}
 		}
 	}
 }

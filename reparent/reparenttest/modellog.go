@@ -334,6 +334,9 @@ func (n *store) confirm(ctx context.Context, l leadership.Leadership, rules []*l
 		}
 		select {
 		case id := <-got:
+			if over(ctx) {
+				return context.DeadlineExceeded
+			}
 			have[id] = true
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -37,6 +37,10 @@ func (n *store) queue(ctx context.Context, free chan struct{}, what string) erro
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+	if over(ctx) {
+		<-free
+		return context.DeadlineExceeded
+	}
 	if err := n.h.proc.Yield(ctx, "turn"); err != nil {
 		<-free
 		return err

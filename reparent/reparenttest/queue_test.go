@@ -2,10 +2,12 @@ package reparenttest
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/tenure-go/tenure/internal/stepsim"
 	"github.com/tenure-go/tenure/leadership"
@@ -102,4 +104,45 @@ func TestTwoHandlersThatSleepToOneInstantGoOnInTwoSteps(t *testing.T) {
 			t.Errorf("each takes one step of its own, at one instant:\n%s", strings.Join(trace, "\n"))
 		}
 	})
+}
+
+// A turn that is given back, a change, and the end of a sleep may come at the very
+// instant at which the wait for it ends.
+func TestAWaitThatEndsAsWhatItWaitsForComesHasEnded(t *testing.T) {
+	t.Parallel()
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			sim := stepsim.New(stepsim.Quiet(), stepsim.Faults{})
+			defer sim.Close()
+			w, err := newWorld(sim, LogStore(), 3, leadership.Majority())
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := w.hosts["n1"].node.Client.(*store)
+			const wait = 10 * time.Millisecond
+			waits := map[string]func(context.Context) error{
+				"a turn":   func(ctx context.Context) error { return n.queue(ctx, n.turn, "take") },
+				"a change": func(ctx context.Context) error { return n.await(ctx, func() bool { return n.holds > 0 }) },
+				"a sleep":  func(ctx context.Context) error { return n.h.Sleep(ctx, wait) },
+			}
+			n.turn <- struct{}{}
+			var wg sync.WaitGroup
+			for what, f := range waits {
+				wg.Go(func() {
+					ctx, cancel := context.WithTimeout(t.Context(), wait)
+					defer cancel()
+					if err := f(ctx); !errors.Is(err, context.DeadlineExceeded) {
+						t.Errorf("%s: %v", what, err)
+					}
+				})
+			}
+			time.Sleep(wait)
+			n.give()
+			n.mu.Lock()
+			n.holds++
+			n.wake()
+			n.mu.Unlock()
+			wg.Wait()
+		})
+	}
 }
