@@ -53,8 +53,8 @@ func (e *notSent) Unwrap() error     { return e.err }
 func (e *notSent) NotExecuted() bool { return true }
 
 // NotSent marks err, typically of a dial, as proof that nothing of the request
-// was sent. NotSent(nil) is nil. Use it only where the code that failed had
-// not written yet: the buffer sends such a request again.
+// was sent, whatever err is. NotSent(nil) is nil. Use it only where the code that
+// failed had not written yet: the buffer sends such a request again.
 func NotSent(err error) error {
 	if err == nil {
 		return nil
@@ -78,7 +78,9 @@ type ended interface{ text(what string) string }
 //   - anything else is Answered.
 //
 // It never looks at the text of an error nor at an engine's error codes: a
-// code says which rule was broken, not how much had run before.
+// code says which rule was broken, not how much had run before. Nor does it know
+// the request's context: a lane takes what that context's cause says for no proof,
+// see Lane.Do.
 func Classify(err error) Class {
 	var own ended
 	if errors.As(err, &own) {

@@ -112,7 +112,8 @@ type Config struct {
 	Flush Flush
 	// Classify says what an error of a request function proves. It is asked
 	// first; Unclassified leaves the error to the rules of the function
-	// Classify of this package. nil leaves all of them.
+	// Classify of this package. nil leaves all of them. What it makes of the
+	// cause of a request's context that has ended is no proof, see Lane.Do.
 	Classify func(err error) Class
 	// Hooks observe the buffer.
 	Hooks Hooks

@@ -47,7 +47,9 @@
 //   - With Config.Probe no request of a user is ever sent as a probe (G9).
 //   - An error about a held request satisfies leadership.NotExecuted unless
 //     an idempotent request was tried and lost; then it wraps
-//     leadership.ErrUnknownOutcome (G9).
+//     leadership.ErrUnknownOutcome, and no error of a later try is a proof (G9).
+//   - What the cause of a request's context proves is not taken for a proof about
+//     the request, nor a refusal in it for one by the leader (G9).
 //
 // # What it does not guarantee
 //
@@ -115,7 +117,7 @@
 //	*ClosedError         no          Close
 //	*RequestError        no          nil function or context, negative size, unknown priority, zero Lane
 //	*TurnError           as told     Retry of a turn that is over, or without an error or a context
-//	any other            as it says  what the request function returned
+//	any other            as it says  what the request function returned, see Lane.Do
 //
 // Quiesced returns a *NotHoldingError when a change was given up, or took longer
 // than its hold, before the lane was quiet: then requests go to the old leader

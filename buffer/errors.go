@@ -125,7 +125,8 @@ func (e *AgeError) Error() string { return e.text("held longer than MaxAge " + e
 func (e *AgeError) Unwrap() []error { return e.unwrap() }
 
 // CanceledError is returned for a request whose context ended while it was
-// held, or would end too soon for it to be worth holding.
+// held, or would end too soon for it to be worth holding. Whether it was executed
+// is what the lane knows, whatever Cause says of something else.
 type CanceledError struct {
 	Wait
 	// Err is context.Canceled or context.DeadlineExceeded.

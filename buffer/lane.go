@@ -132,7 +132,18 @@ func (l *Lane) Ready() bool {
 //     a leader takes it, in the order of arrival;
 //   - NotSent is tried again with back-off;
 //   - anything else is returned as it is, unless it is MaybeExecuted and
-//     req.Idempotent is set.
+//     req.Idempotent is set. A proof in it is taken out, by a wrapper that is a
+//     leadership.ErrUnknownOutcome, when it is not one about the request: an
+//     earlier try may have been executed, the proof is in the cause of ctx, or
+//     Config.Classify says MaybeExecuted.
+//
+// Clients return context.Cause(ctx) for what they cut short, and that may be a
+// proof about something else: the refusal of a gate that the caller is in, the
+// failure of a call beside this one. So once ctx has ended, what its cause says is
+// not said of the request, unless fn says it by an error of its own around the
+// cause, as NotSent does. A context that fn derives is not known here: when it ends
+// with a cause of its own, fn must not return that as it is if it proves anything,
+// but with leadership.ErrUnknownOutcome, or as NotSent.
 //
 // It ends with a *RequestError, *OverflowError, *OutageError, *AgeError,
 // *CanceledError or *ClosedError when the request cannot be held (any longer);

@@ -23,7 +23,7 @@ func (l *Lane) inquire(c *call) verdict {
 	returned = true
 	class := Answered
 	if err != nil {
-		class = l.b.classify(err)
+		class = l.b.judge(ctx, err)
 	}
 	var fx effects
 	l.lock()

@@ -165,8 +165,10 @@ func (t *Turn) Current() bool {
 // Retry then returns nil: send again, to the new To. The wait ends with ctx.
 //
 // Otherwise the turn is over, as after Done, and Retry returns err when err
-// is final, or the error of this package that ended the wait. After Answered
-// the request has no old place any more and waits as a new one.
+// is final, without a proof that is not about the whole request (see Lane.Do), or
+// the error of this package that ended the wait. ctx is the one that the try ran
+// under. After Answered the request has no old place any more and waits as a new
+// one.
 //
 // Retry of a turn that is over, and with a nil err or ctx, returns a *TurnError.
 // The turn is over then, as after Done(err).
@@ -221,7 +223,9 @@ func (t *Turn) Answered() {
 // Done ends the turn with the outcome of the request as its caller sees it:
 // nil when it was answered. Unlike Retry it never waits. An error is
 // classified and tells the lane what it tells Do: a refusal that is not
-// retried makes the lane hold all the same. A second Done is a no-op.
+// retried makes the lane hold all the same. Done does not know the request's
+// context: an err that may be its cause, and be a proof of something else, is
+// told as leadership.ErrUnknownOutcome. A second Done is a no-op.
 func (t *Turn) Done(err error) {
 	if !t.kept && err == nil {
 		t.over = true

@@ -75,7 +75,7 @@ func (l *Lane) again(c *call, err error) error {
 		l.end(c, err)
 		return err
 	}
-	c.err, c.class = err, l.b.classify(err)
+	c.err, c.class = err, l.b.judge(c.ctx, err)
 	c.tries++
 	harmless := c.class == NotSentYet || c.class == Refused
 	if c.class == MaybeExecuted && c.req.Idempotent && c.ctx.Err() == nil {
@@ -84,7 +84,7 @@ func (l *Lane) again(c *call, err error) error {
 	if !harmless || c.v.final { // see PassThrough
 		l.finish(c, c.class)
 		l.uncount(c.v)
-		return err
+		return c.final(err)
 	}
 	return l.next(c)
 }
@@ -94,7 +94,7 @@ func (l *Lane) end(c *call, err error) {
 	if c.w != nil || err != nil || c.v.final {
 		c.err, c.class = err, Answered
 		if err != nil {
-			c.class = l.b.classify(err)
+			c.class = l.b.judge(c.ctx, err)
 		}
 		if l.b.cfg.DryRun {
 			l.seen(c)

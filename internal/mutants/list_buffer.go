@@ -18,6 +18,30 @@ func bufferMutations() []mutation {
 			checks: []check{in(pkg, "TestG9_LostTryOfAnIdempotentRequestIsNotForgotten")},
 		},
 		{
+			name: "last-try-proves-for-the-lost-one", ids: "G9", file: "buffer/cause.go",
+			rule:   "A final error that proves its own try proves nothing of an earlier one.",
+			edits:  one("	if (c.unknown || c.class == MaybeExecuted) && ", "	if c.class == MaybeExecuted && "),
+			checks: []check{in(pkg, "TestG9_FinalErrorOfALaterTryProvesNothingOfTheLostOne")},
+		},
+		{
+			name: "cause-taken-for-proof", ids: "G9", file: "buffer/cause.go",
+			rule:   "What the cause of a request's context proves is no proof about the request.",
+			edits:  one("	case !c.proven(err):\n", "	case !leadership.NotExecuted(err):\n"),
+			checks: []check{in(pkg, "TestG9_ProofInTheCauseOfARequestsContextIsNoneOfTheRequest")},
+		},
+		{
+			name: "refusal-in-the-cause-obeyed", ids: "G9", file: "buffer/cause.go",
+			rule:   "A refusal in the cause of a request's context is not the leader's.",
+			edits:  one("	case class == Refused:\n		return NotSentYet", "	case class > Refused:\n		return NotSentYet"),
+			checks: []check{in(pkg, "TestG9_WhatTheRequestFunctionProvesItselfStaysProvenWhateverTheCause")},
+		},
+		{
+			name: "probe-refused-by-the-cause", ids: "G9", file: "buffer/probe.go",
+			rule:   "A probe that ends with its request is not refused by what ended that.",
+			edits:  one("class = l.b.judge(ctx, err)", "class = l.b.classify(err)"),
+			checks: []check{in(pkg, "TestOwnProbeThatEndsWithItsRequestIsNotRefusedByTheCause")},
+		},
+		{
 			name: "unknown-said-not-executed", ids: "G9", file: "buffer/errors.go",
 			rule:   "NotExecuted is proof: it is false for what may have been executed.",
 			edits:  one("return !w.Unknown }", "return w != nil }"),
