@@ -141,9 +141,10 @@ type view struct {
 	epoch uint64 // counts views of the lane
 	gate  *gate  // counts the turns given by this view; nil unless Counted
 
-	// What comes of a request is returned, see PassThrough. Then these are the
-	// highest announced and refused terms when it was let through.
-	final      bool
+	final bool // what comes of a request is returned, see PassThrough
+	// Of a view by which a probe was sent, or a request let through: the highest
+	// announced and refused terms then. Its answer says nothing of later ones,
+	// and several such may be under way.
 	seen, knew leadership.Term
 }
 

@@ -240,19 +240,18 @@ func (l *Lane) tryProbe(now time.Duration, fx *effects) time.Duration {
 	if w == nil {
 		return math.MaxInt64
 	}
-	v := l.view.Load()
+	v := l.asking()
 	if !l.hint.IsZero() && l.cur.Term.Less(l.hint.Term) {
 		// Both are asked in turn: the hint may be all there is while the
 		// registry is down, and may be wrong when a change was given up.
 		if l.hintTurn = !l.hintTurn; l.hintTurn {
-			v = &view{lane: l, lead: l.hint, mode: l.mode, epoch: v.epoch}
+			v.lead, v.addr, v.gate = l.hint, "", nil
 			if l.b.cfg.Counted {
 				v.gate = l.gateOf(l.hint.Term)
 			}
 		}
 	}
 	l.probe, l.probeAt, l.probeWait = w, now, l.probePace
-	l.probeSeen, l.probeKnew = l.announced, l.refused
 	l.release(w, v, roleProbe, fx)
 	return now + l.b.cfg.ProbeTimeout
 }
@@ -380,9 +379,16 @@ func (l *Lane) tick() {
 	fx.apply(l)
 }
 
+// asking is a view for one request alone, whose answer ends what is known now.
+func (l *Lane) asking() *view {
+	v := *l.view.Load()
+	v.seen, v.knew = l.announced, l.refused
+	return &v
+}
+
 // through is the view of requests that are let through.
 func (l *Lane) through() *view {
-	v := *l.view.Load()
-	v.final, v.seen, v.knew = true, l.announced, l.refused
-	return &v
+	v := l.asking()
+	v.final = true
+	return v
 }

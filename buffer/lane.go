@@ -60,8 +60,6 @@ type Lane struct {
 	probe     *waiter
 	probeAt   time.Duration
 	probeWait time.Duration
-	probeSeen leadership.Term // announced when it was released
-	probeKnew leadership.Term // refused when it was released
 	nextProbe time.Duration
 	tries     uint32
 	hintTurn  bool

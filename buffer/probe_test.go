@@ -263,3 +263,40 @@ func TestOwnProbeThatAnswersAboutAnOlderLeaderSaysNothing(t *testing.T) {
 		require.Zero(t, s.Refused)
 	})
 }
+
+// A probe that hangs may be answered long after the next was sent: its answer is
+// about what was known when it was sent itself.
+func TestProbeThatHungEndsNoAnnouncementThatCameAfterIt(t *testing.T) {
+	bubble(t, func(t *testing.T) {
+		w := newWorld(t, buffer.Config{ProbeTimeout: 100 * time.Millisecond})
+		hang := []chan struct{}{make(chan struct{}), make(chan struct{})}
+		var probes atomic.Int32
+		probe := func(first bool) {
+			w.wg.Go(func() {
+				require.NoError(t, w.lane.Do(bg, buffer.Request{}, func(_ context.Context, to leadership.Leadership, _ string) error {
+					if first {
+						first = false
+						return &leadership.Refusal{Term: to.Term, Until: to.Term, RetryAfter: time.Millisecond}
+					}
+					answer := hang[min(probes.Add(1), 2)-1]
+					<-answer
+					return nil
+				}))
+			})
+			synctest.Wait()
+		}
+		probe(true)
+		time.Sleep(10 * time.Millisecond)
+		require.EqualValues(t, 1, probes.Load())
+		w.lane.Observe(intent(2, lead("n1", 1), 2, leadership.Holding, 50*time.Millisecond))
+		probe(false)
+		time.Sleep(150 * time.Millisecond)
+		require.EqualValues(t, 2, probes.Load(), "the hold is over and the first probe has hung for long enough")
+		close(hang[0])
+		synctest.Wait()
+		require.Equal(t, term(2), w.lane.Announced(), "only the second was sent after the announcement")
+		close(hang[1])
+		w.done()
+		require.Zero(t, w.lane.Announced())
+	})
+}

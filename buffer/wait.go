@@ -173,7 +173,7 @@ func (l *Lane) success(now time.Duration, c *call, fx *effects) {
 		}
 		return
 	}
-	l.answered(l.probeSeen, l.probeKnew)
+	l.answered(v.seen, v.knew)
 }
 
 // answered ends what held the lane when a request was sent that the leader of

@@ -177,6 +177,12 @@ func bufferMutations() []mutation {
 			checks: []check{in(pkg, "TestG9_OwnProbeStandsInForTheRequestAndItsNilReleasesTheFlush")},
 		},
 		{
+			name: "hung-probe-answers-for-the-next", ids: "G7", file: "buffer/wait.go",
+			rule:   "The answer to a probe is about what was known when that one was sent.",
+			edits:  one("	l.answered(v.seen, v.knew)\n", "	l.answered(l.announced, l.refused)\n"),
+			checks: []check{in(pkg, "TestProbeThatHungEndsNoAnnouncementThatCameAfterIt")},
+		},
+		{
 			name: "two-probes-at-once", ids: "G7", file: "buffer/hold.go",
 			rule:   "One request at a time tries a leader that may not be one.",
 			edits:  one("if l.probe != nil && now < l.probeAt+l.b.cfg.ProbeTimeout {", "if l.probe != nil && now < l.probeAt {"),
