@@ -54,7 +54,7 @@ type Hooks struct {
 
 // Config bounds a Buffer. The zero value is usable and means the defaults
 // stated at each field. New refuses negative values and values that
-// contradict each other.
+// contradict each other. Durations above ten years count as ten years.
 type Config struct {
 	// MaxHeld caps how many requests are held over all lanes, those that are
 	// released and not yet answered included. 0 means 10000.
@@ -130,6 +130,10 @@ type Config struct {
 	_ struct{}
 }
 
+// longest keeps sums of times and durations, and a few times a duration, far from
+// the end of the range of time.Duration: what overflows has passed long ago.
+const longest = 10 * 365 * 24 * time.Hour
+
 // withDefaults returns c with defaults filled in, or a *ConfigError.
 func (c Config) withDefaults() (Config, error) {
 	for _, f := range []struct {
@@ -155,6 +159,11 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.AtOutage > PassThrough {
 		return c, &ConfigError{Field: "AtOutage", Reason: fmt.Sprintf("unknown value %d", c.AtOutage)}
+	}
+	for _, d := range []*time.Duration{
+		&c.MaxAge, &c.MaxOutage, &c.Ageing, &c.MinService, &c.ExpectedOutage, &c.ProbeTimeout, &c.Flush.Every, &c.Flush.Jitter,
+	} {
+		*d = min(*d, longest)
 	}
 	def(&c.MaxHeld, 10_000)
 	def(&c.MaxBytes, 64<<20)

@@ -139,7 +139,7 @@ func (l *Lane) ask(now time.Duration) {
 	d := r.Decide(since, l.refused)
 	l.decided, l.verdict, l.askAgain, l.probePace = true, d.Verdict, math.MaxInt64, d.Wait
 	if d.Verdict == leadership.Hold {
-		l.askAgain = now + max(d.Wait, minBackoff)
+		l.askAgain = now + min(max(d.Wait, minBackoff), longest) // a record may say any HoldFor
 	}
 }
 

@@ -183,6 +183,18 @@ func bufferMutations() []mutation {
 			checks: []check{in(pkg, "TestProbeThatHungEndsNoAnnouncementThatCameAfterIt")},
 		},
 		{
+			name: "greatest-duration-overflows", ids: "G7 G8 G10", file: "buffer/config.go",
+			rule:   "A duration that New accepts is never one that has passed long ago.",
+			edits:  one("		*d = min(*d, longest)\n", "		*d = max(*d, 0)\n"),
+			checks: []check{in(pkg, "TestG10_GreatestDurationsAreWaitedForLikeAnyOther")},
+		},
+		{
+			name: "endless-hold-outlasts-max-age", ids: "G7 G8", file: "buffer/hold.go",
+			rule:   "A request is held no longer than MaxAge, however long a change may hold.",
+			edits:  one("now + min(max(d.Wait, minBackoff), longest)", "now + max(d.Wait, minBackoff)"),
+			checks: []check{in(pkg, "TestMaxAgeIsKeptWhateverHoldForAnnounces")},
+		},
+		{
 			name: "two-probes-at-once", ids: "G7", file: "buffer/hold.go",
 			rule:   "One request at a time tries a leader that may not be one.",
 			edits:  one("if l.probe != nil && now < l.probeAt+l.b.cfg.ProbeTimeout {", "if l.probe != nil && now < l.probeAt {"),
