@@ -12,49 +12,51 @@ import (
 //
 // Transports read a body in goroutines of their own, which may still be in
 // Read when the attempt is over. Such a Read returns nothing to its caller,
-// and what it took is kept for the next.
+// and what it took is kept for the next, which has what is kept already
+// without waiting for it.
 type recorder struct {
 	src   io.ReadCloser
 	limit int
-	// token is held by whoever reads from src, so that two never do.
-	token chan struct{}
 
 	// mu guards all below. It is taken by attempts in the transport's
 	// goroutines and by the caller of RoundTrip, never during a Read or Close
 	// of src.
-	mu      sync.Mutex
+	mu sync.Mutex
+	// moved is told when a Read of src is over, when an attempt is, and when
+	// src is to be closed.
+	moved   sync.Cond
 	buf     []byte
 	beyond  bool  // something was read that is not in buf
 	err     error // of src, io.EOF included
-	reading bool
-	last    *attempt // the one that may read
-	ending  bool     // src is to be closed once nobody reads it
-	closed  bool     // and was
-	final   bool     // no other attempt follows
+	reading bool  // somebody is in src.Read; two never are
+	last    *attempt
+	ending  bool // src is to be closed once nobody reads it
+	closed  bool // and was
+	final   bool // no other attempt follows
 }
 
 func newRecorder(src io.ReadCloser, limit int) *recorder {
-	return &recorder{src: src, limit: limit, token: make(chan struct{}, 1)}
+	r := &recorder{src: src, limit: limit}
+	r.moved.L = &r.mu
+	return r
 }
 
-// attempt is the body of one try.
+// attempt is the body of one try. Only the last one may read.
 type attempt struct {
 	r    *recorder
-	done chan struct{} // closed when the attempt is over
-	off  int           // guarded by recorder.mu, as over
+	off  int // guarded by recorder.mu, as over
 	over bool
 }
 
 // open ends the attempt before and returns a new one, false when what that has
 // read cannot be read again.
 func (r *recorder) open() (*attempt, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.seal()
-	if r.beyond {
+	if !r.replayable() {
 		return nil, false
 	}
-	r.last = &attempt{r: r, done: make(chan struct{})}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.last = &attempt{r: r}
 	return r.last, true
 }
 
@@ -70,10 +72,10 @@ func (r *recorder) replayable() bool {
 
 // seal is called with mu held.
 func (r *recorder) seal() {
-	if a := r.last; a != nil && !a.over {
-		a.over = true
-		close(a.done)
+	if r.last != nil {
+		r.last.over = true
 	}
+	r.moved.Broadcast()
 }
 
 // settle says that the attempt under way is the last. The source is closed
@@ -108,31 +110,25 @@ func (a *attempt) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	r := a.r
-	select {
-	case r.token <- struct{}{}:
-	case <-a.done:
-		return 0, http.ErrBodyReadAfterClose
-	}
-	defer func() { <-r.token }()
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	for r.reading && a.off == len(r.buf) && !a.over && !r.ending {
+		r.moved.Wait()
+	}
 	switch {
 	case a.over || r.ending:
-		r.mu.Unlock()
 		return 0, http.ErrBodyReadAfterClose
 	case a.off < len(r.buf):
 		n := copy(p, r.buf[a.off:])
 		a.off += n
-		r.mu.Unlock()
 		return n, nil
 	case r.err != nil:
-		defer r.mu.Unlock()
 		return 0, r.err
 	}
 	if room := r.limit - len(r.buf); room > 0 && !r.final {
 		p = p[:min(len(p), room)] // so that it can all be kept
 	}
-	n, err := r.fetch(p)
-	defer r.mu.Unlock()
+	n, err := r.fetch(a, p)
 	if a.over {
 		return 0, http.ErrBodyReadAfterClose
 	}
@@ -140,17 +136,19 @@ func (a *attempt) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// fetch reads from src and keeps what it can. It is called with the token and
-// with mu, which it lets go in between.
-func (r *recorder) fetch(p []byte) (int, error) {
+// fetch reads from src and keeps what it can, for a or, if a is nil, for
+// whoever comes. It is called with mu, which it lets go in between. Of what the
+// final attempt takes itself nothing is kept: nobody will ask for it again.
+func (r *recorder) fetch(a *attempt, p []byte) (int, error) {
 	r.reading = true
 	r.mu.Unlock()
 	n, err := r.src.Read(p)
 	r.mu.Lock()
 	r.reading = false
+	taken := r.final && a != nil && !a.over
 	switch {
 	case n <= 0:
-	case !r.beyond && !r.final && len(r.buf)+n <= r.limit:
+	case !r.beyond && !taken && len(r.buf)+n <= r.limit:
 		r.buf = append(r.buf, p[:n]...)
 	default:
 		r.beyond = true
@@ -158,6 +156,7 @@ func (r *recorder) fetch(p []byte) (int, error) {
 	if err != nil {
 		r.err = err
 	}
+	r.moved.Broadcast()
 	if r.ending && !r.closed {
 		r.closed = true
 		r.mu.Unlock()
@@ -172,10 +171,8 @@ func (r *recorder) fetch(p []byte) (int, error) {
 func (a *attempt) Close() error {
 	r := a.r
 	r.mu.Lock()
-	if !a.over {
-		a.over = true
-		close(a.done)
-	}
+	a.over = true
+	r.moved.Broadcast()
 	end := r.final && r.last == a
 	r.mu.Unlock()
 	if end {
@@ -185,22 +182,20 @@ func (a *attempt) Close() error {
 }
 
 // ahead reads into the record, up to its limit, until the source ends or fails
-// or stop is closed.
-func (r *recorder) ahead(stop <-chan struct{}) {
+// or the record is halted.
+func (r *recorder) ahead() {
 	scratch := make([]byte, min(r.limit, 8<<10))
-	for more := true; more; {
-		select {
-		case r.token <- struct{}{}:
-		case <-stop:
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for {
+		for r.reading && !r.ending {
+			r.moved.Wait()
+		}
+		room := r.limit - len(r.buf)
+		if r.err != nil || r.beyond || r.ending || room <= 0 {
 			return
 		}
-		r.mu.Lock()
-		room := r.limit - len(r.buf)
-		if more = r.err == nil && !r.beyond && !r.ending && room > 0; more {
-			_, _ = r.fetch(scratch[:min(room, len(scratch))])
-		}
-		r.mu.Unlock()
-		<-r.token
+		_, _ = r.fetch(nil, scratch[:min(room, len(scratch))])
 	}
 }
 

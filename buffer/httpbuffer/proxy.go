@@ -116,11 +116,9 @@ func (p *Proxy) readAhead(w http.ResponseWriter, r *http.Request) (join func()) 
 	rec := newRecorder(r.Body, p.o.Replay)
 	body, _ := rec.open()
 	r.Body = body
-	stop := make(chan struct{})
 	var wg sync.WaitGroup
-	wg.Go(func() { rec.ahead(stop) })
+	wg.Go(func() { rec.ahead() })
 	return func() {
-		close(stop)
 		if rec.halt() {
 			// The answer came before the request had been sent. A client
 			// that fails to write may never look at it, so it gets the time

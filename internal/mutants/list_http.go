@@ -60,5 +60,23 @@ func httpMutations() []mutation {
 			edits:  one("	if !leadership.NotExecuted(err) {", "	if err == nil {"),
 			checks: []check{in(pkg, "TestG9_TheProxySaysWhatTheErrorProves")},
 		},
+		{
+			name: "http-late-bytes-dropped", ids: "G9", file: "buffer/httpbuffer/body.go",
+			rule:   "What a reader left behind takes of a body is the next try's, answered or not.",
+			edits:  one("	taken := r.final && a != nil && !a.over\n", "	taken := r.final\n"),
+			checks: []check{in(pkg, "TestG9_WhatAReaderLeftBehindTakesAfterTheAnswerIsNotLost")},
+		},
+		{
+			name: "http-body-opened-while-it-is-taken", ids: "G9", file: "buffer/httpbuffer/body.go",
+			rule:   "A body of which more is being taken than can be kept is gone.",
+			edits:  one("return !r.beyond && (!r.reading || len(r.buf) < r.limit)", "return !r.beyond"),
+			checks: []check{in(pkg, "TestG9_ABodyThatIsBeingTakenIsNotHadAnew")},
+		},
+		{
+			name: "http-kept-bytes-withheld", ids: "G7", file: "buffer/httpbuffer/body.go",
+			rule:   "What is kept of a body is sent without waiting for more of it.",
+			edits:  one("for r.reading && a.off == len(r.buf) && !a.over && !r.ending {", "for r.reading && !a.over && !r.ending {"),
+			checks: []check{in(pkg, "TestG7_WhatIsKeptIsSentWhileAReaderLeftBehindWaitsForMore", "TestG7_AConversationThatWasHeldGoesOn")},
+		},
 	}
 }
