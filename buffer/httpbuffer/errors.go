@@ -37,11 +37,12 @@ func (e *TargetError) Error() string {
 func (e *TargetError) Unwrap() error { return e.Err }
 
 // LostError is returned for a request that was given a connection and has no
-// answer: it may or may not have been executed. It wraps
-// leadership.ErrUnknownOutcome.
+// answer, or none that could be passed on: it may or may not have been
+// executed. It wraps leadership.ErrUnknownOutcome.
 type LostError struct {
-	// Err is what became of the request: an error of the transport, or of the
-	// buffer when an earlier try is the one that was lost.
+	// Err is what became of the request: an error of the transport, of the
+	// buffer when an earlier try is the one that was lost, or of
+	// ProxyOptions.ModifyResponse.
 	Err error
 }
 

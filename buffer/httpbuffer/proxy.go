@@ -24,8 +24,10 @@ type ProxyOptions struct {
 	// of the URL are the transport's to set. nil changes nothing more.
 	Rewrite func(*httputil.ProxyRequest)
 	// ModifyResponse changes the leader's response, as that of
-	// httputil.ReverseProxy does; its Tenure headers are gone. nil changes
-	// nothing more.
+	// httputil.ReverseProxy does; its Tenure headers are gone. The leader has
+	// executed the request by then, so an error that proves the contrary, being
+	// about another call, is handed to ErrorHandler in a *LostError. nil
+	// changes nothing more.
 	ModifyResponse func(*http.Response) error
 	// ErrorHandler answers a request that the transport or ModifyResponse
 	// failed. nil means Proxy.Error.
@@ -142,10 +144,15 @@ func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 // modify is the proxy's own part of ModifyResponse.
 func (p *Proxy) modify(resp *http.Response) error {
 	strip(resp.Header)
-	if p.o.ModifyResponse != nil {
-		return p.o.ModifyResponse(resp)
+	if p.o.ModifyResponse == nil {
+		return nil
 	}
-	return nil
+	err := p.o.ModifyResponse(resp)
+	if leadership.NotExecuted(err) {
+		// The leader has answered: the proof is about another call.
+		err = &LostError{Err: err}
+	}
+	return err
 }
 
 // strip removes the headers that are between a proxy and a leader.

@@ -78,5 +78,11 @@ func httpMutations() []mutation {
 			edits:  one("for r.reading && a.off == len(r.buf) && !a.over && !r.ending {", "for r.reading && !a.over && !r.ending {"),
 			checks: []check{in(pkg, "TestG7_WhatIsKeptIsSentWhileAReaderLeftBehindWaitsForMore", "TestG7_AConversationThatWasHeldGoesOn")},
 		},
+		{
+			name: "http-audit-refuses-for-the-leader", ids: "G9", file: "buffer/httpbuffer/proxy.go",
+			rule:   "A request that the leader answered is not said to be not executed, whatever ModifyResponse says.",
+			edits:  one("	if leadership.NotExecuted(err) {\n		// The leader", "	if false {\n		// The leader"),
+			checks: []check{in(pkg, "TestG9_AnAnswerThatCannotBePassedOnWasExecuted", "TestG9_AHandlerOfErrorsIsNotToldThatAnAnsweredRequestWasNotExecuted")},
+		},
 	}
 }
