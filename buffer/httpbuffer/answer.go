@@ -22,7 +22,8 @@ func answer(resp *http.Response, turn buffer.Turn) *http.Response {
 	return resp
 }
 
-// answerBody ends a turn when it is read to its end, fails or is closed.
+// answerBody ends a turn when it is read to its end, fails or is closed. That
+// the request was executed is known by then, whatever an error says.
 type answerBody struct {
 	io.ReadCloser
 	once sync.Once // Close may be called during a Read
@@ -36,6 +37,7 @@ func (b *answerBody) Read(p []byte) (int, error) {
 	if err == io.EOF {
 		b.done(nil)
 	} else if err != nil {
+		err = mute(err)
 		b.done(err)
 	}
 	return n, err
@@ -44,7 +46,7 @@ func (b *answerBody) Read(p []byte) (int, error) {
 func (b *answerBody) Close() error {
 	err := b.ReadCloser.Close()
 	b.done(nil)
-	return err
+	return mute(err)
 }
 
 // upgraded is the body of a connection that was upgraded. Such a body is
@@ -54,7 +56,10 @@ type upgraded struct {
 	io.Writer
 }
 
-func (u *upgraded) Read(p []byte) (int, error) { return u.ReadCloser.Read(p) }
+func (u *upgraded) Read(p []byte) (int, error) {
+	n, err := u.ReadCloser.Read(p)
+	return n, mute(err)
+}
 
 // CloseWrite closes the sending side, where the connection can.
 func (u *upgraded) CloseWrite() error {

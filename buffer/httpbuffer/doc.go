@@ -25,6 +25,9 @@
 //     request whose body is gone ends with a *ReplayError.
 //   - An error satisfies leadership.NotExecuted only when no try, those that
 //     net/http made by itself included, can have been executed.
+//   - The leader's word is a response, never an error: the cause of a context, which
+//     net/http returns as its own error, neither proves non-execution nor holds a
+//     lane. No error of the body of a response proves non-execution.
 //   - A 503 without a refusal proves nothing and is passed on. A refusal on a
 //     response that also says who executed the request is somebody else's and
 //     proves nothing either.

@@ -1,6 +1,7 @@
 package httpbuffer
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -26,7 +27,9 @@ func (e *RequestError) NotExecuted() bool { return true }
 type TargetError struct {
 	To   leadership.Leadership
 	Addr string
-	Err  error
+	// Err is what Options.URL returned. One that says whether something was
+	// executed is found by errors.Is only: it is not the leader's word.
+	Err error
 }
 
 func (e *TargetError) Error() string {
@@ -69,3 +72,34 @@ func (e *ReplayError) Error() string {
 
 // Unwrap returns Err.
 func (e *ReplayError) Unwrap() error { return e.Err }
+
+// muted is an error of a base that says of another call whether it was executed.
+// net/http returns the cause of a context as it is, and that may be the refusal
+// of a gate in front of the client, or how another call of a group has ended. It
+// is shown, and errors.Is finds it, but not errors.As nor leadership.NotExecuted.
+type muted struct{ err error }
+
+func (e *muted) Error() string { return "about another call: " + e.err.Error() }
+
+func (e *muted) Is(target error) bool { return errors.Is(e.err, target) }
+
+func mute(err error) error {
+	if speaks(err) {
+		return &muted{err}
+	}
+	return err
+}
+
+// speaks reports whether err, or what it wraps, says whether something was
+// executed.
+func speaks(err error) bool {
+	var p interface{ NotExecuted() bool }
+	return errors.As(err, &p)
+}
+
+// refuses reports whether a lane may take err for the word of its leader.
+func refuses(err error) bool {
+	var r *leadership.Refusal
+	var s *leadership.StaleTermError
+	return errors.As(err, &r) || errors.As(err, &s)
+}

@@ -3,6 +3,7 @@ package httpbuffer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
@@ -58,7 +59,10 @@ func (t *Transport) CloseIdleConnections() {
 // error satisfies leadership.NotExecuted when it is proven that the request
 // was not executed. When the request's context ends it returns at once while
 // the request is held; then the request is forgotten. While it is being sent,
-// that is the base's to notice.
+// that is the base's to notice, which may return the context's cause. Should the
+// cause say that something else was not executed, as the refusal of a gate in
+// front of the client does, then errors.Is finds it in the error, and in one of
+// the response's body, but errors.As does not, and it proves nothing.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req == nil {
 		return nil, &RequestError{"there is no request"}
@@ -149,7 +153,7 @@ func (c *call) try(ctx context.Context, to leadership.Leadership, addr string) (
 		err = errNoAddr
 	}
 	if err != nil {
-		return nil, buffer.NotSent(&TargetError{To: to, Addr: addr, Err: err})
+		return nil, buffer.NotSent(&TargetError{To: to, Addr: addr, Err: mute(err)})
 	}
 	var w wire
 	out := c.req.WithContext(httptrace.WithClientTrace(ctx, w.trace()))
@@ -166,7 +170,7 @@ func (c *call) try(ctx context.Context, to leadership.Leadership, addr string) (
 	}
 	resp, err := c.t.o.Base.RoundTrip(out)
 	if err != nil {
-		return nil, c.failed(&w, err)
+		return nil, c.failed(ctx, &w, err)
 	}
 	if r := refusalOf(resp); r != nil {
 		discard(resp.Body)
@@ -201,7 +205,7 @@ func (c *call) body(out *http.Request) error {
 	default:
 		b, err := c.req.GetBody()
 		if err != nil {
-			return buffer.NotSent(err)
+			return buffer.NotSent(mute(err))
 		}
 		out.Body = b
 	}
@@ -225,9 +229,14 @@ func (c *call) refused(w *wire, out *http.Request, proto int, r *leadership.Refu
 	return c.again(r)
 }
 
-// failed says what an error of the base proves.
-func (c *call) failed(w *wire, err error) error {
-	conns := w.conns.Load()
+// failed says what an error of the base proves. The leader's word is a response
+// only, so an error that refuses comes from somebody else, as does any that may
+// be the cause of the request's context.
+func (c *call) failed(ctx context.Context, w *wire, err error) error {
+	conns, end := w.conns.Load(), ctx.Err()
+	if speaks(context.Cause(ctx)) || refuses(err) {
+		err = mute(err)
+	}
 	switch {
 	case conns == 0 && w.asked.Load():
 		// It waited for a connection, or dialled, and got none.
@@ -235,6 +244,9 @@ func (c *call) failed(w *wire, err error) error {
 	case conns == 0:
 		// The base found fault with it, or tells nothing.
 		c.stop = true
+		if end != nil && !errors.Is(err, end) {
+			err = fmt.Errorf("%w: %w", end, err)
+		}
 		return err
 	}
 	c.lost = true

@@ -84,5 +84,23 @@ func httpMutations() []mutation {
 			edits:  one("	if leadership.NotExecuted(err) {\n		// The leader", "	if false {\n		// The leader"),
 			checks: []check{in(pkg, "TestG9_AnAnswerThatCannotBePassedOnWasExecuted", "TestG9_AHandlerOfErrorsIsNotToldThatAnAnsweredRequestWasNotExecuted")},
 		},
+		{
+			name: "http-cause-taken-for-proof", ids: "G9", file: "buffer/httpbuffer/transport.go",
+			rule:   "The cause of a request's context is about another call.",
+			edits:  one("	if speaks(context.Cause(ctx)) || refuses(err) {", "	if refuses(err) {"),
+			checks: []check{in(pkg, "TestG9_TheCauseOfAContextIsNoProof")},
+		},
+		{
+			name: "http-cause-taken-for-a-refusal", ids: "G9", file: "buffer/httpbuffer/transport.go",
+			rule:   "An error of a base is not the leader's refusal.",
+			edits:  one("	if speaks(context.Cause(ctx)) || refuses(err) {", "	if false {"),
+			checks: []check{in(pkg, "TestG9_TheCauseOfAContextIsNoRefusalOfALeaderThatWasNotReached")},
+		},
+		{
+			name: "http-answer-disowned", ids: "G9", file: "buffer/httpbuffer/answer.go",
+			rule:   "No error of the body of an answer says that the request was not executed.",
+			edits:  one("		err = mute(err)\n", ""),
+			checks: []check{in(pkg, "TestG9_TheCauseOfAContextIsNoProof")},
+		},
 	}
 }
