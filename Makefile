@@ -18,7 +18,7 @@ ENGINE_MODULES := $(patsubst %/go.mod,%,$(wildcard reparent/*/go.mod leadership/
 PLAIN_MODULES  := $(filter-out $(ENGINE_MODULES),$(MODULES))
 ENGINE_RACE    ?=
 
-.PHONY: test unit guarantee engines engines-install race bench bench-peers check lint tidy vet32 licences api vulnerabilities cover fuzz soak mutants mutants-ci quickstart compare
+.PHONY: test unit guarantee engines engines-install race bench bench-peers check lint tidy vet32 licences api vulnerabilities cover fuzz soak mutants mutants-ci mutants-engines quickstart compare
 
 # Everything that must hold before a commit. Tests that need a server which is
 # not installed say so and are skipped.
@@ -115,6 +115,12 @@ mutants:
 # commit, another one for the next.
 mutants-ci:
 	$(GO) run ./internal/mutants -shard commit/$(MUTANT_PARTS) -budget 4m30s
+
+# The rules of the nodes that are MariaDB and PostgreSQL, whose tests start such
+# servers: one mutation at a time, since few clusters fit beside each other. Without
+# the servers each is an error.
+mutants-engines:
+	$(GO) run ./internal/mutants -engines -workers 1 -timeout 2m -run '$(MUTANTS)'
 
 # What a change of leader costs an application, beside what others' tools cost it, on
 # real servers, which are installed from apt where that can be done.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -39,10 +40,23 @@ func (s *suite) command(ctx context.Context, dir string, env []string, name stri
 	return out.String(), err
 }
 
-// compile runs the go command in the module. GOFLAGS of the caller could name
-// another overlay.
-func (s *suite) compile(ctx context.Context, args ...string) (string, error) {
-	return s.command(ctx, s.root, []string{"GOFLAGS=", "GOWORK=off"}, "go", args...)
+// compile runs the go command for a package, in the module that it is in. GOFLAGS
+// of the caller could name another overlay.
+func (s *suite) compile(ctx context.Context, pkg string, args ...string) (string, error) {
+	dir, rest := moduleOf(s.root, pkg)
+	return s.command(ctx, dir, []string{"GOFLAGS=", "GOWORK=off"}, "go", append(args, "./"+rest)...)
+}
+
+// moduleOf is the directory of the module that a package below root is in, and
+// where in it the package is.
+func moduleOf(root, pkg string) (dir, rest string) {
+	for at := path.Clean(pkg); at != "."; at = path.Dir(at) {
+		dir := filepath.Join(root, filepath.FromSlash(at))
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir, strings.TrimPrefix(pkg[len(at):], "/")
+		}
+	}
+	return root, pkg
 }
 
 var (

@@ -6,6 +6,7 @@
 //	go run ./internal/mutants -run 'fence|promise' some, by name
 //	go run ./internal/mutants -shard commit/3      a third, another one for another commit
 //	go run ./internal/mutants -budget 5m           as many as the time allows
+//	go run ./internal/mutants -engines             those of the adapters, on real servers
 //
 // A mutation is an exact replacement in one file. It is compiled from a copy in
 // a temporary directory, through the go command's -overlay: the tree is not
@@ -14,6 +15,9 @@
 // once, that does not compile, or whose tests do not exist is an error of the
 // suite, as is one that only runs out of time, unless its very effect is that
 // something waits for ever.
+//
+// The mutations of the adapters are in modules of their own, and their tests start
+// MariaDB and PostgreSQL. Where such a server is missing they are errors.
 //
 // The exit code is 0 when all that ran were caught, 1 when one survived or is an
 // error, 2 when the command was used wrongly.
@@ -51,6 +55,7 @@ func command(ctx context.Context, args []string, all []mutation, out, errs io.Wr
 		limit   = fs.Duration("timeout", time.Minute, "the longest that the tests of one check may take")
 		workers = fs.Int("workers", min(2, runtime.GOMAXPROCS(0)), "how many are tried at once, 1 or 2")
 		list    = fs.Bool("list", false, "list them and run nothing")
+		servers = fs.Bool("engines", false, "only those whose tests start servers, which are left out otherwise")
 		verbose = fs.Bool("v", false, "print how each failing test failed")
 		root    = fs.String("root", "", "the `directory` of the module; default: that of the working directory")
 	)
@@ -68,6 +73,7 @@ func command(ctx context.Context, args []string, all []mutation, out, errs io.Wr
 	if err != nil {
 		return wrong(err)
 	}
+	all = those(all, *servers)
 	picked, said, err := pick(ctx, dir, all, *run, *shard)
 	if err != nil {
 		return wrong(err)

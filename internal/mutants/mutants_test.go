@@ -179,7 +179,7 @@ func TestAShardIsTheSameForACommitAndTogetherTheyAreAll(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := mutations()
+	all := those(mutations(), false)
 	n := map[string]int{}
 	for _, shard := range []string{"1/3", "2/3", "3/3"} {
 		ms, _, err := pick(t.Context(), root, all, "", shard)
@@ -202,6 +202,116 @@ func TestAShardIsTheSameForACommitAndTogetherTheyAreAll(t *testing.T) {
 	}
 }
 
+// What a commit selects must not depend on the mutations of the engines.
+func TestMutationsOfTheEnginesAreSelectedByThemselves(t *testing.T) {
+	t.Parallel()
+	m := func(name, engine string) mutation {
+		return mutation{name: name, rule: "A rule.", ids: "G1", engine: engine, edits: one("a", "b"), checks: []check{in("p", "TestA")}}
+	}
+	all := []mutation{m("a", ""), m("b", "mariadb"), m("c", ""), m("d", "postgres"), m("e", "")}
+	for args, want := range map[string]string{
+		"-list": "a c e", "-list -engines": "b d", "-list -run [abd]": "a", "-list -run [abd] -engines": "b d",
+		"-list -shard 1/2": "a e", "-list -shard 2/2": "c", "-list -shard 2/2 -engines": "d",
+	} {
+		var out, errs bytes.Buffer
+		if code := command(t.Context(), strings.Fields(args), all, &out, &errs); code != 0 {
+			t.Fatalf("%s: exit code %d, said %q", args, code, errs.String())
+		}
+		got := strings.Join(regexp.MustCompile(`(?m)^[a-e]\b`).FindAllString(out.String(), -1), " ")
+		if got != want {
+			t.Errorf("%s: selects %q, want %q", args, got, want)
+		}
+	}
+	var none, some int
+	for i, m := range mutations() {
+		dir, _ := moduleOf(".", m.file)
+		switch {
+		case m.engine == "" && some > 0:
+			t.Errorf("%s comes after those of the engines, at %d", m.name, i)
+		case m.engine == "":
+			none++
+		default:
+			some++
+		}
+		if (m.engine != "") != strings.HasPrefix(m.file, "reparent/mariadbnode/") && (m.engine != "") != strings.HasPrefix(m.file, "reparent/pgnode/") {
+			t.Errorf("%s: engine %q of %s in %s", m.name, m.engine, m.file, dir)
+		}
+	}
+	if none < 40 {
+		t.Errorf("%d mutations without engines, want 40 or more", none)
+	}
+}
+
+func TestAPackageIsCompiledInTheModuleThatItIsIn(t *testing.T) {
+	t.Parallel()
+	root := t.TempDir()
+	for _, dir := range []string{"a/b/c", "a/bb"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, dir := range []string{".", "a/b"} {
+		if err := os.WriteFile(filepath.Join(root, dir, "go.mod"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for pkg, want := range map[string][2]string{
+		"a": {".", "a"}, "a/b": {"a/b", ""}, "a/b/c": {"a/b", "c"}, "a/bb": {".", "a/bb"}, ".": {".", "."},
+	} {
+		dir, rest := moduleOf(root, pkg)
+		if dir != filepath.Join(root, want[0]) || rest != want[1] {
+			t.Errorf("%s: %s in %s, want %q", pkg, rest, dir, want)
+		}
+	}
+}
+
+// A test that is skipped notices nothing, and must not be taken for one that passes.
+func TestATestWithoutItsServerIsAnError(t *testing.T) {
+	t.Parallel()
+	if testing.Short() {
+		t.Skip("builds and runs tests")
+	}
+	root := tiny(t)
+	for name, text := range map[string]string{
+		"go.mod": "module nested\n\ngo 1.25\n",
+		"p.go":   "package p\n\nfunc Two() int { return 2 }\n",
+		"p_test.go": `package p
+
+import (
+	"os"
+	"testing"
+)
+
+func TestNeeds(t *testing.T) {
+	if os.Getenv("TENURE_REQUIRE_ENGINES") == "mariadb" {
+		t.Fatal("there is no server")
+	}
+	t.Skip("there is no server")
+}
+
+func TestTwo(t *testing.T) {
+	if Two() != 2 {
+		t.Error("not two")
+	}
+}
+`,
+	} {
+		if err := os.MkdirAll(filepath.Join(root, "p", "n"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(root, "p", "n", name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for test, want := range map[string]verdict{"TestNeeds": broken, "TestTwo": caught} {
+		s := &suite{root: root, temp: t.TempDir(), limit: 10 * time.Second, workers: 1}
+		m := mutation{name: "three", rule: "A rule.", ids: "G1", engine: "mariadb", file: "p/n/p.go", edits: one("return 2", "return 3"), checks: []check{in("p/n", test)}}
+		if got := s.run(t.Context(), []mutation{m}, func(result) {})[0]; got.verdict != want {
+			t.Errorf("%s: %s, want %s: %v\n%s", test, got.verdict, want, got.err, got.output)
+		}
+	}
+}
+
 func TestBadListsAndArgumentsAreRefused(t *testing.T) {
 	t.Parallel()
 	good := mutation{name: "a", rule: "A rule.", edits: one("a", "b"), checks: []check{in("p", "TestA")}}
@@ -211,6 +321,7 @@ func TestBadListsAndArgumentsAreRefused(t *testing.T) {
 		"no rule":         {{name: "a", edits: good.edits, checks: good.checks}},
 		"no edit":         {{name: "a", rule: "A rule.", checks: good.checks}},
 		"no check":        {{name: "a", rule: "A rule.", edits: good.edits}},
+		"no such engine":  {{name: "a", rule: "A rule.", engine: "sqlite", edits: good.edits, checks: good.checks}},
 	} {
 		if _, _, err := pick(t.Context(), ".", ms, "", ""); err == nil {
 			t.Errorf("%s: taken", what)

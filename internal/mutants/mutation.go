@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -13,6 +14,10 @@ type mutation struct {
 	name string // short, unique, as a -run pattern selects it
 	rule string // the rule that is taken out, in a sentence
 	ids  string // the guarantees it stands behind, "G2 G4"
+
+	// engine is the server that its tests start, "mariadb" or "postgres", and
+	// "" for those that need none.
+	engine string
 
 	file  string // relative to the root of the module, with slashes
 	edits []edit
@@ -32,7 +37,7 @@ type edit struct{ old, new string }
 
 // A check is some tests of one package.
 type check struct {
-	pkg string   // relative to the root of the module
+	pkg string   // relative to the root of the module, also when in a nested one
 	run string   // the pattern of -run
 	env []string // added to the environment
 
@@ -42,6 +47,18 @@ type check struct {
 // in names tests of a package.
 func in(pkg string, tests ...string) check {
 	return check{pkg: pkg, run: "^(" + strings.Join(tests, "|") + ")$", tests: tests}
+}
+
+// required is the variable by which a test that finds no server fails. One that is
+// skipped would notice nothing, and say so of no mutation.
+const required = "TENURE_REQUIRE_ENGINES"
+
+// on is the check with the server that it needs.
+func (c check) on(engine string) check {
+	if engine != "" {
+		c.env = append(slices.Clone(c.env), required+"="+engine)
+	}
+	return c
 }
 
 // apply writes the mutated file into dir, and beside it the overlay by which
@@ -93,6 +110,8 @@ func (m mutation) valid() error {
 		return fmt.Errorf("mutation %s changes nothing", m.name)
 	case len(m.checks) == 0:
 		return fmt.Errorf("mutation %s: no test is named that could notice it", m.name)
+	case m.engine != "" && m.engine != "mariadb" && m.engine != "postgres":
+		return fmt.Errorf("mutation %s: there is no engine %q", m.name, m.engine)
 	}
 	return nil
 }

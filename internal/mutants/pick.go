@@ -11,6 +11,17 @@ import (
 	"strings"
 )
 
+// those are the mutations whose tests start servers, or the others.
+func those(all []mutation, engines bool) []mutation {
+	var out []mutation
+	for _, m := range all {
+		if (m.engine != "") == engines {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
 // pick is the part of all that run and shard select, and a remark that says
 // which part it is. The same commit selects the same part everywhere.
 func pick(ctx context.Context, root string, all []mutation, run, shard string) (picked []mutation, said string, err error) {

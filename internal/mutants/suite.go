@@ -106,13 +106,14 @@ func (s *suite) try(ctx context.Context, i int, m mutation) (r result) {
 	start := time.Now()
 	if pkg := path.Dir(m.file); pkg != m.checks[0].pkg {
 		// Tests that do not import it would compile whatever the mutation says.
-		if out, err := s.compile(ctx, "build", "-overlay", overlay, "-o", os.DevNull, "./"+pkg); err != nil {
+		if out, err := s.compile(ctx, pkg, "build", "-overlay", overlay, "-o", os.DevNull); err != nil {
 			return fail(fmt.Errorf("the mutation does not compile: %w", err), out)
 		}
 	}
 	for _, c := range m.checks {
+		c = c.on(m.engine)
 		bin := filepath.Join(dir, "check.test")
-		if out, err := s.compile(ctx, "test", "-overlay", overlay, "-c", "-ldflags=-s -w", "-o", bin, "./"+c.pkg); err != nil {
+		if out, err := s.compile(ctx, c.pkg, "test", "-overlay", overlay, "-c", "-ldflags=-s -w", "-o", bin); err != nil {
 			return fail(fmt.Errorf("with it the tests of %s do not compile: %w", c.pkg, err), out)
 		}
 		r.built += time.Since(start)
@@ -163,7 +164,7 @@ func (s *suite) passesNow(ctx context.Context, c check) error {
 	var err error
 	if _, there := os.Stat(bin); there != nil {
 		var out string
-		if out, err = s.compile(ctx, "test", "-c", "-ldflags=-s -w", "-o", bin, "./"+c.pkg); err != nil {
+		if out, err = s.compile(ctx, c.pkg, "test", "-c", "-ldflags=-s -w", "-o", bin); err != nil {
 			err = fmt.Errorf("%w\n%s", err, out)
 		}
 	}
