@@ -76,3 +76,22 @@ func TestAMemberIsTakenOutOfTheRulesetAndBackWhileTheLeaderServes(t *testing.T) 
 	c.holds(0, 1, 2, 3, 4, 5)
 	c.holds(1, 1, 2, 3, 4, 5)
 }
+
+// TestAnObserverAcknowledgesNothingAlthoughItIsAMember: it is made one before a change of
+// the ruleset leaves it out.
+func TestAnObserverAcknowledgesNothingAlthoughItIsAMember(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 3, options{})
+	c.lead(c.guard(reparent.Config{}), 0)
+	rec, err := c.reg.Load(t.Context())
+	require.NoError(t, err)
+	n := c.node(2, func(_ int, cfg *mariadbnode.Config) { cfg.Observer = true })
+	_, err = n.Follow(t.Context(), rec.Active.Term, rec.Active.Leader)
+	require.NoError(t, err)
+	c.exec(c.root(1), "STOP SLAVE IO_THREAD")
+	out := c.blocked(0, 1)
+	c.holds(2, 1)
+	require.Equal(t, "1", c.value(c.root(0), countWaiting), "it acknowledged")
+	c.exec(c.root(1), "START SLAVE IO_THREAD")
+	require.NoError(t, <-out)
+}

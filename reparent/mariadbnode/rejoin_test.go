@@ -137,6 +137,49 @@ func TestG2_ACopyThatReplicatesIsRebuiltWithoutLosingWhatItAcknowledged(t *testi
 	}
 }
 
+// TestACopyAcknowledgesNoMoreWhileWhatItReceivedIsApplied: what it received after it was
+// asked what that is would go with its relay log.
+func TestACopyAcknowledgesNoMoreWhileWhatItReceivedIsApplied(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, options{})
+	c.lead(c.guard(reparent.Config{}), 0)
+	rec, err := c.reg.Load(t.Context())
+	require.NoError(t, err)
+	app, follower, copied := c.app(0), c.root(1), make(chan struct{})
+	row, err := follower.Conn(t.Context())
+	require.NoError(t, err)
+	n := c.node(1, func(_ int, cfg *mariadbnode.Config) {
+		cfg.Rebuild = func(ctx context.Context, _ mariadbnode.Rebuild) error {
+			defer close(copied)
+			for _, q := range []string{"SET sql_log_bin=0", "BEGIN", "INSERT INTO app.kv VALUES (7, 'in the way')"} {
+				if _, err := row.ExecContext(ctx, q); err != nil {
+					return err
+				}
+			}
+			if _, err := follower.ExecContext(ctx, "START SLAVE"); err != nil {
+				return err
+			}
+			return c.insert(app, 7) // the copy acknowledges it
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	repaired := make(chan error, 1)
+	go func() { repaired <- n.Repair(ctx, rec.Active.Term, rec.Active.Leader) }()
+	select {
+	case <-copied:
+	case <-ctx.Done():
+		t.Fatal(<-repaired)
+	}
+	c.eventually("it has acknowledged, and is stopped", func() bool {
+		st := c.slaveStatus(1)
+		return st["Slave_IO_Running"] == "No" && st["Slave_SQL_Running"] == "Yes"
+	})
+	require.NoError(t, row.Close())
+	require.NoError(t, <-repaired)
+	require.True(t, c.rows(1)[7])
+}
+
 // copyFiles replaces the files of one server by those of another, which is
 // stopped for it. Both serve afterwards.
 func (c *cluster) copyFiles(ctx context.Context, from, to int) error {

@@ -125,6 +125,41 @@ func TestAPrivilegedWriterIsFoundBeforeAStepDown(t *testing.T) {
 	require.EqualValues(t, "n1", rep.Leader())
 }
 
+// TestAPrivilegedWriterThatComesDuringAStepDownIsFound: who holds a lock is waited for, and
+// it connects meanwhile.
+func TestAPrivilegedWriterThatComesDuringAStepDownIsFound(t *testing.T) {
+	t.Parallel()
+	c := newCluster(t, 2, options{config: func(_ int, cfg *mariadbnode.Config) { cfg.Limits.ReadOnly = 15 * time.Second }})
+	c.lead(c.guard(reparent.Config{}), 0)
+	c.exec(c.root(0), "SET sql_log_bin=0", "GRANT LOCK TABLES ON app.* TO 'app'@'%'")
+	tables, err := c.app(0).Conn(t.Context())
+	require.NoError(t, err)
+	_, err = tables.ExecContext(t.Context(), "LOCK TABLES app.kv WRITE")
+	require.NoError(t, err)
+	down := make(chan error, 1)
+	go func() {
+		_, err := c.nodes[0].StepDown(t.Context(), term(1000))
+		down <- err
+	}()
+	look := c.open(c.account(0))
+	c.eventually("it waits to be read-only", func() bool {
+		var n int
+		require.NoError(t, look.QueryRowContext(t.Context(), "SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE INFO LIKE '%SET GLOBAL read_only=1%' AND ID <> CONNECTION_ID()").Scan(&n))
+		return n == 1
+	})
+	conn, err := c.root(0).Conn(t.Context())
+	require.NoError(t, err)
+	_, err = conn.ExecContext(t.Context(), "DO 1")
+	require.NoError(t, err)
+	_, err = tables.ExecContext(t.Context(), "UNLOCK TABLES")
+	require.NoError(t, err)
+	var p *mariadbnode.PrivilegedError
+	require.ErrorAs(t, <-down, &p)
+	require.Equal(t, "root", p.Sessions[0].User)
+	require.Equal(t, term(1000), c.promised(0))
+	c.closeRoot(0, conn)
+}
+
 // closeRoot waits until the server has noticed that a session of root is gone.
 func (c *cluster) closeRoot(i int, conn *sql.Conn) {
 	c.t.Helper()
