@@ -123,6 +123,10 @@ func (o *op) demote(modes ...StopMode) error {
 	if err := o.halt(modes...); err != nil {
 		return err
 	}
+	// A promotion that ended meanwhile has removed it.
+	if err := o.standby(); err != nil {
+		return err
+	}
 	return o.configureDown(detached())
 }
 
