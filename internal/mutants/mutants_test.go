@@ -237,8 +237,8 @@ func TestMutationsOfTheEnginesAreSelectedByThemselves(t *testing.T) {
 			t.Errorf("%s: engine %q of %s in %s", m.name, m.engine, m.file, dir)
 		}
 	}
-	if none < 40 {
-		t.Errorf("%d mutations without engines, want 40 or more", none)
+	if none < 40 || some < 20 {
+		t.Errorf("%d mutations without engines and %d with, want 40 and 20 or more", none, some)
 	}
 }
 
