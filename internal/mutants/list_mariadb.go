@@ -79,8 +79,8 @@ func mariadbMutations() []mutation {
 		{
 			name: "mariadb-logged-taken-for-applied", ids: "G2", file: dir + "live.go",
 			rule:   "The binary log tells what is applied only while no SQL thread runs.",
-			edits:  one("	if l.slave.sqlRuns() {\n		return l.slavePos", "	if l.slave.sqlRuns() && len(want) == 0 {\n		return l.slavePos"),
-			checks: []check{in(pkg, "TestG2_WhatIsInTheBinaryLogAndNotCommittedYetIsNotTakenForApplied")},
+			edits:  one("	if l.slave.sqlRuns() {\n		return applied{pos", "	if l.slave.sqlRuns() && l.now.IsZero() {\n		return applied{pos"),
+			checks: []check{in(pkg, "TestG2_WhatIsInTheBinaryLogAndNotCommittedYetIsNotTakenForApplied", "TestG2_ARescueThatGoesOnIsWaitedFor")},
 		},
 		{
 			name: "mariadb-emptied-position-believed", ids: "G1 G2", file: dir + "live.go",
