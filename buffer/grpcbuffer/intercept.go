@@ -2,9 +2,12 @@ package grpcbuffer
 
 import (
 	"context"
+	"sync"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 )
 
 // gated is the context of an admitted call.
@@ -82,9 +85,10 @@ func (s *Server) StreamInterceptor(srv any, ss grpc.ServerStream, si *grpc.Strea
 	if err != nil {
 		return err
 	}
-	defer c.exit()
-	in := &gated{c.unit.Context(outer), c.gate.Draining}
-	w := &serverStream{ServerStream: ss, ctx: in, call: &c, unit: class == Unit}
+	w := &serverStream{ServerStream: ss, unit: class == Unit, call: c}
+	defer w.end()
+	in := &gated{w.call.unit.Context(outer), c.gate.Draining}
+	w.ctx = in
 	md := s.metadata()
 	if len(metadata.ValueFromIncomingContext(outer, awaitKey)) > 0 {
 		err = ss.SendHeader(md)
@@ -106,22 +110,48 @@ func (s *Server) StreamInterceptor(srv any, ss grpc.ServerStream, si *grpc.Strea
 type serverStream struct {
 	grpc.ServerStream
 	ctx  context.Context
-	call *call
 	unit bool
+
+	// mu guards what follows. It is taken by RecvMsg of a unit, before and after
+	// the read, and when the handler has returned, which may be while another
+	// goroutine of its own reads: gRPC ends such a read only afterwards.
+	mu   sync.Mutex
+	call call
+	over bool // the call was given back
 }
 
 // Context returns a context that a drain can cancel.
 func (s *serverStream) Context() context.Context { return s.ctx }
 
-// RecvMsg ends one request of a unit and begins the next. gRPC allows no two
-// RecvMsg at once, so the part has one owner.
+// RecvMsg ends one request of a unit and begins the next, whatever it returns:
+// a handler commits at the end of its stream, and does something after any other
+// error. A unit that was ended meanwhile is told so, and of nothing else.
 func (s *serverStream) RecvMsg(m any) error {
 	if !s.unit {
 		return s.ServerStream.RecvMsg(m)
 	}
+	s.pause()
+	err := s.ServerStream.RecvMsg(m)
+	if stop := s.resume(); stop != nil {
+		return stop
+	}
+	return err
+}
+
+// pause ends the running request of a unit, if there is one.
+func (s *serverStream) pause() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.call.part.Exit()
-	if err := s.ServerStream.RecvMsg(m); err != nil {
-		return err
+}
+
+// resume begins the next request of a unit. gRPC allows no two RecvMsg at once,
+// so there is none yet.
+func (s *serverStream) resume() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over {
+		return errReturned
 	}
 	part, err := s.call.unit.Continue()
 	if err != nil {
@@ -129,4 +159,16 @@ func (s *serverStream) RecvMsg(m any) error {
 	}
 	s.call.part = part
 	return nil
+}
+
+// errReturned is what gRPC too says to a read after the handler has returned.
+var errReturned = status.Error(codes.Canceled, "grpcbuffer: the stream is over: its handler has returned")
+
+// end gives the call back when the handler has returned.
+func (s *serverStream) end() {
+	s.mu.Lock()
+	c := s.call
+	s.call, s.over = call{}, true
+	s.mu.Unlock()
+	c.exit()
 }

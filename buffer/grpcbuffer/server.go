@@ -26,10 +26,13 @@ const (
 	ByShape Class = iota
 	// Single is one request. A drain waits for it.
 	Single
-	// Unit is a transaction or session. Of a stream, what runs from one
-	// received message to the next is one request of it: a drain waits for
-	// that, never for the next message, which is then refused with
-	// ReasonRestartUnit. The handler must end the stream when it commits.
+	// Unit is a transaction or session. Of a stream, what runs from the return
+	// of one RecvMsg, its last with io.EOF or an error included, to the next
+	// RecvMsg is one request of it: a drain waits for that, never for the next
+	// message, which is then refused with ReasonRestartUnit. The handler must
+	// end the stream when it commits, and call RecvMsg only when it is done
+	// with the message before: while a goroutine of its own reads ahead, the
+	// unit counts as idle.
 	Unit
 	// Stream is told by Draining and never waited for.
 	Stream
