@@ -10,7 +10,7 @@ import (
 // the undo of the next. A context belongs to the era it was made in, so that
 // a drain need not find it to cancel it, and an undo does not revive it.
 type era struct {
-	cause atomic.Pointer[error] // set once, when the gate reaches Cancelled
+	cause atomic.Pointer[CancelledError] // set once, when the gate reaches Cancelled
 }
 
 // tokenContext is the context of a token. Most are never waited for, only
@@ -41,11 +41,11 @@ type waited struct {
 }
 
 // Context returns a copy of parent that is cancelled when the gate reaches
-// Cancelled, with the *leadership.Refusal as its cause (context.Cause), or
-// when the unit is ended while idle, with a *RestartUnitError; database/sql
-// rolls a transaction back when its context ends. It also ends with parent and
-// with Exit of this very token variable. For the zero Token it is parent. A nil
-// parent counts as context.Background.
+// Cancelled, or when the unit is ended while idle: database/sql rolls a
+// transaction back when its context ends. The cause (context.Cause) is then a
+// *CancelledError, which says why and proves nothing. It also ends with parent
+// and with Exit of this very token variable. For the zero Token it is parent. A
+// nil parent counts as context.Background.
 //
 // It costs one allocation. Only when it is waited for (Done, or whatever is
 // derived from it and can end) is it registered with its parent and the gate.
@@ -129,9 +129,9 @@ func (x *tokenContext) ended() ending {
 func (x *tokenContext) cause(e ending) error {
 	switch e {
 	case unitEnded:
-		return x.cell.gate.lastRefusal().restart
+		return x.cell.gate.lastRefusal().ended
 	case cancelled:
-		return *x.era.cause.Load()
+		return x.era.cause.Load()
 	}
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 
 	"github.com/tenure-go/tenure/internal/race"
 	"github.com/tenure-go/tenure/lameduck"
-	"github.com/tenure-go/tenure/leadership"
 )
 
 type (
@@ -26,7 +25,7 @@ func TestAContextThatNobodyWaitedForStillTellsWhatCancelledIt(t *testing.T) {
 		"Err":  func(t *testing.T, ctx context.Context) { require.ErrorIs(t, ctx.Err(), context.Canceled) },
 		"Done": func(_ *testing.T, ctx context.Context) { <-ctx.Done() },
 		"Cause": func(t *testing.T, ctx context.Context) {
-			require.ErrorAs(t, context.Cause(ctx), new(*leadership.Refusal))
+			require.ErrorAs(t, context.Cause(ctx), new(*lameduck.CancelledError))
 		},
 		"AfterFunc": func(_ *testing.T, ctx context.Context) {
 			ran := make(chan struct{})
@@ -37,11 +36,11 @@ func TestAContextThatNobodyWaitedForStillTellsWhatCancelledIt(t *testing.T) {
 			derived, cancel := context.WithTimeout(ctx, time.Hour)
 			defer cancel()
 			<-derived.Done()
-			require.ErrorAs(t, context.Cause(derived), new(*leadership.Refusal))
+			require.ErrorAs(t, context.Cause(derived), new(*lameduck.CancelledError))
 		},
 		"WithValue": func(t *testing.T, ctx context.Context) {
 			derived := context.WithValue(ctx, otherKey{}, 2)
-			require.ErrorAs(t, context.Cause(derived), new(*leadership.Refusal))
+			require.ErrorAs(t, context.Cause(derived), new(*lameduck.CancelledError))
 			require.Equal(t, "v", derived.Value(ctxKey{}))
 		},
 	} {
@@ -83,7 +82,7 @@ func TestAContextThatNobodyWaitedForStillTellsWhatCancelledIt(t *testing.T) {
 					}
 					tok.Exit()
 					<-out
-					require.ErrorAs(t, context.Cause(ctx), new(*leadership.Refusal))
+					require.ErrorAs(t, context.Cause(ctx), new(*lameduck.CancelledError))
 				})
 			})
 		}
@@ -162,11 +161,13 @@ func TestATransactionIsRolledBackWhenItsIdleUnitIsEnded(t *testing.T) {
 		}()
 		_, err := g.Drain(t.Context(), lameduck.Plan{All: time.Minute})
 		require.NoError(t, err)
-		restart := new(*lameduck.RestartUnitError)
-		require.ErrorAs(t, <-rolledBack, restart)
-		require.ErrorAs(t, context.Cause(quiet), restart)
+		why := <-rolledBack
+		cut := new(lameduck.CancelledError)
+		require.ErrorAs(t, why, &cut)
+		require.True(t, cut.Idle)
+		require.Equal(t, why, context.Cause(quiet))
 		unit.Exit()
-		require.ErrorAs(t, context.Cause(quiet), restart)
+		require.Equal(t, why, context.Cause(quiet))
 	})
 }
 
@@ -216,7 +217,7 @@ func TestContextsAskedWhileTheyEndNeverTakeAnAnswerBack(t *testing.T) {
 			_, err := g.Drain(context.Background(), lameduck.Plan{})
 			require.ErrorAs(t, err, new(*lameduck.ForcedError))
 			wg.Wait()
-			require.ErrorAs(t, context.Cause(ctx), new(*leadership.Refusal))
+			require.ErrorAs(t, context.Cause(ctx), new(*lameduck.CancelledError))
 		}
 		tok.Exit()
 		wg.Wait()

@@ -26,8 +26,9 @@
 //     token, so new work cannot pose as one.
 //   - An idle unit never delays the end of a drain, a stream never delays
 //     anything.
-//   - A Refusal and a RestartUnitError prove non-execution; a unit cut while one
-//     of its requests ran is reported as of unknown outcome.
+//   - A Refusal and a RestartUnitError prove non-execution (G9); a unit cut while
+//     one of its requests ran is reported as of unknown outcome, and the cause
+//     with which a drain cancels contexts proves nothing.
 //   - Streams are told once the gate is announced, over Plan.Spread if there is
 //     one, and all by the time the drain cancels, ends or is held.
 //   - Drain wakes on the last Exit and ends with its context. It joins what it

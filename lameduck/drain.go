@@ -208,10 +208,11 @@ func (r *run) wait(ctx context.Context, d time.Duration, done func() bool) (bool
 }
 
 func ctxError(ctx context.Context) error {
-	if cause := context.Cause(ctx); !errors.Is(cause, ctx.Err()) {
-		return errors.Join(ctx.Err(), cause)
+	cause := context.Cause(ctx)
+	if errors.Is(cause, ctx.Err()) {
+		return cause
 	}
-	return ctx.Err()
+	return errors.Join(ctx.Err(), cause)
 }
 
 // sealAll refuses continuations in every cell once no request runs in any. A
@@ -246,11 +247,11 @@ func (r *run) cancel(ctx context.Context) error {
 	done := g.apply()
 	r.mark(Cancelled)
 	r.report.Cancelled = g.sum().Active
-	// After the units, so that an idle one is told to restart and not just
-	// that it is over.
-	var why error = g.own.refusals.all
+	// After the units, so that an idle one is told that it was ended and not
+	// just that it is over.
+	why := g.own.refusals.cancelled
 	settle := r.endUnits(func() {
-		g.each(func(g *Gate) { g.presentEra().cause.CompareAndSwap(nil, &why) })
+		g.each(func(g *Gate) { g.presentEra().cause.CompareAndSwap(nil, why) })
 	})
 	unlock()
 	done()

@@ -91,7 +91,7 @@ func TestADrainPassesItsPhasesInOrderAndReportsThem(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, lameduck.Cancelled, g.State().Phase)
 		require.ErrorIs(t, ctx.Err(), context.Canceled)
-		require.Equal(t, error(r), context.Cause(ctx))
+		require.Equal(t, error(&lameduck.CancelledError{Refusal: r}), context.Cause(ctx))
 
 		single.Exit()
 		synctest.Wait()
@@ -145,7 +145,7 @@ func TestAnIdleUnitNeverDelaysTheEndAndIsToldToRestart(t *testing.T) {
 		var restart *lameduck.RestartUnitError
 		require.ErrorAs(t, err, &restart)
 		require.True(t, leadership.NotExecuted(err))
-		require.ErrorAs(t, context.Cause(ctx), &restart)
+		require.Equal(t, error(&lameduck.CancelledError{Refusal: restart.Refusal, Idle: true}), context.Cause(ctx))
 
 		require.NoError(t, g.Serve(term(6)))
 		_, err = unit.Continue()

@@ -1,6 +1,7 @@
 package lameduck
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -78,6 +79,41 @@ func (e *UnitCutError) Is(target error) bool { return target == leadership.ErrUn
 
 // NotExecuted reports false.
 func (e *UnitCutError) NotExecuted() bool { return false }
+
+// CancelledError is the cause (context.Cause) of a token's context that a drain
+// has cancelled. It proves nothing, NotExecuted of package leadership is false:
+// what runs with the context may have had any effect, and net/http, database
+// drivers and handlers return the cause as the error of what they were doing. It
+// matches context.Canceled, in whose place it stands, but not
+// leadership.ErrUnknownOutcome: nor does it claim that anything has run.
+type CancelledError struct {
+	// Refusal says why; never nil. It is a proof only of what tries to enter the
+	// gate now, so it is not part of the chain: do not return it as the error of
+	// what was cancelled.
+	Refusal *leadership.Refusal
+	// Idle is true for the context of a unit that was ended while none of its
+	// requests ran. What proves that the unit was not committed is the
+	// *RestartUnitError of Continue; here the same would be taken for a proof
+	// about whatever else was done with the context.
+	Idle bool
+}
+
+func (e *CancelledError) Error() string {
+	s := "lameduck: cancelled by a drain"
+	if e.Idle {
+		s = "lameduck: cancelled by a drain that ended the unit"
+	}
+	if e.Refusal != nil {
+		s += ": " + e.Refusal.Reason
+	}
+	return s
+}
+
+// Is reports whether target is context.Canceled.
+func (e *CancelledError) Is(target error) bool { return target == context.Canceled }
+
+// NotExecuted reports false.
+func (e *CancelledError) NotExecuted() bool { return false }
 
 // PlanError is returned by Drain for a plan that cannot be kept. Nothing was
 // touched.
@@ -163,7 +199,7 @@ type BrokenOffError struct {
 	// Held is true when the gate stays in that phase (Plan.Hold); otherwise it
 	// serves again.
 	Held bool
-	// Err is the context's error and its cause, joined when they differ.
+	// Err is the context's cause, joined with its error unless it matches that.
 	Err error
 }
 

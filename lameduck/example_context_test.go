@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/tenure-go/tenure/lameduck"
-	"github.com/tenure-go/tenure/leadership"
 )
 
 // Work that takes longer than the grace is cancelled, and finds the reason in its
@@ -26,8 +25,8 @@ func ExampleToken_Context() {
 	}()
 	report, err := gate.Drain(context.Background(), lameduck.Plan{Cancel: time.Minute, Leader: "n2"})
 	fmt.Println(report.Phase, "cancelled:", report.Cancelled, err)
-	var why *leadership.Refusal
-	fmt.Println(errors.As(context.Cause(ctx), &why), why.Leader)
+	var why *lameduck.CancelledError
+	fmt.Println(errors.As(context.Cause(ctx), &why), why.Refusal.Leader)
 	// Output:
 	// drained cancelled: 1 <nil>
 	// true n2

@@ -68,6 +68,8 @@ func TestErrorsSayWhatBecameOfTheWork(t *testing.T) {
 	}{
 		{&lameduck.RestartUnitError{Refusal: refusal}, []string{"restart", "n2"}, true},
 		{&lameduck.UnitCutError{Refusal: refusal}, []string{"unknown", "upgraded"}, false},
+		{&lameduck.CancelledError{Refusal: refusal}, []string{"cancelled", "upgraded"}, false},
+		{&lameduck.CancelledError{Refusal: refusal, Idle: true}, []string{"ended the unit", "upgraded"}, false},
 		{&lameduck.PlanError{Field: "All", Reason: "is negative"}, []string{"All", "negative"}, true},
 		{&lameduck.DeadlineError{Need: time.Minute, Have: time.Second}, []string{"1m0s", "1s"}, true},
 		{&lameduck.PhaseError{Op: "drain", Phase: lameduck.Forced}, []string{"drain", "forced"}, true},

@@ -21,7 +21,7 @@ const (
 	// DrainAll refuses everything but the continuations of admitted units.
 	DrainAll
 	// Cancelled refuses continuations too; contexts of what still runs are
-	// cancelled with a *leadership.Refusal as their cause.
+	// cancelled with a *CancelledError as their cause.
 	Cancelled
 	// Drained is an end: nothing runs.
 	Drained

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/tenure-go/tenure/lameduck"
-	"github.com/tenure-go/tenure/leadership"
 )
 
 func TestAConnectionOnWhichNothingWasSentDoesNotDelayTheEnd(t *testing.T) {
@@ -93,8 +92,7 @@ func TestForceCancelsAtOnceAndHasAnEnd(t *testing.T) {
 	close(s.stop)
 	s.phase(lameduck.DrainAll)
 	s.force()
-	var r *leadership.Refusal
-	require.ErrorAs(t, receive(t, cause, "the request was not cancelled"), &r)
+	require.ErrorAs(t, receive(t, cause, "the request was not cancelled"), new(*lameduck.CancelledError))
 	out := s.ended()
 	require.NoError(t, out.err)
 	require.Equal(t, lameduck.Drained, out.rep.Phase)

@@ -10,6 +10,8 @@ type refusals struct {
 	all     *leadership.Refusal
 	restart *RestartUnitError
 	cut     *UnitCutError
+	// The causes of contexts: that of an ended unit, and any other.
+	ended, cancelled *CancelledError
 }
 
 func newRefusals(served leadership.Term, p *Plan) *refusals {
@@ -28,10 +30,12 @@ func refusalsOf(all *leadership.Refusal) *refusals {
 	units := *all
 	units.Scope = leadership.ScopeUnits
 	return &refusals{
-		units:   &units,
-		all:     all,
-		restart: &RestartUnitError{Refusal: all},
-		cut:     &UnitCutError{Refusal: all},
+		units:     &units,
+		all:       all,
+		restart:   &RestartUnitError{Refusal: all},
+		cut:       &UnitCutError{Refusal: all},
+		ended:     &CancelledError{Refusal: all, Idle: true},
+		cancelled: &CancelledError{Refusal: all},
 	}
 }
 

@@ -114,7 +114,7 @@ func TestZeroValuesAndNilArgumentsAreUsableOrRefused(t *testing.T) {
 		}},
 		{"errors and reports", func(t *testing.T) {
 			for _, err := range []error{
-				new(lameduck.BrokenOffError), new(lameduck.CapacityError), new(lameduck.DeadlineError), new(lameduck.ForcedError),
+				new(lameduck.BrokenOffError), new(lameduck.CancelledError), new(lameduck.CapacityError), new(lameduck.DeadlineError), new(lameduck.ForcedError),
 				new(lameduck.KindError), new(lameduck.OptionError), new(lameduck.PhaseError), new(lameduck.PlanError),
 				new(lameduck.RestartUnitError), new(lameduck.SignalError), new(lameduck.TermOrderError), new(lameduck.UnitCutError),
 			} {

@@ -41,7 +41,7 @@ func Draining(ctx context.Context) <-chan struct{} {
 }
 
 // UnaryInterceptor admits each call to the gate and runs the handler with a
-// context that a drain can cancel, its cause the *leadership.Refusal. A call
+// context that a drain can cancel, its cause a *lameduck.CancelledError. A call
 // that is refused gets UNAVAILABLE with a proof (see Refuse). It is a
 // grpc.UnaryServerInterceptor.
 //

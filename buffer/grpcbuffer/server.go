@@ -282,10 +282,12 @@ func (s *Server) outcome(outer, ctx context.Context, err error) error {
 		return err
 	}
 	// Cut by the drain and not by the client: the handler may have done
-	// anything before. The cause is a refusal, of new work; passed on it
-	// would be a false proof.
+	// anything before. The refusal that the cause holds is of new work; passed
+	// on it would be a false proof.
 	if ctx.Err() != nil && outer.Err() == nil {
-		if cause := context.Cause(ctx); errors.Is(err, cause) || errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled {
+		var cut *lameduck.CancelledError
+		of := errors.As(context.Cause(ctx), &cut) && errors.Is(err, cut.Refusal)
+		if of || errors.Is(err, context.Canceled) || status.Code(err) == codes.Canceled {
 			return unknown(codes.Unavailable, "the call was cut by a drain, it may have been executed", context.Canceled)
 		}
 	}

@@ -191,7 +191,7 @@ func TestADrainWaitsForAUnaryUnitAndRefusesTheNextEarly(t *testing.T) {
 }
 
 // A handler that does nothing wrong gives its context's cause as its error. The
-// cause is a refusal: of new work, not of this call, which ran.
+// refusal in it is of new work, not of this call, which ran.
 func TestG9_ACallCutByADrainIsUnknownWhateverItsHandlerReturns(t *testing.T) {
 	t.Parallel()
 	for name, result := range map[string]func(context.Context) error{
@@ -199,9 +199,9 @@ func TestG9_ACallCutByADrainIsUnknownWhateverItsHandlerReturns(t *testing.T) {
 		"its cause":     context.Cause,
 		"cause wrapped": func(ctx context.Context) error { return fmt.Errorf("put: %w", context.Cause(ctx)) },
 		"cause refused": func(ctx context.Context) error {
-			var r *leadership.Refusal
-			errors.As(context.Cause(ctx), &r)
-			return fmt.Errorf("put: %w", r)
+			var cut *lameduck.CancelledError
+			errors.As(context.Cause(ctx), &cut)
+			return fmt.Errorf("put: %w", cut.Refusal)
 		},
 		"status": func(ctx context.Context) error { return status.FromContextError(ctx.Err()).Err() },
 	} {

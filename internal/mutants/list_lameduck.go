@@ -69,6 +69,18 @@ func lameduckMutations() []mutation {
 			checks: []check{in(pkg, "TestAUnitCutWhileItRunsHasAnUnknownOutcome")},
 		},
 		{
+			name: "cause-of-a-cut-is-a-refusal", ids: "G9", file: "lameduck/errors.go",
+			rule:   "The cause with which a drain cancels a context is no proof: what ran with it may have had its effect.",
+			edits:  one("func (e *CancelledError) NotExecuted() bool { return false }", "func (e *CancelledError) Unwrap() error { return e.Refusal }"),
+			checks: []check{in(pkg, "TestG9_TheCauseOfACancelledContextProvesNothing"), in("buffer", "TestG9_ARequestCutByAGateInFrontIsNotTakenForRefusedByTheLeader")},
+		},
+		{
+			name: "cause-of-an-ended-unit-is-a-proof", ids: "G9", file: "lameduck/context.go",
+			rule:   "That a unit was ended while idle is proven by Continue, not by the context, which others share.",
+			edits:  one("		return x.cell.gate.lastRefusal().ended\n", "		return x.cell.gate.lastRefusal().restart\n"),
+			checks: []check{in(pkg, "TestG9_TheCauseOfACancelledContextProvesNothing")},
+		},
+		{
 			name: "resume-after-the-end", ids: "G1", file: "lameduck/term.go",
 			rule:   "A drain that has ended is not undone: the leader may have stepped down.",
 			edits:  one("	if g.own.phase.Ended() {\n		unlock()\n		return ErrTooLate", "	if false {\n		unlock()\n		return ErrTooLate"),
