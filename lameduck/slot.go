@@ -22,8 +22,8 @@ const (
 // slot is the record of one unit, stream or labelled single.
 type slot struct {
 	state atomic.Uint64
-	info  atomic.Pointer[Info]
-	next  atomic.Uint32 // index+1 of the next free slot, 0 at the end
+	info  atomic.Pointer[Info] // set before a generation opens, nil from its end
+	next  atomic.Uint32        // index+1 of the next free slot, 0 at the end
 	kind  atomic.Uint32
 	index uint32
 	cell  *Cell // never changes
@@ -149,18 +149,23 @@ type Info struct {
 	Active int
 }
 
-// read returns what is known of an open slot.
+// read returns what is known of an open slot, all of it of one generation.
 func (s *slot) read() (info Info, gen uint32, st uint64) {
-	st = s.state.Load()
-	if p := s.info.Load(); p != nil {
-		info = *p
+	for {
+		st = s.state.Load()
+		p, kind := s.info.Load(), Kind(s.kind.Load())
+		if gen = uint32(st >> slotGen); uint32(s.state.Load()>>slotGen) != gen {
+			continue // it was let go meanwhile
+		}
+		if p != nil {
+			info = *p
+		}
+		info.Kind, info.Active = kind, int(st&slotActive)
+		if kind == Single {
+			info.Active = 1
+		}
+		return info, gen, st
 	}
-	info.Kind = Kind(s.kind.Load())
-	info.Active = int(st & slotActive)
-	if info.Kind == Single {
-		info.Active = 1
-	}
-	return info, uint32(st >> slotGen), st
 }
 
 func trailing(mask uint64) int { return bits.TrailingZeros64(mask) }

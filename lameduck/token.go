@@ -74,8 +74,6 @@ func (c *Cell) enterSlot(k Kind, info *Info) (Token, error) {
 		in := *info
 		in.Kind, in.Since = k, time.Now()
 		s.info.Store(&in)
-	} else if s.info.Load() != nil {
-		s.info.Store(nil)
 	}
 	s.kind.Store(uint32(k))
 	gen := uint32(s.state.Load() >> slotGen)
@@ -208,6 +206,10 @@ func (t *Token) exitSlot() {
 			c.exit(one, mask)
 		}
 		if free {
+			// Before it can be taken again: a gate keeps nobody's Owner.
+			if s.info.Load() != nil {
+				s.info.Store(nil)
+			}
 			c.slots.put(s)
 		}
 		return

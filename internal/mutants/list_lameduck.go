@@ -81,6 +81,12 @@ func lameduckMutations() []mutation {
 			checks: []check{in(pkg, "TestG9_TheCauseOfACancelledContextProvesNothing")},
 		},
 		{
+			name: "owner-kept-after-exit", ids: "G8", file: "lameduck/token.go",
+			rule:   "A gate in which nothing is in flight keeps nobody's request reachable.",
+			edits:  one("				s.info.Store(nil)\n", ""),
+			checks: []check{in(pkg, "TestAGateKeepsNoOwnerOfWhatHasExited")},
+		},
+		{
 			name: "resume-after-the-end", ids: "G1", file: "lameduck/term.go",
 			rule:   "A drain that has ended is not undone: the leader may have stepped down.",
 			edits:  one("	if g.own.phase.Ended() {\n		unlock()\n		return ErrTooLate", "	if false {\n		unlock()\n		return ErrTooLate"),
