@@ -123,7 +123,11 @@
 // not sent, unless distrusted or of Commit; what buffer.Classify knows is what
 // it says; any other is unknown, because a server's error code says which rule
 // was broken and not how much had run. No answer that comes after an abort counts,
-// good or bad. The end of the caller's own context is found by errors.Is in what
-// it ended, and the end of the one by which a statement was aborted is not. BEGIN, PREPARE and a ping have no effect
-// and are tried again when their connection breaks.
+// good or bad. BEGIN, PREPARE and a ping have no effect and are tried again when
+// their connection breaks.
+//
+// The end of the caller's own context is found by errors.Is in what it ended, and
+// the end of the one by which a statement was aborted is not. Its cause is, too, but
+// not by its type: a refusal or a *RestartUnitError with which a context ended is
+// of something else. A driver that returns that cause has proved nothing thereby.
 package sqlbuffer

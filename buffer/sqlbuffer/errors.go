@@ -100,8 +100,8 @@ type OutcomeError struct {
 	// By is the later term that is known, else zero.
 	By leadership.Term
 	// Err is what the driver, or the context, said. It is unwrapped, but for
-	// driver.ErrBadConn, and for the end of a context that was not the
-	// caller's.
+	// driver.ErrBadConn, for the end of a context that was not the caller's,
+	// and for the type of the cause with which the caller's ended.
 	Err error
 }
 
@@ -125,6 +125,45 @@ func (e *OutcomeError) Unwrap() []error {
 		return []error{leadership.ErrUnknownOutcome}
 	}
 	return []error{leadership.ErrUnknownOutcome, e.Err}
+}
+
+// ended is the end of a caller's context. Why it ended is another's affair: it
+// may be a refusal by a gate further up, or the restart of another unit that
+// failed in the same group. It is shown, and found by errors.Is, but not by its
+// type, nor as an unknown outcome: those are of something else.
+type ended struct{ err, why error }
+
+func (e *ended) Error() string { return e.err.Error() + ": " + e.why.Error() }
+
+// Unwrap returns what the context's Err said.
+func (e *ended) Unwrap() error { return e.err }
+
+// Is finds the cause, but for what would say something about this call.
+func (e *ended) Is(target error) bool {
+	return target != driver.ErrBadConn && target != leadership.ErrUnknownOutcome && errors.Is(e.why, target)
+}
+
+// endOf returns why ctx, which has ended, did.
+func endOf(ctx context.Context) error {
+	end, why := ctx.Err(), context.Cause(ctx)
+	if why == end {
+		return end
+	}
+	return &ended{end, why}
+}
+
+// own separates what a driver says from what it repeats. One whose context has
+// ended may return the cause of that, which proves nothing about the call,
+// whatever it says of itself: then own reports false.
+func own(ctx context.Context, err error) (_ error, ok bool) {
+	end := ctx.Err()
+	if end == nil {
+		return err, true
+	}
+	if why := context.Cause(ctx); why == end || !errors.Is(err, why) {
+		return err, true
+	}
+	return &ended{end, err}, false
 }
 
 // hidden is an error that wraps driver.ErrBadConn and does not show it:

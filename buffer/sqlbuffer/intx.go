@@ -13,15 +13,15 @@ import (
 // connection from the pool; units start in the order of their arrival, in the
 // lane and at the pool, also when all connections are taken.
 //
-// fn runs again, in a transaction of its own, each time a *RestartUnitError
-// proves that the one before was not committed, for as long as ctx and the
-// bounds of the buffer allow. Effects of fn outside the transaction are its
-// own to deal with. When fn returns an error the transaction is rolled back
+// fn runs again, in a transaction of its own, each time it or Commit returns a
+// *RestartUnitError and COMMIT was not sent, or was refused, for as long as ctx
+// and the bounds of the buffer allow. Effects of fn outside the transaction are
+// its own to deal with. When fn returns an error the transaction is rolled back
 // and the error returned; when it panics, it is rolled back.
 //
 // Errors besides those of fn and of BeginTx: the errors of package buffer when
-// a unit cannot be held (any longer), none of which was committed; a
-// *OutcomeError when it is not known whether Commit took effect; a *ConfigError
+// a unit cannot be held (any longer), none of which was committed; that of ctx
+// when it ends during the wait for the pool; a *OutcomeError when it is not known whether Commit took effect; a *ConfigError
 // when db has no Connector, or ctx or fn is nil.
 func InTx(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(ctx context.Context, tx *sql.Tx) error) error {
 	if fn == nil {
@@ -48,12 +48,22 @@ func InTx(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(ctx cont
 	defer t.Done(nil)
 	for {
 		err := d.c.unit(ctx, t, db, opts, fn)
-		var restart *RestartUnitError
-		if !errors.As(err, &restart) || restart.Session {
+		if t.ended == nil { // nothing was begun
 			t.Done(err)
 			return err
 		}
-		if err := t.Retry(ctx, restart); err != nil {
+		var restart *RestartUnitError
+		if t.sent || !errors.As(err, &restart) || restart.Session {
+			// The lane is told of this transaction only: what else fn met, such
+			// as a refusal by another service, says nothing about this leader.
+			t.Done(t.verdict)
+			return err
+		}
+		why := t.verdict
+		if why == nil { // it is another unit that cannot go on, and fn with it
+			why = buffer.NotSent(errors.New(restart.Error()))
+		}
+		if err := t.Retry(ctx, why); err != nil {
 			return err
 		}
 	}
@@ -61,6 +71,7 @@ func InTx(ctx context.Context, db *sql.DB, opts *sql.TxOptions, fn func(ctx cont
 
 // unit is one try of InTx.
 func (c *Connector) unit(ctx context.Context, t *ticket, db *sql.DB, opts *sql.TxOptions, fn func(context.Context, *sql.Tx) error) error {
+	t.ended, t.sent, t.verdict = nil, false, nil
 	conn, err := c.take(ctx, t, db)
 	if err != nil {
 		return err

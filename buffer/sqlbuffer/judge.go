@@ -53,7 +53,12 @@ func (b *binding) judge(ctx context.Context, what string, err error) (again bool
 		}
 		return false, err
 	}
-	switch b.classify(err) {
+	err, ok := own(ctx, err)
+	class := buffer.MaybeExecuted
+	if ok {
+		class = b.classify(err)
+	}
+	switch class {
 	case buffer.Refused:
 		return true, refused(b.to, err)
 	case buffer.NotSentYet:
@@ -107,9 +112,11 @@ func told(ctx context.Context, err error) error {
 	return err
 }
 
-// cut returns what an aborted call returned as its caller is to see it: not as
-// the end of a context that has not ended, and nil not as success.
+// cut returns what a call returned as its caller is to see it: the cause of its
+// context's end only as that, and when it was aborted, not as the end of a context
+// that has not ended, and nil not as success.
 func (b *binding) cut(ctx context.Context, err error) error {
+	err, _ = own(ctx, err)
 	switch {
 	case !b.w.aborted.Load():
 		return err

@@ -21,8 +21,12 @@ var errYield = errors.New("sqlbuffer: the pool's connections are with statements
 // after, like a statement does; it loses its place.
 func (c *Connector) take(ctx context.Context, t *ticket, db *sql.DB) (*sql.Conn, error) {
 	conn, err := c.fromPool(ctx, db, true)
+	if err == nil {
+		return conn, nil
+	}
 	if !errors.Is(err, errYield) {
-		return conn, err
+		t.Done(buffer.NotSent(err))
+		return nil, err
 	}
 	t.Done(buffer.NotSent(errYield))
 	if conn, err = c.fromPool(ctx, db, false); err != nil {
@@ -49,12 +53,12 @@ func (c *Connector) fromPool(ctx context.Context, db *sql.DB, yields bool) (*sql
 	select {
 	case c.turn <- struct{}{}:
 	case <-wait.Done():
-		return nil, context.Cause(wait)
+		return nil, endOf(wait)
 	}
 	defer func() { <-c.turn }()
 	conn, err := db.Conn(wait)
 	if err != nil && wait.Err() != nil {
-		err = context.Cause(wait)
+		err = endOf(wait)
 	}
 	return conn, err
 }

@@ -13,6 +13,10 @@ type ticket struct {
 	used  bool // while it is the spare one and somebody's
 	kept  bool
 	ended chan struct{} // closed when the transaction has ended; made by BeginTx
+
+	// Of the transaction, to be read once ended is closed.
+	sent    bool  // its COMMIT was sent, and not refused
+	verdict error // how it ended, nil when it was committed or rolled back
 }
 
 func (t *ticket) done(err error) {

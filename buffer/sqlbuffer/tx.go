@@ -85,7 +85,15 @@ func (x *tx) failed(ctx context.Context, err error) error {
 		}
 		return x.lost
 	}
-	switch x.b.classify(err) {
+	err, ok := own(ctx, err)
+	if ok {
+		err, ok = own(x.ctx, err) // the driver had both
+	}
+	class := buffer.MaybeExecuted
+	if ok {
+		class = x.b.classify(err)
+	}
+	switch class {
 	case buffer.NotSentYet, buffer.MaybeExecuted:
 		if ctx.Err() != nil {
 			return hide(told(ctx, err)) // the driver knows what is left of the connection
@@ -106,6 +114,7 @@ func (x *tx) over(err error) {
 	}
 	x.c.tx = nil
 	x.j.release()
+	x.t.verdict = err
 	x.t.done(err)
 	close(x.t.ended)
 }
@@ -113,13 +122,14 @@ func (x *tx) over(err error) {
 // Commit implements driver.Tx.
 func (x *tx) Commit() error {
 	if x.lost == nil && x.ctx.Err() != nil {
-		x.lost = x.b.restart(x.b.to.Term, false, context.Cause(x.ctx))
+		x.lost = x.b.restart(x.b.to.Term, false, endOf(x.ctx))
 	}
 	if lost := x.check(); lost != nil {
 		x.drop()
 		x.over(lost)
 		return lost
 	}
+	x.t.sent = true
 	aborted, err := x.guard(x.doomed, x.real.Commit)
 	aborted = aborted || x.ctx.Err() != nil
 	err = x.committed(aborted, err)
@@ -134,9 +144,12 @@ func (x *tx) committed(aborted bool, err error) error {
 	if err == nil && !aborted {
 		return x.b.acknowledged("commit")
 	}
-	if err == nil {
-		err = context.Cause(x.ctx)
-	} else if !aborted {
+	switch {
+	case err == nil && x.ctx.Err() != nil:
+		err = endOf(x.ctx)
+	case aborted:
+		err, _ = own(x.ctx, err)
+	default:
 		class := buffer.Unclassified
 		if f := x.b.node.Classify; f != nil {
 			class = f(err)
@@ -148,7 +161,7 @@ func (x *tx) committed(aborted bool, err error) error {
 		case buffer.Answered:
 			return hide(err)
 		case buffer.NotSentYet, buffer.Refused:
-			x.b.broken = true
+			x.b.broken, x.t.sent = true, false
 			return x.b.restart(x.b.to.Term, false, hide(err))
 		}
 	}

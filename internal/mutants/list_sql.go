@@ -34,5 +34,29 @@ func sqlMutations() []mutation {
 			edits:  one("	if err == nil && !aborted {\n", "	if err == nil {\n"),
 			checks: []check{in(pkg, "TestAnErrorOrOKOfACancelledCommitProvesNothing", "TestACancelledCommitIsUnknownWhetherItHappenedOrNot")},
 		},
+		{
+			name: "sql-cause-of-a-context-taken-for-proof", ids: "G2 G9", file: "buffer/sqlbuffer/errors.go",
+			rule:   "A driver that returns the cause with which its context ended proves nothing by what that says of itself.",
+			edits:  one("	if end == nil {\n		return err, true\n", "	if end == nil || err != nil {\n		return err, true\n"),
+			checks: []check{in(pkg, "TestG9_ADriverThatReturnsTheCauseOfItsContextProvesNothing", "TestG9_AStatementOfATransactionThatReturnsTheCauseOfAContextRefusesNothing")},
+		},
+		{
+			name: "sql-cause-of-a-context-found-by-its-type", ids: "G2 G9", file: "buffer/sqlbuffer/errors.go",
+			rule:   "The restart or refusal with which a context ended is not that of the unit which it ended.",
+			edits:  one("	return &ended{end, why}\n", "	return why\n"),
+			checks: []check{in(pkg, "TestG9_ACommitWhoseContextEndsWithAProofOfSomethingElseIsUnknown", "TestTheCauseWithWhichAWaitForThePoolEndsHoldsNobody")},
+		},
+		{
+			name: "sql-unit-that-was-committed-runs-again", ids: "G2 G9", file: "buffer/sqlbuffer/intx.go",
+			rule:   "A unit whose COMMIT was sent and not refused is not restarted, whatever error its function returns.",
+			edits:  one("		if t.sent || !errors.As", "		if !errors.As"),
+			checks: []check{in(pkg, "TestG9_AUnitThatCommittedByItselfIsNotRunAgain")},
+		},
+		{
+			name: "sql-lane-told-of-another-services-refusal", ids: "G7", file: "buffer/sqlbuffer/intx.go",
+			rule:   "A refusal that a unit met elsewhere does not hold the lane.",
+			edits:  one("			t.Done(t.verdict)\n", "			t.Done(err)\n"),
+			checks: []check{in(pkg, "TestAUnitThatMeetsTheRefusalOfAnotherServiceHoldsNobody")},
+		},
 	}
 }
