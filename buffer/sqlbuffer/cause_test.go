@@ -180,13 +180,17 @@ func TestAUnitInWhichAnotherCannotGoOnIsRestartedAndHoldsNobody(t *testing.T) {
 
 func TestG9_AUnitThatCommittedByItselfIsNotRunAgain(t *testing.T) {
 	each(t, setup{}, func(t *testing.T, w *world) {
-		other := causes()["restart"]
+		other, runs := causes()["restart"], 0
 		err := sqlbuffer.InTx(t.Context(), w.db, nil, func(ctx context.Context, tx *sql.Tx) error {
+			if runs++; runs > 1 {
+				return nil
+			}
 			_, err := tx.ExecContext(ctx, "put ?", "a")
 			require.NoError(t, err)
 			require.NoError(t, tx.Commit())
 			return other
 		})
+		require.Equal(t, 1, runs)
 		require.ErrorIs(t, err, other)
 		require.Equal(t, []string{"a"}, w.n1.has())
 	})

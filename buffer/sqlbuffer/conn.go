@@ -20,8 +20,11 @@ type Conn struct {
 	// pinned says that a statement ran since the checkout: the session may
 	// have state, so that it must not move to another node behind its user.
 	pinned bool
-	reset  bool // the driver's session is to be reset before it is used
-	tx     *tx
+	// gone is what a pinned session was bound to until a transaction that could
+	// not be ended closed it. Until it is put back it is bound to nothing else.
+	gone  *binding
+	reset bool // the driver's session is to be reset before it is used
+	tx    *tx
 	// spare is for one statement after the other, as long as there is no more
 	// than one: rows keep theirs.
 	spare ticket
@@ -114,6 +117,9 @@ func (c *Conn) try(ctx context.Context, t *ticket, what string, j *joint, op fun
 // bind sees to it that the session is bound to the turn's leadership.
 func (c *Conn) bind(ctx context.Context, t *ticket) (again bool, err error) {
 	to := t.To()
+	if c.gone != nil {
+		return false, c.gone.restart(to.Term, true, nil)
+	}
 	if c.b != nil && (c.b.broken || c.b.to != to) {
 		if c.pinned {
 			c.b.broken = true // rows of it may be open: closed with the session
@@ -333,7 +339,7 @@ func (c *Conn) CheckNamedValue(*driver.NamedValue) error { return nil }
 // own session is reset by the first statement of the checkout, if it is still
 // wanted then.
 func (c *Conn) ResetSession(context.Context) error {
-	c.pinned, c.reset = false, true
+	c.pinned, c.gone, c.reset = false, nil, true
 	return nil
 }
 

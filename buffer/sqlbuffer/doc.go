@@ -60,7 +60,9 @@
 //     here, but others see the row at the old leader.
 //   - A session on a *sql.Conn is not moved once a statement ran on it: the
 //     next one gets a *RestartUnitError, with Session set, when the leader has
-//     changed.
+//     changed, or when the connection was closed because a transaction on it
+//     could not be rolled back. Only a transaction that has returned a
+//     *RestartUnitError is begun again on a Conn on which nothing else ran.
 //   - Rows of a superseded leadership that are read slowly are not aborted; a
 //     Next or Close that waits for the server for Linger is.
 //   - When the context of open Rows ends, database/sql closes them and reports

@@ -19,11 +19,15 @@ type tx struct {
 	j    *joint // that BeginTx was called with
 	room joint
 	lost *RestartUnitError // set once it cannot be committed any more
+
+	pinned bool // the session was, before it
+	ran    bool // a statement of it was handed over
+	told   bool // its user has seen lost
 }
 
 // BeginTx implements driver.ConnBeginTx.
 func (c *Conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
-	x := &tx{c: c, ctx: ctx}
+	x := &tx{c: c, ctx: ctx, pinned: c.pinned}
 	t, err := c.do(ctx, true, "", &x.room, func(ctx context.Context, b *binding) (err error) {
 		x.j.release() // of a try that was aborted
 		x.b, x.j = b, keep(ctx)
@@ -46,8 +50,9 @@ func (c *Conn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, e
 // more.
 func (x *tx) do(ctx context.Context, op func(ctx context.Context, b *binding) error) error {
 	if x.check() != nil {
-		return x.lost
+		return x.tell()
 	}
+	x.ran = true
 	err := x.b.call(ctx, nil, op)
 	if err == nil && !x.b.w.aborted.Load() {
 		return nil
@@ -83,7 +88,7 @@ func (x *tx) failed(ctx context.Context, err error) error {
 		if ctx.Err() != nil {
 			return err
 		}
-		return x.lost
+		return x.tell()
 	}
 	err, ok := own(ctx, err)
 	if ok {
@@ -104,6 +109,12 @@ func (x *tx) failed(ctx context.Context, err error) error {
 		return hide(err)
 	}
 	x.lost = x.b.restart(now.Term, false, hide(err))
+	return x.tell()
+}
+
+// tell returns why the transaction cannot be committed any more to its user.
+func (x *tx) tell() error {
+	x.told = true
 	return x.lost
 }
 
@@ -124,7 +135,8 @@ func (x *tx) Commit() error {
 	if x.lost == nil && x.ctx.Err() != nil {
 		x.lost = x.b.restart(x.b.to.Term, false, endOf(x.ctx))
 	}
-	if lost := x.check(); lost != nil {
+	if x.check() != nil {
+		lost := x.tell()
 		x.drop()
 		x.over(lost)
 		return lost
@@ -191,10 +203,18 @@ func (x *tx) Rollback() error {
 // drop closes the connection: what was begun on it is rolled back by the
 // server. database/sql has closed all rows and waits for all statements before
 // it ends a transaction.
+//
+// A session that may have state is gone then. Begun anew, a transaction of which
+// its user knows that it is to be brings its own state with it; what was there
+// before, and what one left that was only rolled back, is not to be missed
+// silently.
 func (x *tx) drop() {
 	x.b.broken = true
 	if x.c.b == x.b {
 		x.c.unbind()
+		if x.c.pinned = x.pinned || x.ran && !x.told; x.c.pinned {
+			x.c.gone = x.b
+		}
 	}
 }
 

@@ -58,5 +58,11 @@ func sqlMutations() []mutation {
 			edits:  one("			t.Done(t.verdict)\n", "			t.Done(err)\n"),
 			checks: []check{in(pkg, "TestAUnitThatMeetsTheRefusalOfAnotherServiceHoldsNobody")},
 		},
+		{
+			name: "sql-pinned-session-replaced", ids: "G9", file: "buffer/sqlbuffer/tx.go",
+			rule:   "A session that may have state is not replaced silently when a transaction on it could not be ended.",
+			edits:  one("			x.c.gone = x.b\n", ""),
+			checks: []check{in(pkg, "TestAPinnedSessionIsNotReplacedAfterATransactionThatCouldNotBeEnded")},
+		},
 	}
 }
