@@ -77,6 +77,12 @@ type Config struct {
 	// aborted then, anything else within a quarter of Linger (at least 2ms)
 	// more. What is answered before counts as Trust says.
 	Linger time.Duration
+	// Patience is how long InTx restarts a unit under one leadership, counted
+	// from the first of these restarts, what is held in between included. 0
+	// means 10s; one whose buffer has a higher MaxAge may want as much. It ends
+	// a unit that breaks every connection itself, by a packet that is too large
+	// say. A later leadership is another chance.
+	Patience time.Duration
 	// Trust reports whether old was ended by a step-down that left no
 	// survivors, so that what it acknowledged is part of what later
 	// leaderships hold. Then its late acknowledgements count. nil trusts
@@ -111,12 +117,17 @@ func New(lane *buffer.Lane, cfg Config) (*Connector, error) {
 		return nil, &ConfigError{"Budget", "is negative"}
 	case cfg.Linger < 0:
 		return nil, &ConfigError{"Linger", "is negative"}
+	case cfg.Patience < 0:
+		return nil, &ConfigError{"Patience", "is negative"}
 	}
 	if cfg.Budget == 0 {
 		cfg.Budget = time.Second
 	}
 	if cfg.Linger == 0 {
 		cfg.Linger = time.Second
+	}
+	if cfg.Patience == 0 {
+		cfg.Patience = 10 * time.Second
 	}
 	return &Connector{lane: lane, cfg: cfg, turn: make(chan struct{}, 1)}, nil
 }

@@ -113,7 +113,8 @@
 //
 //	error                  executed?  when
 //	errors of buffer       no         a statement could not be held (any longer)
-//	*RestartUnitError      no         the unit cannot go on; InTx restarts it
+//	*RestartUnitError      no         the unit cannot go on; InTx restarts it, for
+//	                                  Config.Patience under one leadership
 //	*OutcomeError          unknown    Exec, Query or Commit without a good answer,
 //	                                  or whose answer came after an abort
 //	*ConfigError           no         bad arguments

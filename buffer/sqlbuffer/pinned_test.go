@@ -246,7 +246,7 @@ func TestG10_BadInputIsRefusedBeforeAnythingIsTouched(t *testing.T) {
 		var bad *sqlbuffer.ConfigError
 		_, err := sqlbuffer.New(nil, sqlbuffer.Config{Nodes: nodes})
 		require.ErrorAs(t, err, &bad)
-		for _, c := range []sqlbuffer.Config{{}, {Nodes: nodes, Bytes: -1}, {Nodes: nodes, Budget: -1}, {Nodes: nodes, Linger: -1}} {
+		for _, c := range []sqlbuffer.Config{{}, {Nodes: nodes, Bytes: -1}, {Nodes: nodes, Budget: -1}, {Nodes: nodes, Linger: -1}, {Nodes: nodes, Patience: -1}} {
 			_, err = sqlbuffer.New(w.lane, c)
 			require.ErrorAs(t, err, &bad)
 			require.True(t, leadership.NotExecuted(err))

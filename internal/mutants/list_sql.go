@@ -64,5 +64,11 @@ func sqlMutations() []mutation {
 			edits:  one("			x.c.gone = x.b\n", ""),
 			checks: []check{in(pkg, "TestAPinnedSessionIsNotReplacedAfterATransactionThatCouldNotBeEnded")},
 		},
+		{
+			name: "sql-unit-restarted-for-ever", ids: "G9", file: "buffer/sqlbuffer/intx.go",
+			rule:   "A unit that fails under one leadership again and again is given up, with proof that it was not committed.",
+			edits:  one("took >= c.cfg.Patience {", "took >= 100*c.cfg.Patience {"),
+			checks: []check{in(pkg, "TestG9_AUnitThatBreaksEveryConnectionIsGivenUp")},
+		},
 	}
 }
