@@ -67,7 +67,7 @@ func sqlMutations() []mutation {
 		{
 			name: "sql-unit-restarted-for-ever", ids: "G9", file: "buffer/sqlbuffer/intx.go",
 			rule:   "A unit that fails under one leadership again and again is given up, with proof that it was not committed.",
-			edits:  one("took >= c.cfg.Patience {", "took >= 100*c.cfg.Patience {"),
+			edits:  one("took >= c.cfg.Patience {", "took >= 3*c.cfg.Patience {"),
 			checks: []check{in(pkg, "TestG9_AUnitThatBreaksEveryConnectionIsGivenUp")},
 		},
 	}
