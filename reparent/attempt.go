@@ -30,6 +30,7 @@ type attempt struct {
 	next     *leadership.Ruleset
 	prefer   []leadership.NodeID
 	without  map[leadership.NodeID]string // whose log is disregarded, and why
+	heeded   bool                         // those are to blame for what failed before
 	statuses []leadership.Status
 	hints    *leadership.Round // of the preview; nil: nobody answered yet
 	hinted   []bool            // whose status is in hints, as in statuses

@@ -67,7 +67,6 @@ type Change struct {
 	Known []leadership.Status
 
 	prefer []leadership.NodeID // for an undo: whom to re-establish
-	failed leadership.NodeID   // and who could not be
 	undoes leadership.Term     // the term of what it undoes
 }
 

@@ -82,7 +82,7 @@ func (a *attempt) held(id leadership.NodeID) bool {
 
 // unfit names the nodes that were read and cannot follow the selected log:
 // nothing truncates their tail, and nothing repairs them, or they are isolated. Of
-// those whose log is disregarded one that could not be established is unfit, and
+// those whose log is disregarded one that may be to blame for a failure is unfit, and
 // any that would need a repair and cannot get it: its log is longer than it should
 // be.
 func (a *attempt) unfit(rev *leadership.Revocation, reads []leadership.NodePosition) []leadership.NodeID {

@@ -36,8 +36,9 @@ func (a *attempt) barred() func(leadership.Testimony) string {
 // some node says.
 func (a *attempt) regard() (*leadership.Round, establish.Choice, error) {
 	may := !a.change.first() && a.change.Waiver == nil
-	if id := a.change.failed; id != "" {
-		if r, choice, err := a.disregard(notEstablished, id); err == nil {
+	for ids := range a.suspects() {
+		if r, choice, err := a.disregard(notEstablished, ids...); err == nil {
+			a.heeded = true
 			return r, choice, nil
 		}
 	}
@@ -71,7 +72,7 @@ func (a *attempt) regard() (*leadership.Round, establish.Choice, error) {
 	return r, choice, err
 }
 
-const notEstablished = "it could not be established"
+const notEstablished = "an attempt with it failed"
 
 // doubt keeps what nodes say of their logs from counting.
 func (a *attempt) doubt(why string, ids ...leadership.NodeID) {

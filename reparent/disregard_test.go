@@ -144,3 +144,30 @@ func TestG5_WhoIsDisregardedIsRepairedWhereItIsNeeded(t *testing.T) {
 		})
 	}
 }
+
+// What n1 completed with n2 is nowhere else, n1 is declared gone, and n2 could not be
+// established a moment ago. Without both n3 and n4 could lead, and would have lost it.
+func TestG2_NobodyIsDisregardedForAnEarlierFailureBesideAWaiver(t *testing.T) {
+	inSetup(t, reparenttest.LogStore(), reparenttest.Setup{Nodes: 4, Policy: leadership.AtLeast(2)}, func(t *testing.T, c *cluster) {
+		c.Crash("n3")
+		c.Crash("n4")
+		require.NoError(t, c.writes("n1"))
+		c.Gone("n1")
+		c.Restart("n3")
+		c.Restart("n4")
+		c.Isolate("n2", true)
+		p := c.Process("c1")
+		g := guard(t, p, nil)
+		rep, err := c.run(p, g, reparent.Emergency())
+		require.Error(t, err)
+		require.EqualValues(t, "n2", rep.To, "%s", rep)
+		require.Equal(t, reparent.StepInstall, rep.Failed, "%s", rep)
+
+		ch := reparent.Emergency()
+		ch.Waiver = &leadership.Waiver{Gone: nodes("n1"), Loss: true, Reason: "rack burnt down", By: "alice"}
+		rep, err = c.run(p, g, ch)
+		require.Error(t, err, "%s", rep)
+		require.EqualValues(t, "n2", rep.To, "%s", rep)
+		require.Empty(t, rep.Notes)
+	})
+}

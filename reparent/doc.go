@@ -113,6 +113,10 @@
 // A node can keep everybody from leading by what it says: its log is the most
 // advanced and no peer can fetch it, or shows a ruleset that nobody else ever saw.
 // Where the others pass every test without its log it is disregarded, and the
-// report has a note of it. So is the candidate that could not be established, in
-// the undo of that change.
+// report has a note of it. So are, in the undo of a change whose candidate could not
+// be established, that candidate and whom it reached, or whose log it could not
+// fetch: nodes that a coordinator reaches need not reach each other. The guard
+// remembers that for its next Emergency or Resume, until somebody leads, so that
+// those who reach each other are found after a few of them; another guard finds out
+// by itself. With a waiver nothing of that is done.
 package reparent

@@ -162,6 +162,7 @@ type Guard struct {
 	last     leadership.Record
 	lastTerm leadership.Term
 	unsaved  *led // granted, but not in the record yet
+	failed   []failure // since somebody led
 }
 
 // New returns a guard for the cluster. It returns a *ConfigError,

@@ -178,8 +178,9 @@ func (a *attempt) checkRuleset() error {
 // does not need.
 func (a *attempt) look(ctx context.Context) error {
 	var enough func([]leadership.Status) bool
-	if id := a.change.failed; id != "" {
-		a.doubt(notEstablished, id) // the others are waited for
+	for ids := range a.suspects() {
+		a.doubt(notEstablished, ids...) // the others are waited for
+		break
 	}
 	if a.knows() {
 		return nil

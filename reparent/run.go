@@ -76,6 +76,7 @@ func (a *attempt) conclude(ctx context.Context, err error) {
 	if errors.As(err, &super) {
 		a.g.heed(super.By)
 	}
+	a.learn(ctx, err) // before an undo
 	switch {
 	case err == nil:
 		r.Outcome = Done
@@ -142,10 +143,6 @@ func (c Change) overtaken(r leadership.Record) error {
 // The old leadership itself is never revived: its term is dead.
 func (a *attempt) undo(ctx context.Context) {
 	back := Change{Kind: leadership.KindUndo, prefer: []leadership.NodeID{a.from}, undoes: a.term}
-	var veto *VetoError
-	if a.rep.Failed == StepInstall && ctx.Err() == nil && !errors.As(a.rep.Err, &veto) {
-		back.failed = a.rep.To
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), a.g.cfg.Limits.Undo)
 	defer cancel()
 	u := a.g.attempt(back)

@@ -215,8 +215,32 @@ func reparentMutations() []mutation {
 		{
 			name: "failed-candidate-tried-again", ids: "G5", file: "reparent/run.go",
 			rule:   "An undo does without the candidate that could not be established, where it can.",
-			edits:  one("back.failed = a.rep.To", "back.failed = \"\""),
+			edits:  one("	a.learn(ctx, err) // before an undo\n", ""),
 			checks: []check{in(pkg, "TestG5_AnUndoDoesWithoutTheCandidateThatCouldNotBeEstablished"), in("reparent/reparenttest", "TestTheShortestTracesThatAreKnownEndWell")},
+		},
+		{
+			name: "candidate-alone-to-blame", ids: "G5", file: "reparent/blame.go",
+			rule:   "Whom a candidate reached is tried after those that it did not reach.",
+			edits:  one("{slices.Concat(to, f.near), to}", "{to, to}"),
+			checks: []check{in("reparent/reparenttest", "TestG5_AMajorityThatReachesEachOtherIsFound")},
+		},
+		{
+			name: "unreached-log-not-to-blame", ids: "G5", file: "reparent/blame.go",
+			rule:   "Where a candidate could not fetch what it lacks, an undo can do without those that have it.",
+			edits:  one("	if len(f.far) > 0 {\n", "	if len(f.far) < 0 {\n"),
+			checks: []check{in("reparent/reparenttest", "TestG5_AMajorityThatReachesEachOtherIsFound")},
+		},
+		{
+			name: "failures-forgotten-between-calls", ids: "G5", file: "reparent/blame.go",
+			rule:   "An emergency does without those whom an earlier one of its guard could not establish.",
+			edits:  one("a.change.Waiver != nil || !a.change.unplanned() &&", "a.change.Waiver != nil || a.change.Kind != leadership.KindUndo &&"),
+			checks: []check{in("reparent/reparenttest", "TestG5_AMajorityThatReachesEachOtherIsFound")},
+		},
+		{
+			name: "blamed-beside-a-waiver", ids: "G2", file: "reparent/blame.go",
+			rule:   "Beside a waiver nobody is disregarded for what failed before.",
+			edits:  one("a.change.Waiver != nil || !a.change.unplanned()", "!a.change.unplanned()"),
+			checks: []check{in(pkg, "TestG2_NobodyIsDisregardedForAnEarlierFailureBesideAWaiver")},
 		},
 		{
 			name: "sweep-repairs-on-a-guess", ids: "G2", file: "reparent/sweep.go",
