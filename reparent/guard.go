@@ -161,7 +161,7 @@ type Guard struct {
 	mu       sync.Mutex // guards what follows; taken by every call, for moments
 	last     leadership.Record
 	lastTerm leadership.Term
-	unsaved  *led // granted, but not in the record yet
+	unsaved  *led      // granted, but not in the record yet
 	failed   []failure // since somebody led
 }
 

@@ -188,14 +188,14 @@ func (a *attempt) look(ctx context.Context) error {
 	if a.change.unplanned() {
 		enough = func(ss []leadership.Status) bool {
 			_, _, err := a.preview(ss)
-			return err == nil
+			return err == nil && !a.change.outrun(ss)
 		}
 	}
 	a.statuses = a.g.survey(ctx, a.g.ids, enough)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return nil
+	return a.change.succeeded(a.statuses)
 }
 
 // knows takes what the caller heard of the nodes in place of a survey, and

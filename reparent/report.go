@@ -34,7 +34,8 @@ const (
 	// term, the old leader if possible. Of a change in which the candidate
 	// grants itself, it may have led in between.
 	Restored Outcome = "restored"
-	// Superseded: a newer attempt exists. This one touched nothing more; what
+	// Superseded: a newer attempt exists, or made a leader that the nodes show and
+	// the record need not. This one touched nothing more; what
 	// becomes of the cluster is the other's report.
 	Superseded Outcome = "superseded"
 	// Incomplete: the change stopped at Report.Failed and could not be undone.

@@ -3,6 +3,7 @@ package reparent
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/tenure-go/tenure/leadership"
@@ -137,6 +138,25 @@ func (c Change) overtaken(r leadership.Record) error {
 		return nil
 	}
 	return &leadership.SupersededError{Term: c.undoes, By: r.Fence}
+}
+
+// outrun reports whether a node has promised more than what an undo undoes. Then all
+// are waited for: one of them may lead.
+func (c Change) outrun(ss []leadership.Status) bool {
+	return !c.undoes.IsZero() && slices.ContainsFunc(ss, func(s leadership.Status) bool {
+		return s.Reachable && c.undoes.Less(leadership.MaxTerm(s.Promised, s.Leads))
+	})
+}
+
+// succeeded is overtaken by what the nodes say: a leader that was established without
+// the registry is in no record yet. One that has promised more since does not lead.
+func (c Change) succeeded(ss []leadership.Status) error {
+	for _, s := range ss {
+		if !c.undoes.IsZero() && s.Reachable && c.undoes.Less(s.Leads) && !s.Leads.Less(s.Promised) {
+			return &leadership.SupersededError{Term: c.undoes, By: s.Leads}
+		}
+	}
+	return nil
 }
 
 // undo re-establishes somebody under a new term, the old leader if possible.

@@ -116,3 +116,51 @@ func TestG5_AnUndoIsMadeAlthoughANewerAttemptWasAbandoned(t *testing.T) {
 		require.NoError(t, c.writes(rep.Leader()))
 	})
 }
+
+// The emergency that made n3 the leader could not reach the registry, so that the
+// record shows nothing of it; the nodes do, and n3 is the last of them to answer.
+func TestG5_AnUndoLeavesALeaderAloneThatTheRecordDoesNotShow(t *testing.T) {
+	t.Parallel()
+	for name, back := range map[string]bool{"the registry is back": true, "it is down": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inSetup(t, oneCall(), reparenttest.Setup{Nodes: 3}, func(t *testing.T, c *cluster) {
+				other := c.Process("c2")
+				g := guard(t, other, nil)
+				var theirs *reparent.Report
+				rep, _, err := relays(t, c, reparent.Planned("n2"), func(nodes []reparent.Node) {
+					nodes[0].Retire = nil
+					nodes[0].StepDown = drains{nodes[0].StepDown, func(context.Context) error {
+						if theirs == nil {
+							c.Meanwhile(c.CrashRegistry)
+							ch := reparent.Emergency()
+							ch.To = "n3"
+							theirs, _ = other.Run(context.Background(), g, ch)
+							if back {
+								c.Meanwhile(c.RestartRegistry)
+							}
+						}
+						return errAnswerLost
+					}}
+					nodes[2].Status = lastHeard{nodes[2].Status}
+				})
+				require.Error(t, err)
+				require.Equal(t, reparent.Unsaved, theirs.Outcome, "%s", theirs)
+				require.Equal(t, reparent.Superseded, rep.Outcome, "%s", rep)
+				require.Empty(t, rep.Undo.Testimony, "%s", rep.Undo)
+				var super *leadership.SupersededError
+				require.ErrorAs(t, err, &super)
+				require.Equal(t, theirs.Term, super.By)
+				require.NoError(t, c.writes("n3"))
+			})
+		})
+	}
+}
+
+// lastHeard takes its time to answer a survey.
+type lastHeard struct{ reparent.Statuser }
+
+func (l lastHeard) Status(ctx context.Context) (leadership.Status, error) {
+	wait(reparenttest.Limits().Status / 2)
+	return l.Statuser.Status(ctx)
+}

@@ -243,6 +243,18 @@ func reparentMutations() []mutation {
 			checks: []check{in(pkg, "TestG2_NobodyIsDisregardedForAnEarlierFailureBesideAWaiver")},
 		},
 		{
+			name: "undo-of-an-unsaved-leader", ids: "G5", file: "reparent/run.go",
+			rule:   "An undo leaves alone a newer leader that the nodes show and the record does not.",
+			edits:  one("			return &leadership.SupersededError{Term: c.undoes, By: s.Leads}\n", "			return nil\n"),
+			checks: []check{in(pkg, "TestG5_AnUndoLeavesALeaderAloneThatTheRecordDoesNotShow")},
+		},
+		{
+			name: "undo-before-the-newer-leader-answers", ids: "G5", file: "reparent/plan.go",
+			rule:   "Where a node has promised more than what an undo undoes, all are asked whether they lead.",
+			edits:  one("return err == nil && !a.change.outrun(ss)", "return err == nil"),
+			checks: []check{in(pkg, "TestG5_AnUndoLeavesALeaderAloneThatTheRecordDoesNotShow")},
+		},
+		{
 			name: "sweep-repairs-on-a-guess", ids: "G2", file: "reparent/sweep.go",
 			rule:   "A node is repaired only when it and its source have said where their logs end.",
 			edits:  one("if out.Err = mends(l, s, lead); out.Err != nil {", "if out.Err = mends(l, s, lead); out.Err != nil && n.Repair == nil {"),
