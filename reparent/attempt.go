@@ -45,8 +45,9 @@ type attempt struct {
 	spared  bool              // spare promises were asked for
 	retired *handover.Retired // what the leader said that let go in one call
 
-	mu     sync.Mutex // guards round, asked, heard, said, writes of rec, and what of rep the reports write
+	mu     sync.Mutex // guards round, prop, asked, heard, said, writes of rec, and what of rep the reports write
 	round  *leadership.Round
+	prop   *leadership.Proposal // nil until it was made
 	asked  map[leadership.NodeID]bool
 	heard  map[leadership.NodeID]bool // promised the term, members of the round or not
 	said   []leadership.Testimony     // all that was reported, in order
@@ -208,6 +209,7 @@ func (a *attempt) established(ctx, mctx context.Context) (in *leadership.Install
 			next = nil // the round has it from the waiver
 		}
 		prop, err = rev.Propose(choice.To, next)
+		a.prop = prop
 		return err
 	})
 	if err != nil {
@@ -327,6 +329,24 @@ func (a *attempt) alive() error {
 		var back *leadership.WaiverError
 		if _, err := a.round.Revocation(); errors.As(err, &back) {
 			return back
+		}
+	}
+	return nil
+}
+
+// regained returns a *leadership.WaiverError once a node that was given up with its
+// log has answered after the proposal, with what the selected log lacks: clients may
+// have been told that it is done. Until the record bars the node it is not lost.
+func (a *attempt) regained() error {
+	w := a.change.Waiver
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if w == nil || !w.Loss || a.prop == nil {
+		return nil
+	}
+	for _, p := range a.round.Reads() {
+		if slices.Contains(w.Gone, p.Node) && !a.prop.Selection().Extends(p.Position) {
+			return &leadership.WaiverError{Reason: fmt.Sprintf("node %s has answered: it is not gone, and has what the selected log %s lacks", p.Node, a.prop.Selection())}
 		}
 	}
 	return nil

@@ -194,7 +194,7 @@ func (a *attempt) hold(ctx context.Context) error {
 func (a *attempt) install(ctx, mctx context.Context, p *leadership.Proposal) (*leadership.Installed, error) {
 	ctx, cancel := context.WithTimeout(ctx, a.g.cfg.Limits.Install)
 	defer cancel()
-	if err := a.alive(); err != nil {
+	if err := errors.Join(a.alive(), a.regained()); err != nil {
 		return nil, err
 	}
 	est := a.change.Establish
@@ -214,6 +214,9 @@ func (a *attempt) install(ctx, mctx context.Context, p *leadership.Proposal) (*l
 	var failed error
 	for done := false; ; {
 		in, err := p.Installed()
+		if back := a.regained(); back != nil { // at once: it must not be made to follow
+			return nil, errors.Join(a.alive(), back)
+		}
 		if err == nil {
 			return in, a.alive()
 		}
@@ -266,13 +269,15 @@ func promised(err error) (by leadership.Term) {
 // the registry cannot be asked, except where the record is what keeps everybody
 // from going on under a ruleset that was replaced by a person's word.
 func (a *attempt) activate(ctx context.Context, in *leadership.Installed) error {
+	err := a.regained()
 	if a.change.survivors() != nil {
-		if err := a.alive(); err != nil {
-			return err // before the record names it
-		}
+		err = errors.Join(a.alive(), err)
+	}
+	if err != nil {
+		return err // before the record names it
 	}
 	bars := a.bars()
-	err := a.write(ctx, func(r leadership.Record) (leadership.Record, error) { return activated(r, in, bars) })
+	err = a.write(ctx, func(r leadership.Record) (leadership.Record, error) { return activated(r, in, bars) })
 	if err == nil || isRule(err) || a.change.survivors() != nil || a.rec.Mode != leadership.Full || ctx.Err() != nil {
 		return err
 	}

@@ -255,6 +255,21 @@ func reparentMutations() []mutation {
 			checks: []check{in(pkg, "TestG5_AnUndoLeavesALeaderAloneThatTheRecordDoesNotShow")},
 		},
 		{
+			name: "regained-log-ignored-at-install", ids: "G2", file: "reparent/steps.go",
+			rule: "A node that was given up with its log and answers with what the others lack stops the change.",
+			edits: []edit{
+				{"		if back := a.regained(); back != nil { // at once: it must not be made to follow\n			return nil, errors.Join(a.alive(), back)\n		}\n", ""},
+				{"errors.Join(a.alive(), a.regained()); err", "a.alive(); err"},
+			},
+			checks: []check{in(pkg, "TestG2_WhoAnswersWithWhatWasGivenUpStopsTheChange")},
+		},
+		{
+			name: "regained-log-ignored-before-the-record", ids: "G2", file: "reparent/steps.go",
+			rule:   "A node that was given up with its log can say until the record bars it that it is not gone.",
+			edits:  one("	err := a.regained()\n", "	var err error\n"),
+			checks: []check{in(pkg, "TestG2_WhoAnswersWithWhatWasGivenUpStopsTheChange")},
+		},
+		{
 			name: "sweep-repairs-on-a-guess", ids: "G2", file: "reparent/sweep.go",
 			rule:   "A node is repaired only when it and its source have said where their logs end.",
 			edits:  one("if out.Err = mends(l, s, lead); out.Err != nil {", "if out.Err = mends(l, s, lead); out.Err != nil && n.Repair == nil {"),
