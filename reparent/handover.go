@@ -137,7 +137,7 @@ func (a *attempt) replay(b handover.Baton, acc handover.Account, add func(leader
 	return p.Installed()
 }
 
-// begunError is the failure of a hand-over that may have been begun.
+// begunError is the failure of a hand-over, or of a change, that may have been begun.
 type begunError struct{ error }
 
 func (e begunError) Unwrap() error { return e.error }

@@ -98,6 +98,9 @@ func (a *attempt) conclude(ctx context.Context, err error) {
 	default:
 		a.undo(ctx)
 	}
+	if r.Outcome != NotStarted && leadership.NotExecuted(r.Err) {
+		r.Err = begunError{r.Err} // a part of it, or why the caller gave up, is not the change
+	}
 }
 
 // declined reports whether the leader that was to step down proved that it did

@@ -270,6 +270,12 @@ func reparentMutations() []mutation {
 			checks: []check{in(pkg, "TestG2_WhoAnswersWithWhatWasGivenUpStopsTheChange")},
 		},
 		{
+			name: "change-that-began-proves-nothing-done", ids: "G9", file: "reparent/run.go",
+			rule:   "The error of a change that began never says that nothing was executed, whatever a part of it says.",
+			edits:  one("	if r.Outcome != NotStarted && leadership.NotExecuted(r.Err) {", "	if r.Outcome == Done && leadership.NotExecuted(r.Err) {"),
+			checks: []check{in(pkg, "TestG9_WhatEndedAChangeThatBeganIsNoProofThatItDidNothing")},
+		},
+		{
 			name: "sweep-repairs-on-a-guess", ids: "G2", file: "reparent/sweep.go",
 			rule:   "A node is repaired only when it and its source have said where their logs end.",
 			edits:  one("if out.Err = mends(l, s, lead); out.Err != nil {", "if out.Err = mends(l, s, lead); out.Err != nil && n.Repair == nil {"),
