@@ -42,6 +42,9 @@ func (a *attempt) regard() (*leadership.Round, establish.Choice, error) {
 			return r, choice, nil
 		}
 	}
+	if a.without != nil { // while the nodes were asked, somebody came to lead
+		a.without, a.hints = nil, nil
+	}
 	r, choice, err := a.preview(a.statuses)
 	var none *establish.NoCandidateError
 	if !may || !errors.As(err, &none) {
