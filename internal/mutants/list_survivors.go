@@ -172,7 +172,7 @@ func survivorMutations() []mutation {
 		{
 			name: "survivors-recorded-beside-who-came-back", ids: "G1", file: "reparent/steps.go",
 			rule:   "The record does not name a last resort that ended because who was declared gone answered.",
-			edits:  one("			return err // before the record", "			_ = err // before the record"),
+			edits:  one("		return err // before the record", "		_ = err // before the record"),
 			checks: []check{in(guard, "TestG1_ALastResortEndsWhenWhoWasDeclaredGoneAnswers")},
 		},
 		{

@@ -75,7 +75,7 @@ func finds(t *testing.T, c *Cluster, groups [][]leadership.NodeID, in []leadersh
 	if err := do(func() error { return c.Append(ctx, "n1") }); err != nil {
 		t.Fatal(err)
 	}
-	_ = do(func() error { time.Sleep(time.Second); return nil })
+	_ = do(func() error { <-time.After(time.Second); return nil }) // all have it
 	c.split(groups...)
 	if flight {
 		_ = do(func() error { return c.Append(ctx, "n1") })
