@@ -112,6 +112,26 @@ func (r *Round) sight(ss []Sighting) error {
 				return err
 			}
 		}
+		if err := r.retain(s.Marker.Waived); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// retain puts in force what a marker that may have been given up would have
+// replaced by a person's word: somebody may lead under it, and the log may show it
+// nowhere else. What is below a ruleset that the round was started with is over,
+// since that one has been in force; the nodes that it needs are gone, and in force
+// it would stand in everybody's way.
+func (r *Round) retain(waived []Ruleset) error {
+	for _, rs := range waived {
+		if slices.ContainsFunc(r.initial, func(own Ruleset) bool { return rs.Version < own.Version }) {
+			continue
+		}
+		if err := r.force(rs); err != nil {
+			return err
+		}
 	}
 	return nil
 }

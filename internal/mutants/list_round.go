@@ -36,6 +36,18 @@ func roundMutations() []mutation {
 			checks: []check{in(pkg, "TestG6_ARulesetThatWasNeverActivatedTakesNoOtherOutOfForce")},
 		},
 		{
+			name: "waived-ruleset-forgotten-by-an-old-start", ids: "G1", file: "leadership/inforce.go",
+			rule:   "What a marker that may have been given up waived is in force for whoever starts from an older ruleset.",
+			edits:  one("		if err := r.retain(s.Marker.Waived); err != nil {\n			return err\n		}\n", ""),
+			checks: []check{in(pkg, "TestG1_WhatAMarkerThatMayBeGivenUpWaivedStaysInForceForAnOldStart"), in("reparent", "TestG1_WhoStartsFromAnOldRulesetHeedsWhatAGivenUpLastResortWouldHaveReplaced")},
+		},
+		{
+			name: "waived-ruleset-kept-below-the-record", ids: "G5", file: "leadership/inforce.go",
+			rule:   "What was waived below a ruleset that has been in force since stands in nobody's way.",
+			edits:  one("if slices.ContainsFunc(r.initial, func(own Ruleset) bool { return rs.Version < own.Version }) {\n			continue", "if len(r.initial) == 0 {\n			continue"),
+			checks: []check{in(pkg, "TestG5_WhatWasWaivedBelowTheRecordsRulesetStaysOut")},
+		},
+		{
 			name: "complete-marker-above-the-known-leader", ids: "G1", file: "leadership/inforce.go",
 			rule:   "A marker that is complete above the known leader's term means that nobody is known to lead.",
 			edits:  one("if r.known != nil && r.known.Term.Less(m.Term) {", "if false {"),
