@@ -33,9 +33,13 @@ func (r *Round) enter(rs Ruleset) error {
 	if err != nil {
 		return err
 	}
+	known := len(r.seen)
 	r.cohort = c
-	r.seen = append(r.seen, make([]witness, c.Len()-len(r.seen))...)
+	r.seen = append(r.seen, make([]witness, c.Len()-known)...)
 	r.rules = append(r.rules, compiled)
+	for m := known; m < c.Len(); m++ {
+		r.certify(Member(m))
+	}
 	return nil
 }
 

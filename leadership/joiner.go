@@ -54,3 +54,11 @@ func (r *Round) admit() {
 		return true
 	})
 }
+
+// joined reports whether a node that is no member has itself said something in this
+// round.
+func (r *Round) joined(id NodeID) bool {
+	return slices.ContainsFunc(r.joiners, func(j joiner) bool {
+		return j.node == id && (!j.block.Kind.outside() || j.read != nil && !j.read.Kind.outside())
+	})
+}

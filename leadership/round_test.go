@@ -282,7 +282,7 @@ func TestWaiverBlocksAndOnlyLossSkipsDiscovery(t *testing.T) {
 	for _, w := range []Waiver{{}, {Gone: ids(1)}, {Gone: ids(1), Reason: "x"}, {Gone: ids(1), By: "x"}} {
 		wantAs[*WaiverError](t, r.Waive(w))
 	}
-	wantAs[*UnknownNodeError](t, r.Waive(Waiver{Gone: []NodeID{"x"}, Reason: "r", By: "b"}))
+	wantAs[*NodeIDError](t, r.Waive(Waiver{Gone: []NodeID{"not a name"}, Reason: "r", By: "b"}))
 	wantAs[*WaiverError](t, r.Add(Testimony{Node: "n0", Term: r.Term(), Kind: Certified}))
 	if len(r.Blocked())+len(r.Waivers()) != 0 {
 		t.Error("a refused waiver left something behind")

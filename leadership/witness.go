@@ -161,12 +161,14 @@ func (r *Round) settle() {
 }
 
 // Waive enters a person's statement that nodes are gone as certified
-// testimony. It returns a *WaiverError, *UnknownNodeError, ErrNotMinted, or a
-// *WaiverError for a node that has itself testified in this round: what
-// answers is not gone. A node that answers later stops counting as gone. For a
-// Waiver.Ruleset the errors of Ruleset.Compile are added, and a *WaiverError for
-// one that has others than members in force, is a second one, or comes after a
-// proposal was made.
+// testimony. A node that is in no ruleset in force counts as gone from when a
+// marker shows that it is a member: who is gone from a change of the ruleset that
+// was left unfinished has to be said before any log was read. It returns a
+// *WaiverError, *NodeIDError, ErrNotMinted, or a *WaiverError for a node that has
+// itself testified in this round: what answers is not gone. A node that answers
+// later stops counting as gone. For a Waiver.Ruleset the errors of Ruleset.Compile
+// are added, and a *WaiverError for one that has others than members in force, is a
+// second one, or comes after a proposal was made.
 func (r *Round) Waive(w Waiver) error {
 	if !r.minted() {
 		return ErrNotMinted
@@ -174,12 +176,18 @@ func (r *Round) Waive(w Waiver) error {
 	if err := w.Validate(); err != nil {
 		return err
 	}
-	gone, err := r.cohort.Set(w.Gone...)
-	if err != nil {
-		return err
-	}
-	if here := gone & r.answered; here != 0 {
-		return &WaiverError{"node " + string(r.cohort.Node(here.first()).ID) + " has answered: it is not gone"}
+	var gone Set
+	for _, id := range w.Gone {
+		if err := id.Validate(); err != nil {
+			return err
+		}
+		m, member := r.cohort.Member(id)
+		if member {
+			gone = gone.With(m)
+		}
+		if member && r.answered.Has(m) || r.joined(id) {
+			return &WaiverError{"node " + string(id) + " has answered: it is not gone"}
+		}
 	}
 	if w.Ruleset != nil {
 		if r.proposal != nil {
@@ -189,12 +197,25 @@ func (r *Round) Waive(w Waiver) error {
 			return err
 		}
 	}
-	for m := range gone.All() {
-		r.block(m, Certified, false)
-	}
-	if w.Loss {
-		r.loss |= gone
-	}
 	r.waivers = append(r.waivers, w)
+	for m := range gone.All() {
+		r.certify(m)
+	}
 	return nil
+}
+
+// certify counts a node as gone if a waiver says that it is.
+func (r *Round) certify(m Member) {
+	for _, w := range r.waivers {
+		if !slices.Contains(w.Gone, r.cohort.Node(m).ID) {
+			continue
+		}
+		r.block(m, Certified, false)
+		if w.Loss {
+			r.loss = r.loss.With(m)
+		}
+		if w.Ruleset != nil {
+			r.survivors.gone = r.survivors.gone.With(m)
+		}
+	}
 }

@@ -42,7 +42,9 @@ type Change struct {
 	// registry, which must hold the new ruleset before anybody leads under it. Loss
 	// needs it, too, unless Force says that no node leads which was taken in since
 	// the guard last read the record: the nodes that are gone may have been all
-	// that knew of it.
+	// that knew of it. So does a waiver of a node that neither the guard nor the
+	// record knows: it is a *leadership.UnknownNodeError unless Force says that the
+	// name is meant.
 	Waiver *leadership.Waiver
 	// GoOnIfLate goes on although routers are late at Config.Barrier when
 	// Limits.Quiet is over, or the barrier does not answer; the Report then says

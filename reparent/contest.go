@@ -25,13 +25,17 @@ func (a *attempt) contest(rev *leadership.Revocation, r *leadership.Round, ss []
 		c.Avoid = a.from
 	}
 	rulesets := rev.Rulesets()
-	newest := rulesets[len(rulesets)-1]
-	c.Standings = make([]establish.Standing, 0, len(newest.Members))
-	for _, m := range newest.Members {
+	members := rulesets[len(rulesets)-1].Members
+	if i := slices.IndexFunc(members, func(m leadership.Node) bool { return m.ID == a.from }); i >= 0 {
+		c.Zone = members[i].Zone
+	}
+	if s := a.change.survivors(); s != nil {
+		// What it replaces may have none of them as a member.
+		members = s.Members
+	}
+	c.Standings = make([]establish.Standing, 0, len(members))
+	for _, m := range members {
 		s := establish.Standing{Node: m}
-		if m.ID == a.from {
-			c.Zone = m.Zone
-		}
 		if n, ok := a.g.nodes[m.ID]; ok {
 			s.Priority, s.CanLead, s.Truncates = n.Priority, n.Candidate != nil && !a.held(m.ID), n.Truncates
 		}

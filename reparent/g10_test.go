@@ -80,6 +80,7 @@ func TestG10_ABadChangeIsATypedErrorBeforeAnythingIsTouched(t *testing.T) {
 		"leader not eligible":   {change: reparent.SetRuleset(leadership.Ruleset{Policy: "majority", Members: []leadership.Node{{ID: "n1", Ineligible: true}, {ID: "n2"}, {ID: "n3"}}}), as: new(*leadership.IneligibleError)},
 		"a version in force":    {change: reparent.SetRuleset(leadership.Ruleset{Version: 1, Policy: "all", Members: []leadership.Node{{ID: "n1"}, {ID: "n2"}, {ID: "n3"}}}), as: new(*reparent.ChangeError)},
 		"waiver without reason": {change: reparent.Change{Kind: leadership.KindEmergency, Waiver: &leadership.Waiver{Gone: []leadership.NodeID{"n1"}}}, as: new(*leadership.WaiverError)},
+		"waiver of a stranger":  {change: reparent.Change{Kind: leadership.KindEmergency, Waiver: &leadership.Waiver{Gone: []leadership.NodeID{"n9"}, Reason: "fire", By: "ada"}}, as: new(*leadership.UnknownNodeError)},
 		"waiver on a plan":      {change: reparent.Change{Kind: leadership.KindPlanned, To: "n2", Waiver: &leadership.Waiver{}}, as: new(*reparent.ChangeError)},
 		"context is gone":       {ctx: gone, change: reparent.Planned("n2"), as: new(error)},
 	} {

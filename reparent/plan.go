@@ -83,6 +83,9 @@ func (a *attempt) basis() error {
 	if err := a.knowsMembers(a.rec); err != nil {
 		return err
 	}
+	if err := a.knowsGone(); err != nil {
+		return err
+	}
 	want := a.change.Ruleset
 	if s := a.change.survivors(); s != nil {
 		want = s
@@ -112,6 +115,21 @@ func (a *attempt) knowsMembers(r leadership.Record) error {
 		return nil
 	}
 	return &ChangeError{a.change.Kind, "a change of the ruleset was left unfinished at term " + r.Drafted.String() + ": the nodes that are gone may have known of members that the record does not show. Make sure that none of those leads, and Force"}
+}
+
+// knowsGone refuses a waiver of a node that neither the guard nor the record knows:
+// a name that was misspelt is told before anything is touched. One that a log alone
+// knows of has to be forced.
+func (a *attempt) knowsGone() error {
+	if a.change.Waiver == nil || a.change.Force {
+		return nil
+	}
+	for _, id := range a.change.Waiver.Gone {
+		if _, ok := a.g.nodes[id]; !ok && !a.rec.Ruleset.Has(id) {
+			return &leadership.UnknownNodeError{Node: id}
+		}
+	}
+	return nil
 }
 
 func (a *attempt) firstBasis() error {
