@@ -160,6 +160,8 @@ type Guard struct {
 
 	mu       sync.Mutex // guards what follows; taken by every call, for moments
 	last     leadership.Record
+	lastRead uint64 // of reads: when last was read
+	reads    uint64 // answers of the registry that were heard so far
 	lastTerm leadership.Term
 	unsaved  *led      // granted, but not in the record yet
 	failed   []failure // since somebody led
@@ -324,15 +326,6 @@ func (g *Guard) made() error {
 	return nil
 }
 
-// remember keeps the newest record seen, for an emergency without a registry.
-func (g *Guard) remember(r leadership.Record) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.last.Version < r.Version {
-		g.last = r
-	}
-}
-
 // nextTerm takes a term above all that were seen, and above our own last one.
 func (g *Guard) nextTerm(seen ...leadership.Term) (leadership.Term, error) {
 	nonce := g.cfg.Nonce()
@@ -356,8 +349,9 @@ func (g *Guard) heed(t leadership.Term) {
 // View asks every node for its status, at most Limits.Status long, and returns
 // it with the record's ruleset and routing, for conditions, dashboards and
 // people. A node that did not answer, also because ctx ended, is there, not
-// reachable. It returns ErrNoRecord, the registry's error, or that of a ruleset
-// which Config.Catalog cannot read.
+// reachable. It returns ErrNoRecord, the registry's error, a *ConfigError for the
+// record of another cluster, or the error of a ruleset which Config.Catalog cannot
+// read.
 func (g *Guard) View(ctx context.Context) (leadership.View, error) {
 	if err := g.made(); err != nil {
 		return leadership.View{}, err
@@ -368,6 +362,9 @@ func (g *Guard) View(ctx context.Context) (leadership.View, error) {
 	}
 	if rec.Version == 0 {
 		return leadership.View{}, ErrNoRecord
+	}
+	if err := g.owns(rec); err != nil {
+		return leadership.View{}, err
 	}
 	rules, err := rec.Ruleset.Compile(g.cfg.Catalog)
 	if err != nil {

@@ -14,11 +14,15 @@ import (
 func (a *attempt) load(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, a.g.cfg.Limits.Registry)
 	defer cancel()
+	asked := a.g.asking()
 	rec, err := a.g.reg.Load(ctx)
 	if err != nil {
 		return a.withoutRegistry(err)
 	}
-	a.g.remember(rec)
+	if err := a.g.owns(rec); err != nil {
+		return err
+	}
+	a.g.remember(rec, asked)
 	a.rec = rec
 	return a.basis()
 }
@@ -56,9 +60,6 @@ func (a *attempt) basis() error {
 	if a.rec.Version == 0 && a.blind == nil {
 		return ErrNoRecord
 	}
-	if a.blind == nil && a.rec.Cluster != a.g.cluster {
-		return &ConfigError{"cluster", fmt.Sprintf("the registry holds %q, not %q", a.rec.Cluster, a.g.cluster)}
-	}
 	if m := a.g.cfg.Mode; m != "" && m != a.rec.Mode {
 		return &ConfigError{"Mode", fmt.Sprintf("the cluster is in mode %q, not %q", a.rec.Mode, m)}
 	}
@@ -92,6 +93,9 @@ func (a *attempt) basis() error {
 	}
 	if want != nil {
 		rs := *want
+		if err := a.checkVersion(rs); err != nil {
+			return err
+		}
 		if rs.Version == 0 {
 			rs.Version = a.rec.Ruleset.Version + 1
 		}
@@ -137,17 +141,38 @@ func (a *attempt) firstBasis() error {
 		return &ChangeError{a.change.Kind, "the cluster exists already and was led by " + a.rec.Active.String()}
 	}
 	rs := *a.change.Ruleset
+	if err := a.checkVersion(rs); err != nil {
+		return err
+	}
 	if rs.Version == 0 {
 		rs.Version = 1
 	}
-	if a.rec.Version != 0 && !a.rec.Ruleset.Equal(rs) {
-		return &ChangeError{a.change.Kind, "an earlier one was begun with another ruleset"}
-	}
 	a.rulesets = []leadership.Ruleset{rs}
+	if err := a.begunAlike(a.rec); err != nil {
+		return err
+	}
 	if a.change.Kind == leadership.KindAdopt {
 		a.from = a.change.To
 	}
 	return a.checkRuleset()
+}
+
+// begunAlike refuses to make the first leadership beside an attempt at it that began
+// with other members: the two need not ask one node in common.
+func (a *attempt) begunAlike(r leadership.Record) error {
+	if !a.change.first() || r.Version == 0 || r.Ruleset.Equal(a.rulesets[0]) {
+		return nil
+	}
+	return &ChangeError{a.change.Kind, "an earlier one was begun with another ruleset"}
+}
+
+// checkVersion refuses a version that a person gives and that would use up the
+// numbers: each later ruleset needs one above it.
+func (a *attempt) checkVersion(rs leadership.Ruleset) error {
+	if rs.Version <= leadership.MaxTermNum {
+		return nil
+	}
+	return &ChangeError{a.change.Kind, fmt.Sprintf("its version %d is above %d, and the room above that is for the changes after it: leave it 0 for the next one", rs.Version, uint64(leadership.MaxTermNum))}
 }
 
 // checkRuleset refuses, before anything is touched, a ruleset that cannot be

@@ -75,13 +75,16 @@ func (a *attempt) announce(ctx context.Context) error {
 			}
 			return created.Begin(i, force)
 		}
+		if err := a.begunAlike(r); err != nil { // as all that follows, since it was read
+			return r, err
+		}
 		if err := a.change.overtaken(r); err != nil {
-			return r, err // since it was read
+			return r, err
 		}
 		if r.Active != planned {
 			return r, &ChangeError{a.change.Kind, "while it was checked, " + r.Active.String() + " took over from " + planned.String() + ": plan again"}
 		}
-		if err := a.knowsMembers(r); err != nil { // by now
+		if err := a.knowsMembers(r); err != nil {
 			return r, err
 		}
 		return r.Begin(i, force)
@@ -118,14 +121,20 @@ func (a *attempt) write(ctx context.Context, step func(leadership.Record) (leade
 	}
 	ctx, cancel := context.WithTimeout(ctx, a.g.cfg.Limits.Registry)
 	defer cancel()
-	rec, err := leadership.Update(ctx, a.g.reg, step)
+	asked := a.g.asking()
+	rec, err := leadership.Update(ctx, a.g.reg, func(r leadership.Record) (leadership.Record, error) {
+		if err := a.g.owns(r); err != nil {
+			return r, err
+		}
+		return step(r)
+	})
 	if err != nil {
 		return err
 	}
 	a.mu.Lock() // a mechanism may be asking whether there is enough
 	a.rec = rec
 	a.mu.Unlock()
-	a.g.remember(rec)
+	a.g.remember(rec, asked)
 	return nil
 }
 
@@ -358,6 +367,9 @@ func (g *Guard) save(r leadership.Record, led *led) (leadership.Record, error) {
 	l := led.in.Leadership()
 	if r.Version == 0 {
 		return r, ErrNoRecord
+	}
+	if err := g.owns(r); err != nil {
+		return r, err
 	}
 	r, err := r.Granted(led.in)
 	if err != nil {

@@ -61,9 +61,9 @@ var ErrNoLeader = errors.New("reparent: the record names no leadership to sweep 
 // of a higher term that counts on an isolation has recorded it under that term,
 // and one of a lower term loses nothing by such a promise.
 //
-// It returns ErrNoRecord, ErrNoLeader, a *leadership.BusyError while a change
-// is under way, the registry's errors, or the nodes' errors, joined. The report
-// is never nil. Every call ends with ctx, or with Limits.Install.
+// It returns ErrNoRecord, ErrNoLeader, a *ConfigError for the record of another
+// cluster, a *leadership.BusyError while a change is under way, the registry's
+// errors, or the nodes' errors, joined. The report is never nil. Every call ends with ctx, or with Limits.Install.
 func (g *Guard) Sweep(ctx context.Context) (*SweepReport, error) {
 	rep := &SweepReport{}
 	if err := g.made(); err != nil {
@@ -119,7 +119,11 @@ func (g *Guard) current(ctx context.Context, rep *SweepReport) (leadership.Recor
 		g.mu.Unlock()
 		rep.Saved = err == nil
 	}
+	asked := g.asking()
 	rec, err := g.reg.Load(ctx)
+	if err == nil {
+		err = g.owns(rec)
+	}
 	switch {
 	case err != nil:
 		return rec, err
@@ -133,7 +137,7 @@ func (g *Guard) current(ctx context.Context, rep *SweepReport) (leadership.Recor
 	if _, ok := g.nodes[rec.Active.Leader]; !ok {
 		return rec, &leadership.UnknownNodeError{Node: rec.Active.Leader}
 	}
-	g.remember(rec)
+	g.remember(rec, asked)
 	return rec, nil
 }
 

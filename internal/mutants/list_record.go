@@ -19,6 +19,45 @@ func recordMutations() []mutation {
 			checks: []check{in(pkg, "TestG9_UpdateBelievesWhatIsRecalledAsFarAsASwapProvesIt")},
 		},
 		{
+			name: "record-of-the-higher-version-remembered", ids: "G1", file: "reparent/remember.go",
+			rule:   "Without the registry a guard goes on from the record read last, whose version may be lower.",
+			edits:  one("	if asked < g.lastRead {", "	if r.Version < g.last.Version {\n		return\n	}\n	if asked < g.lastRead {"),
+			checks: []check{in("reparent", "TestTheGuardRemembersTheRecordReadLast"), in("reparent", "TestG1_AnEmergencyWithoutTheRegistryRestsOnTheRecordReadLast")},
+		},
+		{
+			name: "late-answer-remembered", ids: "G1", file: "reparent/remember.go",
+			rule:   "An older answer that comes late does not take the place of a newer one.",
+			edits:  one("	if asked < g.lastRead {", "	if asked > g.lastRead {"),
+			checks: []check{in("reparent", "TestTheGuardRemembersTheRecordReadLast")},
+		},
+		{
+			name: "two-bootstraps-begin", ids: "G1", file: "reparent/steps.go",
+			rule:   "Of two first leaderships with different members only one begins, whatever both had read.",
+			edits:  one("		if err := a.begunAlike(r); err != nil {", "		if err := a.begunAlike(a.rec); err != nil {"),
+			checks: []check{in("reparent", "TestG1_TwoBootstrapsOfDisjointMembersDoNotBothBegin")},
+		},
+		{
+			name: "another-clusters-record-read", ids: "G10", file: "reparent/plan.go",
+			rule:   "A guard does not go on from the record of another cluster.",
+			edits:  one("	if err := a.g.owns(rec); err != nil {", "	if err := a.g.owns(a.rec); err != nil {"),
+			checks: []check{in("reparent", "TestG10_TheRecordOfAnotherClusterIsNothingToGoOnFrom")},
+		},
+		{
+			name: "another-clusters-record-written", ids: "G10", file: "reparent/steps.go",
+			rule: "A guard writes nothing over the record of another cluster.",
+			edits: []edit{
+				{"		if err := a.g.owns(r); err != nil {", "		if err := a.g.owns(a.rec); err != nil {"},
+				{"	if err := g.owns(r); err != nil {", "	if err := g.owns(leadership.Record{}); err != nil {"},
+			},
+			checks: []check{in("reparent", "TestG10_NothingIsWrittenOverTheRecordOfAnotherCluster")},
+		},
+		{
+			name: "ruleset-versions-used-up", ids: "G10", file: "reparent/plan.go",
+			rule:   "A person gives no version that leaves no room for the changes after it.",
+			edits:  one("if rs.Version <= leadership.MaxTermNum {", "if rs.Version <= 1<<64-1 {"),
+			checks: []check{in("reparent", "TestG10_AVersionThatUsesUpTheNumbersIsRefused")},
+		},
+		{
 			name: "intent-ignored", ids: "G5", file: "leadership/transitions.go",
 			rule:   "Of two planned changes the second is told that the first is under way.",
 			edits:  one("if r.Intent.Phase != Cleared && !force {", "if false {"),

@@ -48,6 +48,30 @@ func roundMutations() []mutation {
 			checks: []check{in(pkg, "TestG5_WhatWasWaivedBelowTheRecordsRulesetStaysOut")},
 		},
 		{
+			name: "gone-before-it-is-a-member-forgotten", ids: "G5", file: "leadership/inforce.go",
+			rule:   "Who was declared gone counts as gone also when a log shows only later that it is a member.",
+			edits:  one("	for m := known; m < c.Len(); m++ {", "	for m := c.Len(); m < c.Len(); m++ {"),
+			checks: []check{in(pkg, "TestG5_WhoIsGoneFromAnUnfinishedRulesetCanBeDeclaredBeforeALogShowsIt")},
+		},
+		{
+			name: "gone-although-it-answered-as-a-stranger", ids: "G1", file: "leadership/witness.go",
+			rule:   "Who has answered is not declared gone, member or not.",
+			edits:  one("r.answered.Has(m) || r.joined(id) {", "r.answered.Has(m) {"),
+			checks: []check{in(pkg, "TestWhoAnswersIsNotGoneAlsoWhileItIsNoMember")},
+		},
+		{
+			name: "survivors-looked-for-in-what-they-replace", ids: "G5", file: "reparent/contest.go",
+			rule:   "The candidates of a last resort are those whom it names.",
+			edits:  one("		members = s.Members\n", "		_ = s.Members\n"),
+			checks: []check{in("reparent", "TestG5_ALastResortGoesOnFromAnUnfinishedChangeOfTheRuleset")},
+		},
+		{
+			name: "misspelt-name-declared-gone", ids: "G10", file: "reparent/plan.go",
+			rule:   "A waiver of a node that nobody knows is refused before anything is touched.",
+			edits:  one("if a.change.Waiver == nil || a.change.Force {\n		return nil", "if a.change.Waiver == nil || a.g != nil {\n		return nil"),
+			checks: []check{in("reparent", "TestG10_ABadChangeIsATypedErrorBeforeAnythingIsTouched")},
+		},
+		{
 			name: "complete-marker-above-the-known-leader", ids: "G1", file: "leadership/inforce.go",
 			rule:   "A marker that is complete above the known leader's term means that nobody is known to lead.",
 			edits:  one("if r.known != nil && r.known.Term.Less(m.Term) {", "if false {"),
