@@ -24,6 +24,7 @@ const filePoll = 2 * time.Millisecond
 type sharedFile struct {
 	path   string
 	closed atomic.Bool
+	doubt  durable.Doubt // of a replace whose outcome is unknown
 }
 
 // locate sets the path, whose directory must exist.
@@ -50,6 +51,10 @@ func (f *sharedFile) usable(ctx context.Context) error {
 	}
 	return nil
 }
+
+// settled returns nil once what a replace may have put in the file survives a power
+// cut: what is read after that may be taken for written.
+func (f *sharedFile) settled() error { return f.doubt.Settle(filepath.Dir(f.path)) }
 
 // lock takes the lock of the file, or returns the cause of ctx.
 func (f *sharedFile) lock(ctx context.Context) (unlock func(), err error) {
@@ -87,6 +92,7 @@ func (f *sharedFile) corrupt(why error) error {
 func (f *sharedFile) replace(b []byte) error {
 	maybe, err := durable.Replace(f.path, b)
 	if maybe {
+		f.doubt.Raise()
 		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 	}
 	return err

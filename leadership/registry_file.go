@@ -4,16 +4,22 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
+
+	"github.com/tenure-go/tenure/internal/durable"
 )
 
 // FileRegistry is a Registry in one file, shared by the processes of one
 // machine (the file system must honour flock; NFS does not always). A write
 // holds a lock on FILE.lock, writes a temporary file, fsyncs it, renames it
 // over FILE and fsyncs the directory; so a reader without the lock sees the
-// old record or the new one, and a crash leaves one of the two.
+// old record or the new one, and a crash leaves one of the two. Who opens it, and
+// who reads after a write of unknown outcome, fsyncs the directory first: the new
+// record is not taken for written while a power cut may bring the old one back.
 //
 // It is safe for concurrent use. The zero FileRegistry is closed.
 type FileRegistry struct{ sharedFile }
@@ -29,6 +35,10 @@ func OpenFileRegistry(path string) (*FileRegistry, error) {
 	if err := f.locate(path); err != nil {
 		return nil, err
 	}
+	// A process may have died between the rename and the fsync.
+	if err := durable.SyncDir(filepath.Dir(f.path)); err != nil {
+		return nil, fmt.Errorf("leadership: fsync of the registry's directory: %w", err)
+	}
 	if _, err := f.read(); err != nil {
 		return nil, err
 	}
@@ -39,6 +49,9 @@ func OpenFileRegistry(path string) (*FileRegistry, error) {
 // be trusted.
 func (f *FileRegistry) Load(ctx context.Context) (Record, error) {
 	if err := f.usable(ctx); err != nil {
+		return Record{}, err
+	}
+	if err := f.settled(); err != nil {
 		return Record{}, err
 	}
 	return f.read()
@@ -80,6 +93,9 @@ func (f *FileRegistry) Wait(ctx context.Context, after uint64) (Record, error) {
 	var last []byte
 	for {
 		if err := f.usable(ctx); err != nil {
+			return Record{}, err
+		}
+		if err := f.settled(); err != nil {
 			return Record{}, err
 		}
 		// The bytes are compared, not inode and times: the file system may

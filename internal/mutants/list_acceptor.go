@@ -11,6 +11,18 @@ func acceptorMutations() []mutation {
 			checks: []check{in(pkg, "TestG4_.*")},
 		},
 		{
+			name: "promise-found-and-not-synced", ids: "G4", file: "leadership/acceptor/file.go",
+			rule:   "What the process before may have renamed is synced before it is reported.",
+			edits:  one("if err := durable.SyncDir(abs); err != nil {", "if err := durable.SyncDir(abs); err != nil && dir == \"\" {"),
+			checks: []check{in(pkg, "TestG4_APromiseFoundAtTheStartIsSyncedBeforeItIsReported")},
+		},
+		{
+			name: "promise-of-unknown-outcome-not-synced", ids: "G4", file: "leadership/acceptor/file.go",
+			rule:   "What a Save may have written is synced before it is read.",
+			edits:  one("		f.doubt.Raise()\n", ""),
+			checks: []check{in(pkg, "TestG4_APromiseThatMayHaveBeenSavedIsSyncedBeforeItIsRead")},
+		},
+		{
 			name: "promise-shown-before-the-disk", ids: "G4", file: "leadership/acceptor/change.go",
 			rule:   "A promise is shown to nobody before it is on disk.",
 			edits:  one("	if err := a.store.Save(ctx, next); err != nil {", "	a.publish(next)\n	if err := a.store.Save(ctx, next); err != nil {"),

@@ -130,6 +130,24 @@ func recordMutations() []mutation {
 			checks: []check{in("internal/durable", "TestReplaceThatCannotSyncTheDirectoryIsOfUnknownOutcome")},
 		},
 		{
+			name: "registry-found-and-not-synced", ids: "G4", file: "leadership/registry_file.go",
+			rule:   "What a process that died may have renamed is synced before it is read.",
+			edits:  one("if err := durable.SyncDir(filepath.Dir(f.path)); err != nil {", "if err := durable.SyncDir(filepath.Dir(f.path)); err != nil && path == \"\" {"),
+			checks: []check{in(pkg, "TestG4_ARegistryFileIsSyncedBeforeItIsOpened")},
+		},
+		{
+			name: "record-of-unknown-outcome-not-synced", ids: "G4", file: "leadership/lock_file.go",
+			rule:   "A Swap of unknown outcome is not settled by reading what a power cut may take back.",
+			edits:  one("		f.doubt.Raise()\n", ""),
+			checks: []check{in(pkg, "TestG4_WhatMayHaveBeenWrittenIsSyncedBeforeItIsRead")},
+		},
+		{
+			name: "doubt-settled-without-an-fsync", ids: "G4", file: "internal/durable/doubt.go",
+			rule:   "What a failed replace left in doubt is settled by an fsync that succeeded.",
+			edits:  one("	if err := SyncDir(dir); err != nil {\n		return err\n	}\n", ""),
+			checks: []check{in("internal/durable", "TestADoubtIsSettledByAnFsyncAndByNothingElse")},
+		},
+		{
 			name: "directory-only-opened", ids: "G4", file: "internal/durable/durable.go",
 			rule:   "A directory is synced, not only looked at.",
 			edits:  one("errors.Join(d.Sync(), d.Close())", "d.Close()"),

@@ -22,11 +22,13 @@ const fileMagic = "tenure-acceptor-1 "
 
 // FileStore is a Store in one file of a directory. Save writes a temporary
 // file, fsyncs it, renames it over the record and fsyncs the directory, so that
-// a crash leaves the old record or the new one. The directory belongs to one
-// Acceptor of one process; its calls may come from any goroutine.
+// a crash leaves the old record or the new one. What is read back has been fsynced:
+// OpenFile sees to that, and Load after a Save of unknown outcome. The directory
+// belongs to one Acceptor of one process; its calls may come from any goroutine.
 type FileStore struct {
-	dir  string
-	turn chan struct{} // one call at a time, held across the disk write
+	dir   string
+	turn  chan struct{} // one call at a time, held across the disk write
+	doubt durable.Doubt // of a Save whose outcome is unknown
 }
 
 // OpenFile returns the store in dir, which must exist. A directory without a
@@ -42,6 +44,11 @@ func OpenFile(dir string) (*FileStore, error) {
 		return nil, err
 	} else if !st.IsDir() {
 		return nil, &fs.PathError{Op: "open", Path: abs, Err: errors.New("not a directory")}
+	}
+	// A process may have died between the rename and the fsync. A promise is not
+	// reported while a power cut may take it back.
+	if err := durable.SyncDir(abs); err != nil {
+		return nil, fmt.Errorf("acceptor: fsync of the directory: %w", err)
 	}
 	f := &FileStore{dir: abs, turn: make(chan struct{}, 1)}
 	_, _, err = f.read()
@@ -68,6 +75,9 @@ func (f *FileStore) Load(ctx context.Context) (State, bool, error) {
 		return State{}, false, err
 	}
 	defer f.give()
+	if err := f.doubt.Settle(f.dir); err != nil {
+		return State{}, false, err
+	}
 	return f.read()
 }
 
@@ -128,6 +138,7 @@ func (f *FileStore) read() (State, bool, error) {
 func (f *FileStore) write(b []byte) error {
 	maybe, err := durable.Replace(f.Path(), b)
 	if maybe {
+		f.doubt.Raise()
 		return fmt.Errorf("%w: %w", leadership.ErrUnknownOutcome, err)
 	}
 	return err
