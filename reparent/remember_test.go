@@ -190,6 +190,6 @@ func TestG10_AVersionThatUsesUpTheNumbersIsRefused(t *testing.T) {
 		c.Gone("n1", "n2")
 		rep, err = c.change("c4", lastResort(true, nodes("n1", "n2"), leadership.Majority(), "n3"), nil)
 		require.NoError(t, err, "%s", rep)
-		require.EqualValues(t, leadership.MaxTermNum+2, c.record(t).Ruleset.Version)
+		require.EqualValues(t, uint64(leadership.MaxTermNum+2), c.record(t).Ruleset.Version)
 	})
 }

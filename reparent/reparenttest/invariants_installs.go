@@ -195,7 +195,12 @@ func (w *world) checkSelection(in *install) {
 		return // by means of its own
 	}
 	if w.relayed[in.marker.Term] {
-		read |= 1 << in.by.index // what it says of itself it tells nobody before
+		// What it says of itself it tells nobody before, and a node that takes no
+		// notes does not even say it here.
+		read |= 1 << in.by.index
+		reported = reported || in.by.own.term != in.marker.Term || slices.ContainsFunc(in.by.own.reads, func(p leadership.Position) bool {
+			return p.Rank(base) == leadership.Same || longer && base.Extends(p)
+		})
 	}
 	if !reported {
 		w.fail("I13", "%s installs %s on a log at %s, which no node of that attempt reported", in.by.id, in.marker.Term, base)

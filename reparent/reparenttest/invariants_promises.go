@@ -39,7 +39,14 @@ func (w *world) sawTestimony(k *look, e Event) {
 			k.demoted = leadership.MaxTerm(k.demoted, t.Term)
 		}
 	}
-	if t.Read != nil && k.known {
+	if t.Read == nil {
+		return
+	}
+	if k.own.term != t.Term {
+		k.own.term, k.own.reads = t.Term, nil
+	}
+	k.own.reads = append(k.own.reads, *t.Read)
+	if k.known {
 		w.checkRead(k, t)
 	}
 }

@@ -88,6 +88,11 @@ type look struct {
 	rebased   bool // the log changed since the last look
 	testified leadership.Term
 	demoted   leadership.Term
+	// own is what it said of its log under its latest promise, whoever heard it.
+	own struct {
+		term  leadership.Term
+		reads []leadership.Position
+	}
 	// incarnation is that of the storage that all this is about.
 	incarnation string
 	isolated    leadership.Term          // by a revocation of this term
