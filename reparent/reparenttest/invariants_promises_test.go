@@ -72,6 +72,15 @@ func promiseFirings() []firing {
 			s.puts(value(2, 7), "n2")
 			s.installing("n2", 2)
 		}, func(s *stage) {}},
+		{"a log that nobody reported, of a successor that takes over by itself", "I13", func(s *stage) {
+			s.relays(s.of["n2"].f.Log)
+			s.puts(value(2, 7), "n2")
+			s.installing("n2", 2)
+		}, func(s *stage) { // it has more than all others, and told nobody else
+			s.puts(value(1, 7), "n2")
+			s.relays(s.of["n2"].f.Log)
+			s.installing("n2", 2)
+		}},
 		{"less than a node said last, and more than it said first", "I13", func(s *stage) {
 			s.twice()
 			s.log("n2", s.of["n1"].f.Log[0], value(1, 7))

@@ -179,6 +179,17 @@ func (s *stage) records(rs ...leadership.Record) {
 	}
 }
 
+// relays has n2 take over by itself from n1, which stepped down. What n2 says of its
+// own log is heard by no coordinator.
+func (s *stage) relays(own []Entry) {
+	s.w.relayed[term(2)] = true
+	s.promise(2, "n1", "n2")
+	s.testifies("n1", 2, SteppedDown, s.of["n1"].f.Log)
+	at := positionOf(own)
+	s.tell("n2", Event{Kind: Promised, Testimony: &leadership.Testimony{Node: "n2", Term: term(2), Kind: leadership.Promised, Read: &at}})
+	s.step()
+}
+
 // twice has n2 say where its log ends before it promises, and again, with two
 // more entries, when it did.
 func (s *stage) twice() {
