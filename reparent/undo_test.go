@@ -3,6 +3,7 @@ package reparent_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,12 +62,15 @@ func TestG5_AnUndoLeavesTheLeaderOfANewerAttemptAlone(t *testing.T) {
 				other := c.Process("c2")
 				g := guard(t, other, nil)
 				var theirs *reparent.Report
+				var silent atomic.Bool
 				rep, _, err := relays(t, c, reparent.Planned("n2"), func(nodes []reparent.Node) {
+					nodes[2].Status = hushed{nodes[2].Status, &silent}
 					lose(nodes, func() {
 						if theirs == nil {
 							ch := reparent.Emergency()
 							ch.To = "n3"
 							theirs, _ = other.Run(context.Background(), g, ch)
+							silent.Store(true)
 						}
 					})
 				})
@@ -163,4 +167,18 @@ type lastHeard struct{ reparent.Statuser }
 func (l lastHeard) Status(ctx context.Context) (leadership.Status, error) {
 	wait(reparenttest.Limits().Status / 2)
 	return l.Statuser.Status(ctx)
+}
+
+// hushed is a node that does not say any more how it is: that it leads, the record
+// shows.
+type hushed struct {
+	reparent.Statuser
+	silent *atomic.Bool
+}
+
+func (h hushed) Status(ctx context.Context) (leadership.Status, error) {
+	if h.silent.Load() {
+		return leadership.Status{}, errAnswerLost
+	}
+	return h.Statuser.Status(ctx)
 }
